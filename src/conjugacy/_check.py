@@ -1,0 +1,64 @@
+"""Checks of arguments. Every message names the argument, what it got, what it takes and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def check_int(name: str, value: Any, low: int, high: int | None = None, hint: str = "") -> int:
+    """Return `value` as an int in [low, high], or say what is wrong with it."""
+    ok = isinstance(value, Integral) and not isinstance(value, bool) and value >= low
+    if not ok or (high is not None and value > high):
+        span = f"an integer >= {low}" if high is None else f"an integer in [{low}, {high}]"
+        raise ValueError(f"`{name}`: expected {span}, got {value!r}. {hint}".rstrip())
+    return int(value)
+
+
+def check_number(
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False, hint: str = ""
+) -> float:
+    """Return `value` as a finite float in [low, high] (or (low, high] with `open_low`), or say what is wrong."""
+    ok = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not ok or not (low <= value <= high) or (open_low and value == low):
+        left = "(" if open_low or low == -math.inf else "["
+        right = ")" if high == math.inf else "]"
+        raise ValueError(f"`{name}`: expected a number in {left}{low:g}, {high:g}{right}, got {value!r}. {hint}".rstrip())
+    return float(value)
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str], hint: str = "") -> str:
+    """Return `value` if it is one of `choices`, or name the choices and the nearest one."""
+    choices = list(choices)
+    if value in choices:
+        return value
+    near = difflib.get_close_matches(str(value), choices, n=1)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"`{name}`: expected one of {', '.join(map(repr, choices))}, got {value!r}.{guess} {hint}".rstrip())
+
+
+def check_axes(name: str, x: Tensor, spec: str, hint: str = "", **size: int) -> tuple[int, ...]:
+    """Return the shape of `x` if it has the axes of `spec` ("trial time unit") with the sizes given by name."""
+    axes = spec.split()
+    if x.ndim != len(axes) or any(size.get(a, n) != n for a, n in zip(axes, x.shape)):
+        want = ", ".join(f"{a}={size[a]}" if a in size else a for a in axes)
+        raise ValueError(f"`{name}`: expected shape ({want}), got {tuple(x.shape)}. {hint}".rstrip())
+    return tuple(x.shape)
+
+
+def check_finite(name: str, x: Tensor, hint: str = "") -> Tensor:
+    """Return `x` if every value is finite, or say how many are not and where the first one is."""
+    # a sum is finite only if all are, unless it overflows: the exact test is run only then
+    if x.is_floating_point() and x.numel() and not bool(torch.isfinite(x.sum())):
+        bad = ~torch.isfinite(x)
+        n = int(bad.sum())
+        if n:
+            where = tuple(torch.nonzero(bad)[0].tolist())
+            raise ValueError(f"`{name}`: expected finite values, got {n} NaN or infinite, the first at {where}. {hint}".rstrip())
+    return x

@@ -1,0 +1,1 @@
+"""Analyses of one dynamical system: fixed points, portraits, spectra."""
