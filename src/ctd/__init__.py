@@ -1,0 +1,1 @@
+"""The import paths of the Computation-thru-Dynamics Benchmark, served by conjugacy."""
