@@ -14,11 +14,21 @@ matplotlib.use("Agg")
 def global_state_is_untouched():
     import matplotlib.pyplot as plt
 
-    torch_before, numpy_before, python_before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
-    dtype_before, rc_before, figures_before = torch.get_default_dtype(), matplotlib.rcParams.copy(), plt.get_fignums()
+    torch_before, numpy_before, python_before = (
+        torch.get_rng_state(),
+        np.random.get_state()[1].copy(),
+        random.getstate(),
+    )
+    dtype_before, rc_before, figures_before = (
+        torch.get_default_dtype(),
+        matplotlib.rcParams.copy(),
+        plt.get_fignums(),
+    )
     yield
     assert torch.equal(torch.get_rng_state(), torch_before), "the test changed torch's global random state"
-    assert np.array_equal(np.random.get_state()[1], numpy_before), "the test changed NumPy's global random state"  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], numpy_before), (
+        "the test changed NumPy's global random state"
+    )
     assert random.getstate() == python_before, "the test changed Python's global random state"
     assert torch.get_default_dtype() == dtype_before
     assert matplotlib.rcParams == rc_before, "the test changed rcParams"

@@ -22,14 +22,22 @@ def check_int(name: str, value: Any, low: int, high: int | None = None, hint: st
 
 
 def check_number(
-    name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False, hint: str = ""
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    hint: str = "",
 ) -> float:
     """Return `value` as a finite float in [low, high] (or (low, high] with `open_low`), or say what is wrong."""
     ok = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not ok or not (low <= value <= high) or (open_low and value == low):
         left = "(" if open_low or low == -math.inf else "["
         right = ")" if high == math.inf else "]"
-        raise ValueError(f"`{name}`: expected a number in {left}{low:g}, {high:g}{right}, got {value!r}. {hint}".rstrip())
+        raise ValueError(
+            f"`{name}`: expected a number in {left}{low:g}, {high:g}{right}, got {value!r}. {hint}".rstrip()
+        )
     return float(value)
 
 
@@ -40,7 +48,9 @@ def check_choice(name: str, value: Any, choices: Iterable[str], hint: str = "") 
         return value
     near = difflib.get_close_matches(str(value), choices, n=1)
     guess = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"`{name}`: expected one of {', '.join(map(repr, choices))}, got {value!r}.{guess} {hint}".rstrip())
+    raise ValueError(
+        f"`{name}`: expected one of {', '.join(map(repr, choices))}, got {value!r}.{guess} {hint}".rstrip()
+    )
 
 
 def check_axes(name: str, x: Tensor, spec: str, hint: str = "", **size: int) -> tuple[int, ...]:
@@ -60,5 +70,7 @@ def check_finite(name: str, x: Tensor, hint: str = "") -> Tensor:
         n = int(bad.sum())
         if n:
             where = tuple(torch.nonzero(bad)[0].tolist())
-            raise ValueError(f"`{name}`: expected finite values, got {n} NaN or infinite, the first at {where}. {hint}".rstrip())
+            raise ValueError(
+                f"`{name}`: expected finite values, got {n} NaN or infinite, the first at {where}. {hint}".rstrip()
+            )
     return x

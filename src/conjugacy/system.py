@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from conjugacy._check import check_axes, check_finite, check_number
 
@@ -38,11 +38,9 @@ class System:
     step : callable or None
         ``step(x, u) -> x_next`` with x (..., unit), u (..., input), batched over leading axes, without
         noise, in the dtype of `x`. The map of one time step.
-    jacobian : callable or None
-        ``jacobian(x, u) -> (dstep/dx, dstep/du)``, (..., unit, unit) and (..., unit, input): the exact
-        derivatives, where a closed form is known. `None`: automatic differentiation of `step` will do.
-    box : (Tensor (unit,), Tensor (unit,)) or None
-        Lower and upper corner of a box that `step` maps into itself for every input, where one is known.
+    cell : Module or None
+        The recurrent cell ``cell(u, x) -> x_next`` that `step` calls, in float64, where there is one. Analyses
+        look here for closed forms: they know torch's own cells, and ask others for ``jacobian(u, x)``.
     readout : callable or None
         ``readout(x) -> y`` with y (..., output).
     dt : float or None
@@ -54,15 +52,16 @@ class System:
     inputs: Tensor | None
     lengths: Tensor
     step: Step | None = None
-    jacobian: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
-    box: tuple[Tensor, Tensor] | None = None
+    cell: nn.Module | None = None
     readout: Callable[[Tensor], Tensor] | None = None
     dt: float | None = None
 
     def __post_init__(self):
         n, t, _ = check_axes("trajectories", self.trajectories, "trial time unit")
         if n == 0 or t == 0:
-            raise ValueError(f"`trajectories`: expected at least one trial and one step, got {tuple(self.trajectories.shape)}.")
+            raise ValueError(
+                f"`trajectories`: expected at least one trial and one step, got {tuple(self.trajectories.shape)}."
+            )
         check_finite("trajectories", self.trajectories, "Drop or interpolate the missing samples.")
         if self.inputs is not None:
             check_axes("inputs", self.inputs, "trial time input", trial=n, time=t)
@@ -71,7 +70,9 @@ class System:
         if int(self.lengths.min()) < 1 or int(self.lengths.max()) > t:
             raise ValueError(f"`lengths`: expected step counts in [1, {t}], got {self.lengths.tolist()}.")
         if self.dt is not None:
-            check_number("dt", self.dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+            check_number(
+                "dt", self.dt, 0, open_low=True, hint="It is the duration of a time step in seconds."
+            )
 
     @classmethod
     def from_arrays(
@@ -136,7 +137,7 @@ class System:
 
     def __repr__(self) -> str:
         n, t, d = self.trajectories.shape
-        known = [f for f in ("inputs", "step", "jacobian", "readout") if getattr(self, f) is not None]
+        known = [f for f in ("inputs", "step", "readout") if getattr(self, f) is not None]
         return f"System({self.name!r}: {n} trials x {t} steps x {d} units; {', '.join(known) or 'trajectories only'})"
 
 
@@ -159,7 +160,9 @@ def _tensor(name: str, data: Any) -> Tensor:
     try:
         x = torch.as_tensor(data).detach()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"`{name}`: expected an array of numbers, got {type(data).__name__} ({error}).") from None
+        raise TypeError(
+            f"`{name}`: expected an array of numbers, got {type(data).__name__} ({error})."
+        ) from None
     if x.is_complex():
         raise TypeError(f"`{name}`: expected real numbers, got {x.dtype}.")
     return x.cpu() if x.is_floating_point() else x.cpu().double()
