@@ -26,9 +26,7 @@ def global_state_is_untouched():
     )
     yield
     assert torch.equal(torch.get_rng_state(), torch_before), "the test changed torch's global random state"
-    assert np.array_equal(np.random.get_state()[1], numpy_before), (
-        "the test changed NumPy's global random state"
-    )
+    assert np.array_equal(np.random.get_state()[1], numpy_before), "the test changed NumPy's global random state"
     assert random.getstate() == python_before, "the test changed Python's global random state"
     assert torch.get_default_dtype() == dtype_before
     assert matplotlib.rcParams == rc_before, "the test changed rcParams"

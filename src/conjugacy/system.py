@@ -70,9 +70,7 @@ class System:
         if int(self.lengths.min()) < 1 or int(self.lengths.max()) > t:
             raise ValueError(f"`lengths`: expected step counts in [1, {t}], got {self.lengths.tolist()}.")
         if self.dt is not None:
-            check_number(
-                "dt", self.dt, 0, open_low=True, hint="It is the duration of a time step in seconds."
-            )
+            check_number("dt", self.dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
 
     @classmethod
     def from_arrays(
@@ -160,9 +158,7 @@ def _tensor(name: str, data: Any) -> Tensor:
     try:
         x = torch.as_tensor(data).detach()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(
-            f"`{name}`: expected an array of numbers, got {type(data).__name__} ({error})."
-        ) from None
+        raise TypeError(f"`{name}`: expected an array of numbers, got {type(data).__name__} ({error}).") from None
     if x.is_complex():
         raise TypeError(f"`{name}`: expected real numbers, got {x.dtype}.")
     return x.cpu() if x.is_floating_point() else x.cpu().double()
