@@ -4,9 +4,17 @@ from conjugacy._version import __version__ as __version__
 
 # public name -> module that defines it ("" for a submodule): loaded on first use, so that importing is fast
 _PUBLIC = {
+    "Recipe": "conjugacy.training.recipe",
+    "Rollout": "conjugacy.trials",
+    "Run": "conjugacy.run",
     "System": "conjugacy.system",
+    "TrialSets": "conjugacy.trial_sets",
+    "Trials": "conjugacy.trials",
+    "load": "conjugacy.run",
+    "rollout": "conjugacy.simulate",
+    "train": "conjugacy.training.train",
 }
-_SUBMODULES = ("dynamics", "similarity")
+_SUBMODULES = ("dynamics", "networks", "plots", "similarity", "tasks", "training")
 
 __all__ = [*_PUBLIC, *_SUBMODULES, "__version__"]
 
