@@ -59,6 +59,7 @@ class RegressionFeatures:
 def principal_axes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean (unit,), standard deviations (component,) and axes (unit, component) of `rows`, null directions dropped."""
     mean = rows.mean(0)
+    mean = mean + (rows - mean).mean(0)  # again: the first mean of large numbers is off by its rounding
     centred = rows - mean
     if centred.shape[0] > centred.shape[1]:
         centred = sla.qr(centred, mode="r", check_finite=False)[0][: centred.shape[1]]
