@@ -4,12 +4,15 @@ from conjugacy._version import __version__ as __version__
 
 # public name -> module that defines it ("" for a submodule): loaded on first use, so that importing is fast
 _PUBLIC = {
+    "Analysis": "conjugacy.analysis",
+    "Comparison": "conjugacy.comparison",
     "Recipe": "conjugacy.training.recipe",
     "Rollout": "conjugacy.trials",
     "Run": "conjugacy.run",
     "System": "conjugacy.system",
     "TrialSets": "conjugacy.trial_sets",
     "Trials": "conjugacy.trials",
+    "compare": "conjugacy.comparison",
     "load": "conjugacy.run",
     "rollout": "conjugacy.simulate",
     "train": "conjugacy.training.train",

@@ -61,4 +61,6 @@ def _plain(name: str, value: Any) -> Any:
         return [_plain(f"{name}[{i}]", v) for i, v in enumerate(value)]
     if isinstance(value, dict):
         return {str(k): _plain(f"{name}[{k!r}]", v) for k, v in value.items()}
-    raise TypeError(f"`{name}`: expected a number, string, bool, None, list or dict to save, got {type(value).__name__}.")
+    raise TypeError(
+        f"`{name}`: expected a number, string, bool, None, list or dict to save, got {type(value).__name__}."
+    )

@@ -80,11 +80,11 @@ class Analysis:
         """Latents of a phase on their first principal components, (trial, time, component); fewer if D < n."""
         latents = self.latents(phase)
         centred = latents.double().numpy() - self.pca.mean_
-        return centred @ self.pca.components_[: check_int("n", n, 1)].T
+        return centred @ np.asarray(self.pca.components_)[: check_int("n", n, 1)].T
 
     def explained_variance(self, n: int = 10) -> np.ndarray:
         """Share of the variance of each of the first `n` principal components; fewer if D < n."""
-        return self.pca.explained_variance_ratio_[: check_int("n", n, 1)]
+        return np.asarray(self.pca.explained_variance_ratio_)[: check_int("n", n, 1)]
 
     def plot_trial_io(self, num_trials: int = 2, phase: str = "val") -> Figure:
         """Figure with latents, outputs, targets and inputs of a few trials."""

@@ -185,8 +185,8 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
     folder = Path(folder)
     config = _read_config(folder)
     data = {name: _read_checked(folder / name, config) for name in _FILES}
-    task = build(f"{folder}/config.json: task", config["task"], [*_public(tasks), *classes])
-    network = build(f"{folder}/config.json: network", config["network"], [*_public(networks), *classes])
+    task = build(f"{folder}/config.json: task", config["task"], [*public_classes(), *classes])
+    network = build(f"{folder}/config.json: network", config["network"], [*public_classes(), *classes])
     network.init_model(config["input_size"], config["output_size"])
     load_weights(network, data["weights.safetensors"], folder / "weights.safetensors")
     if (input_size(task), output_size(task)) != (network.input_size, network.output_size):
@@ -236,8 +236,9 @@ def load_weights(network: Network, data: bytes, source: str | os.PathLike) -> No
     network.load_state_dict(weights)
 
 
-def _public(package: Any) -> list[type]:
-    return [thing for thing in vars(package).values() if isinstance(thing, type)]
+def public_classes() -> list[type]:
+    """The tasks and networks of conjugacy, which run folders may name."""
+    return [thing for package in (tasks, networks) for thing in vars(package).values() if isinstance(thing, type)]
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -95,7 +95,9 @@ class Trials:
 
     def first(self, n_timesteps: int) -> Trials:
         """The same trials cut off after `n_timesteps` steps (epochs are clipped)."""
-        cut = {name: getattr(self, name)[:, :n_timesteps] for name in ("inputs", "targets", "mask", "true_inputs", "loads")}
+        cut = {
+            name: getattr(self, name)[:, :n_timesteps] for name in ("inputs", "targets", "mask", "true_inputs", "loads")
+        }
         epochs = {name: steps.clamp(max=n_timesteps) for name, steps in self.epochs.items()}
         return replace(self, **cut, epochs=epochs)
 

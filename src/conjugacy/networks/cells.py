@@ -6,6 +6,8 @@ of its step in closed form offers ``jacobian(u, x)``, and one that keeps a box o
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -101,7 +103,7 @@ class FlowCell(nn.Module):
         self.step = step
         widths = [latent_size + input_size, *[layer_hidden_size] * (num_layers - 1), latent_size]
         layers: list[nn.Module] = []
-        for wide_in, wide_out in zip(widths[:-1], widths[1:]):
+        for wide_in, wide_out in pairwise(widths):
             layers += [nn.Linear(wide_in, wide_out), nn.ReLU()]
         self.field = nn.Sequential(*layers[:-1])
 

@@ -49,8 +49,8 @@ class Network(nn.Module, ABC):
         self.latent_size = check_int("latent_size", latent_size, 1, hint="It is the number of units.")
         self.noise_level = check_number("noise_level", noise_level, 0, hint="It is a standard deviation.")
         self.ic_noise = check_number("ic_noise", ic_noise, 0, hint="It is a standard deviation.")
-        self.input_size: int | None = None
-        self.output_size: int | None = None
+        self.input_size = 0  # 0: not built yet
+        self.output_size = 0
 
     @property
     def state_size(self) -> int:
@@ -132,12 +132,12 @@ class Network(nn.Module, ABC):
         return states, self.readout(states)
 
     def _check_built(self) -> None:
-        if self.input_size is None:
+        if not self.input_size:
             raise RuntimeError(f"{type(self).__name__} has no weights yet: call init_model(input_size, output_size).")
 
 
 def linear_readout(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    """y = W x + b with W, b uniform in +-1/sqrt(n_in), as torch draws them."""
+    """Y = W x + b with W, b uniform in +-1/sqrt(n_in), as torch draws them."""
     layer = nn.Linear(n_in, n_out)
     fill_uniform(layer, n_in, generator)
     return layer

@@ -1,4 +1,4 @@
-"""Neural ordinary differential equation: Chen et al. (2018), arXiv:1806.07366; as a model of latents, Sedler et al. (2023)."""
+"""Neural ordinary differential equation: Chen et al. (2018), arXiv:1806.07366; of latents: Sedler et al. (2023)."""
 
 from __future__ import annotations
 

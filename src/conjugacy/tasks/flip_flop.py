@@ -70,7 +70,12 @@ class NBitFlipFlop(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        k, t, bits, p = check_int("n", n, 1, hint="It is the number of trials."), self.n_timesteps, self.n, self.switch_prob
+        k, t, bits, p = (
+            check_int("n", n, 1, hint="It is the number of trials."),
+            self.n_timesteps,
+            self.n,
+            self.switch_prob,
+        )
         rng = np.random.default_rng(check_int("seed", seed, 0))
         # one bit's trials lie end to end as one line: arrays are made flat from (bit, trial, time)
         at = _pulse_times(2 * p, bits * k * t, rng)
@@ -118,7 +123,7 @@ class NBitFlipFlop(Task):
         return trial(self, self.trials(1, seed))
 
     def render_3d(self, n_trials: int = 10, seed: int = 0):
-        """Figure of the targets of `n_trials` trials, one panel each: in 3-D, in the plane (n = 2) or in time (n = 1)."""
+        """Figure of the targets of `n_trials` trials, a panel each: in 3-D, in the plane (n = 2) or in time (n = 1)."""
         from conjugacy.plots.flip_flop import corners
 
         return corners(self, self.trials(check_int("n_trials", n_trials, 1), seed))

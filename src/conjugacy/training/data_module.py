@@ -11,6 +11,7 @@ from pytorch_lightning import LightningDataModule
 
 from conjugacy._check import check_int
 from conjugacy._config import build, describe
+from conjugacy.run import public_classes
 from conjugacy.tasks.task import Task
 from conjugacy.trial_sets import TrialSets
 from conjugacy.trials import Trials
@@ -73,7 +74,9 @@ class TaskDataModule(LightningDataModule):
     def set_environment(self, task: Task) -> None:
         """Take trials from this task from now on."""
         if not hasattr(task, "trials"):
-            raise TypeError(f"`task`: expected a task, got {type(task).__name__}. conjugacy.tasks.validate says what it lacks.")
+            raise TypeError(
+                f"`task`: expected a task, got {type(task).__name__}. conjugacy.tasks.validate says what it lacks."
+            )
         self.task = task
         self._trials = None
 
@@ -111,12 +114,10 @@ class TaskDataModule(LightningDataModule):
 
 def rebuild_data_module(config: str, classes: tuple[type, ...] = ()) -> TaskDataModule:
     """The data module that was pickled."""
-    from conjugacy import tasks
-
     settings: dict[str, Any] = json.loads(config)
     task = settings.pop("task")
-    known = [*(t for t in vars(tasks).values() if isinstance(t, type)), *classes]
-    return TaskDataModule(None if task is None else build("task", task, known), **settings)
+    built = None if task is None else build("task", task, [*public_classes(), *classes])
+    return TaskDataModule(built, **settings)
 
 
 def own_classes(*things: Any) -> tuple[type, ...]:

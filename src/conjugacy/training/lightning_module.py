@@ -13,7 +13,7 @@ from torch import Tensor
 from conjugacy._check import check_axes, check_int, check_number
 from conjugacy._config import build, describe
 from conjugacy.networks.network import Network
-from conjugacy.run import Run, load_weights
+from conjugacy.run import Run, load_weights, public_classes
 from conjugacy.simulate import rollout
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training.data_module import TaskDataModule, own_classes
@@ -66,7 +66,7 @@ class TaskTrainedWrapper(LightningModule):
 
     def set_model(self, model: Network) -> None:
         """Train this network; its weights are made if it has none."""
-        if model.input_size is None and self.task_env is not None:
+        if not model.input_size and self.task_env is not None:
             model.init_model(input_size(self.task_env), output_size(self.task_env))
         self.model = model
 
@@ -143,17 +143,16 @@ class TaskTrainedWrapper(LightningModule):
             "model": None if model is None else describe(model),
             "sizes": None if model is None else (model.input_size, model.output_size),
         }
-        built = model is not None and model.input_size is not None
-        weights = save_tensors({k: v.cpu().contiguous() for k, v in model.state_dict().items()}) if built else b""
+        weights = b""
+        if model is not None and model.input_size:
+            weights = save_tensors({k: v.cpu().contiguous() for k, v in model.state_dict().items()})
         return rebuild_wrapper, (json.dumps(config), weights, own_classes(task, model))
 
 
 def rebuild_wrapper(config: str, weights: bytes, classes: tuple[type, ...] = ()) -> TaskTrainedWrapper:
     """The wrapper that was pickled."""
-    from conjugacy import networks, tasks
-
     parts: dict[str, Any] = json.loads(config)
-    known = [*(t for m in (networks, tasks) for t in vars(m).values() if isinstance(t, type)), *classes]
+    known = [*public_classes(), *classes]
     wrapper = TaskTrainedWrapper(**parts["settings"])
     if parts["task"] is not None:
         wrapper.set_environment(build("task", parts["task"], known))

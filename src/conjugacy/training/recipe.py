@@ -63,7 +63,7 @@ class Recipe:
             check_number(name, getattr(self, name), 0, 1)
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of gradient step 0 ... steps - 1: a cosine up to the peak, a cosine down to 1/1000 of it."""
+        """The learning rate of gradient step 0 ... steps - 1: a cosine up to the peak, one down to 1/1000 of it."""
         up = max(1.0, self.warmup * self.steps)
         if step < up:
             low, high, phase = 0.04, 1.0, step / up

@@ -30,9 +30,6 @@ def evaluate(network: Network, task: Task, trials: Trials) -> dict[str, float]:
     """Noise-free scores of a network on trials: "r2", and what the task's `success_rate` gives."""
     device = next(network.parameters()).device
     outputs = torch.cat(
-        [
-            rollout(network, task, trials[k : k + _CHUNK].to(device)).outputs.cpu()
-            for k in range(0, len(trials), _CHUNK)
-        ]
+        [rollout(network, task, trials[k : k + _CHUNK].to(device)).outputs.cpu() for k in range(0, len(trials), _CHUNK)]
     )
     return {"r2": masked_r2(outputs, trials.targets, trials.mask), **task.success_rate(outputs, trials)}

@@ -16,8 +16,8 @@ from tqdm.auto import tqdm
 
 from conjugacy._check import check_choice, check_int
 from conjugacy.networks.network import Network
-from conjugacy.simulate import rollout
 from conjugacy.run import Run, load
+from conjugacy.simulate import rollout
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
@@ -75,7 +75,7 @@ def train(
     check_int("seed", seed, 0)
     sets = TrialSets.from_seed(seed)
     model = copy.deepcopy(network)
-    fresh = model.input_size is None
+    fresh = not model.input_size
     if fresh:
         model.init_model(input_size(task), output_size(task), derive_seed(seed, "weights"))
     elif (model.input_size, model.output_size) != (input_size(task), output_size(task)):
@@ -88,7 +88,9 @@ def train(
     folder = Path(out) if out is not None else None
     if folder is not None:
         if not fresh:
-            raise ValueError("`out`: a network with weights of its own cannot be resumed. Train it without `out`, then save.")
+            raise ValueError(
+                "`out`: a network with weights of its own cannot be resumed. Train it without `out`, then save."
+            )
         config = run.config()  # raises before any work is done if task or network cannot be saved
         if (folder / "config.json").exists():
             return _finished(folder, config, task, network)
@@ -116,7 +118,14 @@ def _fit(run: Run, recipe: Recipe, device: str, folder: Path | None, show: bool)
     state = checkpoint.read(folder, run.config(), model, optimizer) if folder is not None else Progress()
     val = run.trials("val")
     started = saved = time.monotonic() - state.seconds
-    bar = tqdm(total=recipe.steps, initial=state.step, desc=f"{run.name} on {task.name}", disable=not show, unit="step")
+    bar = tqdm(
+        total=recipe.steps,
+        initial=state.step,
+        desc=f"{run.name} on {task.name}",
+        disable=not show,
+        unit="step",
+        mininterval=0.5,
+    )
     stopped = "steps"
     try:
         while state.step < recipe.steps:
@@ -125,8 +134,8 @@ def _fit(run: Run, recipe: Recipe, device: str, folder: Path | None, show: bool)
             bar.update()
             if not math.isfinite(loss):
                 warnings.warn(
-                    f"training {run.name} diverged at step {state.step} (loss {loss}); its best weights so far are kept. "
-                    "Try a smaller learning_rate.",
+                    f"training {run.name} diverged at step {state.step} (loss {loss}); its best weights so far are "
+                    "kept. Try a smaller learning_rate.",
                     stacklevel=3,
                 )
                 stopped = "diverged"
@@ -194,8 +203,7 @@ def _finished(folder: Path, config: dict[str, Any], task: Task, network: Network
     differing = sorted(k for k in config if k != "versions" and there.get(k) != config[k])
     if differing:
         raise FileExistsError(
-            f"`out`: {folder} holds a finished run of another config (other {', '.join(differing)}). Name another folder."
+            f"`out`: {folder} holds a finished run of another config (other {', '.join(differing)}). "
+            "Name another folder."
         )
     return run
-
-
