@@ -1,6 +1,22 @@
 """conjugacy: do these networks compute the same thing?"""
 
+from typing import TYPE_CHECKING
+
 from conjugacy._version import __version__ as __version__
+
+if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps it equal to _PUBLIC
+    from conjugacy.analysis import Analysis as Analysis
+    from conjugacy.comparison import Comparison as Comparison
+    from conjugacy.comparison import compare as compare
+    from conjugacy.run import Run as Run
+    from conjugacy.run import load as load
+    from conjugacy.simulate import rollout as rollout
+    from conjugacy.system import System as System
+    from conjugacy.training.recipe import Recipe as Recipe
+    from conjugacy.training.train import train as train
+    from conjugacy.trial_sets import TrialSets as TrialSets
+    from conjugacy.trials import Rollout as Rollout
+    from conjugacy.trials import Trials as Trials
 
 # public name -> module that defines it ("" for a submodule): loaded on first use, so that importing is fast
 _PUBLIC = {

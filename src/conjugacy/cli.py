@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +259,7 @@ def _check_names(args: list[str]) -> None:
     from conjugacy._check import check_choice
 
     for flag, module in (("--task", "tasks"), ("--network", "networks")):
-        name = next((b for a, b in zip(args, args[1:]) if a == flag), None)
+        name = next((b for a, b in pairwise(args) if a == flag), None)
         name = next((a.split("=", 1)[1] for a in args if a.startswith(f"{flag}=")), name)
         if args[:1] == ["train"] and name is not None and name.isidentifier():
             try:

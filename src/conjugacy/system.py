@@ -144,7 +144,7 @@ def _stack(name: str, data: Any, last: str) -> tuple[Tensor, Tensor]:
     if ragged:
         trials = [_tensor(f"{name}[{k}]", trial) for k, trial in enumerate(data)]
         for k, trial in enumerate(trials):
-            check_axes(f"{name}[{k}]", trial, f"time {last}", **{last: trials[0].shape[-1]})
+            check_axes(f"{name}[{k}]", trial, f"time {last}", "", **{last: trials[0].shape[-1]})
         lengths = torch.tensor([len(trial) for trial in trials])
         return torch.nn.utils.rnn.pad_sequence(trials, batch_first=True), lengths
     if isinstance(data, Sequence) and len(data) and isinstance(data[0], Tensor):

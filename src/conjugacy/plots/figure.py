@@ -43,8 +43,8 @@ def _let_notebooks_display_figures() -> None:
     from IPython.core.getipython import get_ipython
 
     shell = get_ipython()
-    formatter = shell and shell.display_formatter and shell.display_formatter.formatters.get("image/png")
-    if formatter and Figure not in formatter.type_printers:
+    display: Any = getattr(shell, "display_formatter", None)
+    if display is not None and Figure not in display.formatters["image/png"].type_printers:
         from IPython.core.pylabtools import select_figure_formats
 
         select_figure_formats(shell, {"png"})
