@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -156,7 +157,8 @@ def _stack(name: str, data: Any, last: str) -> tuple[Tensor, Tensor]:
 
 def _tensor(name: str, data: Any) -> Tensor:
     try:
-        x = torch.as_tensor(data).detach()
+        # by way of NumPy: torch reads Python floats as float32
+        x = data.detach() if isinstance(data, Tensor) else torch.as_tensor(np.asarray(data))
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"`{name}`: expected an array of numbers, got {type(data).__name__} ({error}).") from None
     if x.is_complex():
