@@ -44,7 +44,9 @@ def test_what_cannot_be_saved_says_why():
 
 
 def test_unknown_classes_and_arguments_are_refused():
-    with pytest.raises(ValueError, match=r"^`task`: expected one of the classes NBitFlipFlop, got 'NBitFlipFlip'\. Did"):
+    with pytest.raises(
+        ValueError, match=r"^`task`: expected one of the classes NBitFlipFlop, got 'NBitFlipFlip'\. Did"
+    ):
         build("task", {"class": "NBitFlipFlip", "args": {}}, [tasks.NBitFlipFlop])
     with pytest.raises(ValueError, match=r"NBitFlipFlop takes the arguments n, .*, got bits too\.$"):
         build("task", {"class": "NBitFlipFlop", "args": {"bits": 3}}, [tasks.NBitFlipFlop])

@@ -70,7 +70,9 @@ def test_saving_again_replaces_and_a_failed_save_leaves_the_old_run(small_runs, 
 
 def test_a_folder_with_other_things_is_refused(small_runs, tmp_path):
     (tmp_path / "thesis.tex").write_text("...")
-    with pytest.raises(FileExistsError, match=r"^`folder`: .* exists and holds no run\. Name an empty or a new folder\.$"):
+    with pytest.raises(
+        FileExistsError, match=r"^`folder`: .* exists and holds no run\. Name an empty or a new folder\.$"
+    ):
         small_runs[0].save(tmp_path)
 
 
@@ -87,7 +89,9 @@ def test_what_is_missing_is_named(folder, tmp_path):
 def test_a_truncated_weights_file_is_named(folder):
     path = folder / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(ValueError, match=r"weights\.safetensors: its content is not what was saved .* cut off or changed"):
+    with pytest.raises(
+        ValueError, match=r"weights\.safetensors: its content is not what was saved .* cut off or changed"
+    ):
         cj.load(folder)
     rehash(folder, path.name)
     with pytest.raises(ValueError, match=r"weights\.safetensors: not a whole safetensors file"):
@@ -120,7 +124,9 @@ def test_weights_that_do_not_fit_are_named(folder, change, message):
 
 def test_newer_formats_broken_configs_and_unknown_classes_are_named(folder):
     edit_config(folder, format=99, versions={"conjugacy": "9.1"})
-    with pytest.raises(ValueError, match=r"config\.json: written in format 99 by conjugacy 9\.1; .* Upgrade conjugacy\.$"):
+    with pytest.raises(
+        ValueError, match=r"config\.json: written in format 99 by conjugacy 9\.1; .* Upgrade conjugacy\.$"
+    ):
         cj.load(folder)
     edit_config(folder, format=1, network={"class": "GRU2", "args": {}})
     with pytest.raises(ValueError, match=r"config\.json: network`: expected one of the classes .*, got 'GRU2'"):
@@ -164,7 +170,9 @@ class Halving(Network):
 
 def test_networks_of_ones_own_are_saved_and_loaded_by_class(small_task, tmp_path):
     run = cj.train(small_task, Halving(4), steps=2, batch_size=4, progress=False, out=tmp_path / "own")
-    with pytest.raises(ValueError, match=r"A class of your own has to be named: load\(folder, classes=\[Halving\]\)\.$"):
+    with pytest.raises(
+        ValueError, match=r"A class of your own has to be named: load\(folder, classes=\[Halving\]\)\.$"
+    ):
         cj.load(tmp_path / "own")
     back = cj.load(tmp_path / "own", classes=[Halving])
     assert torch.equal(back.rollout().outputs, run.rollout().outputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -227,7 +228,10 @@ def _gist(error: Exception) -> str:
 
 def _plain_parser(command: Callable[..., None]) -> Any:
     parser = _parser()
-    parser.add_function_arguments(command, as_positional=True, sub_configs=False)
+    named = set(inspect.signature(command).parameters) & {"run"}
+    if named:
+        parser.add_argument("run", metavar="RUN", help="Folder of the run.")
+    parser.add_function_arguments(command, skip=named, as_positional=False)
     return parser
 
 
@@ -259,9 +263,12 @@ def _check_names(args: list[str]) -> None:
     from conjugacy._check import check_choice
 
     for flag, module in (("--task", "tasks"), ("--network", "networks")):
-        name = next((b for a, b in pairwise(args) if a == flag), None)
-        name = next((a.split("=", 1)[1] for a in args if a.startswith(f"{flag}=")), name)
-        if args[:1] == ["train"] and name is not None and name.isidentifier():
+        names = [b for a, b in pairwise(args) if a == flag] + [
+            a[len(flag) + 1 :] for a in args if a.startswith(f"{flag}=")
+        ]
+        for name in names if args[:1] == ["train"] else []:
+            if not name.isidentifier():
+                continue  # an import path or a file
             try:
                 check_choice(flag, name, _concrete_classes(module), "A class of your own: give its import path.")
             except ValueError as error:
@@ -271,7 +278,6 @@ def _check_names(args: list[str]) -> None:
 
 def _concrete_classes(module: str) -> list[str]:
     import importlib
-    import inspect
 
     things = vars(importlib.import_module(f"conjugacy.{module}")).items()
     return [

@@ -169,9 +169,15 @@ def test_a_cell_that_does_not_fit_is_named():
     ("make", "message"),
     [
         (lambda: GRU(0), "`latent_size`: expected an integer >= 1, got 0. It is the number of units."),
-        (lambda: GRU(5, noise_level=-1), "`noise_level`: expected a number in [0, inf), got -1. It is a standard deviation."),
+        (
+            lambda: GRU(5, noise_level=-1),
+            "`noise_level`: expected a number in [0, inf), got -1. It is a standard deviation.",
+        ),
         (lambda: LeakyRNN(5, alpha=1.5), "`alpha`: expected a number in (0, 1], got 1.5. It is dt / tau."),
-        (lambda: LowRankRNN(5, rank=6), "`rank`: expected an integer in [1, 5], got 6. A rank cannot exceed latent_size."),
+        (
+            lambda: LowRankRNN(5, rank=6),
+            "`rank`: expected an integer in [1, 5], got 6. A rank cannot exceed latent_size.",
+        ),
         (lambda: NODE(3, num_layers=0), "`num_layers`: expected an integer >= 1, got 0. It counts the linear layers."),
     ],
 )

@@ -89,7 +89,9 @@ def test_a_folder_of_another_run_or_training_is_refused(small_task, small_runs, 
         cj.train(small_task, cj.networks.GRU(7), out=tmp_path / "full", **QUICK)
     (tmp_path / "cut").mkdir()
     (tmp_path / "cut" / checkpoint.FILE).write_bytes(b"123")
-    with pytest.raises(ValueError, match=r"checkpoint\.safetensors: not a whole checkpoint .* Delete it to start over\.$"):
+    with pytest.raises(
+        ValueError, match=r"checkpoint\.safetensors: not a whole checkpoint .* Delete it to start over\.$"
+    ):
         cj.train(small_task, cj.networks.GRU(7), out=tmp_path / "cut", **QUICK)
 
 
@@ -107,7 +109,9 @@ def test_what_cannot_be_saved_is_said_before_any_work(small_task, tmp_path):
 def test_a_diverging_training_keeps_its_best_weights(small_task, monkeypatch):
     step = train_function.__globals__["_gradient_step"]
     monkeypatch.setitem(
-        train_function.__globals__, "_gradient_step", lambda r, c, o, s, d: step(r, c, o, s, d) if s < 6 else float("nan")
+        train_function.__globals__,
+        "_gradient_step",
+        lambda r, c, o, s, d: step(r, c, o, s, d) if s < 6 else float("nan"),
     )
     with pytest.warns(UserWarning, match=r"diverged at step 7 \(loss nan\); its best weights .* smaller learning_rate"):
         run = cj.train(small_task, cj.networks.GRU(7), **QUICK)
@@ -166,5 +170,7 @@ def test_bad_settings_are_named(small_task, settings, message):
 def test_a_network_for_another_task_is_named(small_task):
     network = cj.networks.GRU(3)
     network.init_model(4, 2)
-    with pytest.raises(ValueError, match=r"^`network`: expected 2 inputs and 2 outputs for task 2BFF, got 4 and 2\. Build"):
+    with pytest.raises(
+        ValueError, match=r"^`network`: expected 2 inputs and 2 outputs for task 2BFF, got 4 and 2\. Build"
+    ):
         cj.train(small_task, network, progress=False)
