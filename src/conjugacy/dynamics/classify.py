@@ -12,7 +12,7 @@ from conjugacy.dynamics.audit import SearchRecord
 from conjugacy.dynamics.cycles import Cycle, find_cycles
 from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.maps import Map
-from conjugacy.dynamics.orbits import advance, settle, time_step
+from conjugacy.dynamics.orbits import Attractors, advance, settle, time_step
 from conjugacy.dynamics.points import FixedPoints, sorted_eigenvalues
 from conjugacy.dynamics.solver import Found
 
@@ -40,13 +40,16 @@ def collect(
     q = _q(dynamics, x, u)
     exact = q <= tol_q * x.square().sum(-1).clamp_min(1) * stiffness**2
     certificate = np.array(found.method, dtype=object)
-    for p in torch.nonzero(found.radius == 0)[:, 0].tolist():
-        if exact[p] and _lies_on_continuum(dynamics, x[p], u, scale, stiffness):
-            certificate[p] = "continuum"
+    hits, radius, error, sample = found.hits, found.radius, found.error, record.sample
+    bare = torch.nonzero((found.radius == 0) & exact)[:, 0]
+    certificate[bare[_on_continuum(dynamics, x[bare], u, scale, stiffness)].numpy()] = "continuum"
     kind = np.where(exact.numpy() & (certificate != "none"), "fixed", "unresolved").astype(object)
+    keep, hits, sample = _merge_unresolved(x, q, kind, hits, sample, 1e-3 * scale)
+    x, kind, certificate, radius, error = x[keep], kind[keep], certificate[keep], radius[keep], error[keep]
+    record = replace(record, sample=sample)
 
     speed_limit = slow_speed * (_rms_speed(dynamics, visited, u) if dynamics.flow else scale)
-    slow_x, slow_kind = _slow_points(dynamics, leftover, u, scale, speed_limit, x)
+    slow_x, slow_kind = _slow_points(dynamics, leftover, u, scale, speed_limit, x, visited)
     n_slow = len(slow_x)
     nothing = torch.zeros(n_slow, dtype=torch.float64)
     points = _describe(
@@ -55,9 +58,9 @@ def collect(
         u,
         np.concatenate([kind, slow_kind]),
         np.concatenate([certificate, np.full(n_slow, "none", dtype=object)]),
-        torch.cat([found.radius, nothing]),
-        torch.cat([found.error, nothing + torch.inf]),
-        torch.cat([torch.tensor(found.hits, dtype=torch.int64), torch.zeros(n_slow, dtype=torch.int64)]),
+        torch.cat([radius, nothing]),
+        torch.cat([error, nothing + torch.inf]),
+        torch.cat([torch.tensor(hits, dtype=torch.int64), torch.zeros(n_slow, dtype=torch.int64)]),
         record,
     )
     horizon = _horizons(dynamics, points, u, scale)
@@ -87,46 +90,74 @@ def _polish(dynamics: Map, x: Tensor, u: Tensor, n_steps: int = 2) -> Tensor:
     return x
 
 
-def _lies_on_continuum(dynamics: Map, x: Tensor, u: Tensor, scale: float, stiffness: float) -> bool:
-    """Whether there are zeros on both sides of `x` along the null direction of its Jacobian."""
-    jacobian = dynamics.residual_jacobian(x[None], u[None])[0]
-    null = torch.linalg.svd(jacobian)[2][-1]
+def _on_continuum(dynamics: Map, x: Tensor, u: Tensor, scale: float, stiffness: float) -> Tensor:
+    """Whether there are zeros on both sides of each point along the null direction of its Jacobian, (P,) bool."""
+    few = x[:: max(1, len(x) // 32)]
+    verdict = _zeros_beside(dynamics, few, u, scale, stiffness)
+    if len(few) == len(x) or bool(verdict.all()):
+        # a continuum fills the set with its points: a few tell for all
+        return verdict if len(few) == len(x) else torch.ones(len(x), dtype=torch.bool)
+    return _zeros_beside(dynamics, x, u, scale, stiffness)
+
+
+def _zeros_beside(dynamics, x, u, scale, stiffness):
+    held = u.expand(len(x), -1)
+    null = torch.linalg.svd(dynamics.residual_jacobian(x, held))[2][:, -1]
     delta = 1e-3 * scale
+    both = torch.ones(len(x), dtype=torch.bool)
     for side in (-1.0, 1.0):
         y = x + side * delta * null
-        for _ in range(8):
-            inverse = torch.linalg.pinv(dynamics.residual_jacobian(y[None], u[None])[0], rtol=1e-5)
-            y = y - inverse @ dynamics.residual(y[None], u[None])[0]
-        moved = side * float((y - x) @ null)
-        if not 0.5 * delta <= moved <= 2 * delta:
-            return False
-        if float(dynamics.residual(y[None], u[None]).norm()) > 1e-10 * stiffness * max(1.0, float(x.norm())):
-            return False
-    return True
+        for _ in range(4):
+            inverse = torch.linalg.pinv(dynamics.residual_jacobian(y, held), rtol=1e-5)
+            y = y - (inverse @ dynamics.residual(y, held)[..., None])[..., 0]
+        moved = side * ((y - x) * null).sum(-1)
+        left = dynamics.residual(y, held).norm(dim=-1)
+        both &= (moved >= 0.5 * delta) & (moved <= 2 * delta)
+        both &= left <= 1e-10 * stiffness * x.norm(dim=-1).clamp_min(1)
+    return both
 
 
-def _slow_points(dynamics, leftover, u, scale, limit, known) -> tuple[Tensor, np.ndarray]:
+def _merge_unresolved(x, q, kind, hits, sample, gap) -> tuple[list[int], list[int], tuple[int, ...]]:
+    """Give unresolved points within `gap` of each other to the one with the least q: they are one degenerate zero."""
+    owner = list(range(len(x)))
+    kept: list[int] = []
+    for p in sorted((p for p in owner if kind[p] == "unresolved"), key=lambda p: float(q[p])):
+        near = [k for k in kept if float((x[p] - x[k]).norm()) <= gap]
+        if near:
+            owner[p] = near[0]
+        else:
+            kept.append(p)
+    keep = [p for p in range(len(x)) if owner[p] == p]
+    sums = [[sum(h for p, h in enumerate(counts) if owner[p] == k) for k in keep] for counts in (hits, sample)]
+    return keep, sums[0], tuple(sums[1])
+
+
+def _slow_points(dynamics, leftover, u, scale, limit, known, visited) -> tuple[Tensor, np.ndarray]:
     """Distinct local minima of q that are no zeros and slower than `limit`, refined; and whether each is one."""
     empty = torch.zeros(0, known.shape[1], dtype=torch.float64)
     if not leftover or limit <= 0:
         return empty, np.zeros(0, dtype=object)
+    centre = visited.mean(0)
+    # a minimum of q far outside of what is visited, or at infinity, says nothing about the computation
+    reach = 2 * float((visited - centre).norm(dim=-1).max()) + scale
     x = torch.cat(leftover)
     speed = (2 * _q(dynamics, x, u)).sqrt()
-    x = x[torch.isfinite(speed) & (speed <= 2 * limit)]
-    x = x[speed[torch.isfinite(speed) & (speed <= 2 * limit)].argsort()]
-    x = _thin(x, 1e-3 * scale, _MAX_SLOW)
+    keep = torch.isfinite(speed) & (speed <= 2 * limit) & ((x - centre).norm(dim=-1) <= reach)
+    x = _thin(x[keep][speed[keep].argsort()], 1e-3 * scale, _MAX_SLOW)
     kept: list[Tensor] = []
     kinds: list[str] = []
     for start in x:
-        y, flat = _minimise_q(dynamics, start, u)
+        y, flat = _minimise_q(dynamics, start, u, scale)
         near = [float((y - other).norm()) for other in (*known, *kept)]
-        if float((2 * _q(dynamics, y[None], u)).sqrt()) <= limit and (not near or min(near) > 1e-3 * scale):
+        here = float((y - centre).norm()) <= reach
+        slow = float((2 * _q(dynamics, y[None], u)).sqrt()) <= limit
+        if here and slow and (not near or min(near) > 1e-3 * scale):
             kept.append(y)
             kinds.append("slow" if flat else "unresolved")
     return (torch.stack(kept) if kept else empty), np.array(kinds, dtype=object)
 
 
-def _minimise_q(dynamics: Map, x: Tensor, u: Tensor) -> tuple[Tensor, bool]:
+def _minimise_q(dynamics: Map, x: Tensor, u: Tensor, scale: float) -> tuple[Tensor, bool]:
     from scipy.optimize import minimize
 
     def value_and_gradient(y):
@@ -138,13 +169,15 @@ def _minimise_q(dynamics: Map, x: Tensor, u: Tensor) -> tuple[Tensor, bool]:
     # scaled to one, so that the optimiser's absolute tolerances mean something
     weight = 1 / max(1e-300, float(_q(dynamics, x[None], u)[0]))
     result = minimize(
-        value_and_gradient, x.numpy(), jac=True, method="L-BFGS-B", options={"maxiter": 400, "gtol": 1e-9, "ftol": 1e-15}
+        value_and_gradient, x.numpy(), jac=True, method="L-BFGS-B", options={"maxiter": 400, "gtol": 1e-9, "ftol": 0.0}
     )
     y = torch.from_numpy(np.asarray(result.x))
     g = dynamics.residual(y[None], u[None])[0]
     jacobian = dynamics.residual_jacobian(y[None], u[None])[0]
     gradient = (jacobian.mT @ g).norm()
-    return y, bool(gradient <= 1e-4 * torch.linalg.matrix_norm(jacobian, ord=2) * g.norm())
+    # J^T g against |J| |g|, or against |g|^2 over the spread where J vanishes as well
+    steep = torch.linalg.matrix_norm(jacobian, ord=2) + g.norm() / scale
+    return y, bool(gradient <= 1e-4 * steep * g.norm())
 
 
 def _thin(x: Tensor, gap: float, most: int) -> Tensor:
@@ -242,21 +275,20 @@ def _rms_speed(dynamics: Map, visited: Tensor, u: Tensor) -> float:
 def _unsettled(dynamics, points, u, visited, scale, n_orbits, generator) -> tuple[tuple[Cycle, ...], int]:
     """Follow orbits; the cycles on which some settle, and how many settle on nothing but those or nothing at all."""
     start = visited[torch.randint(len(visited), (n_orbits,), generator=generator)]
-    stable = torch.from_numpy(points.fixed) & (points.n_unstable == 0)
-    within = torch.clamp(0.5 * points.radius[stable], min=1e-4 * scale)
     h = time_step(dynamics, start[:8], u)
-    end = settle(dynamics, start, u, points.x[stable], within, 300, h)
+    attractors = Attractors.of(points, scale, h)
+    end = settle(dynamics, start, u, attractors, 300, h)
     lost = torch.nonzero(end.where < 0)[:, 0]
     if not len(lost):
         return (), 0
     # a few of them, for longer: slow approach looks like no approach
     some = lost[:8]
-    end = settle(dynamics, end.x[some], u, points.x[stable], within, 3000, h)
+    end = settle(dynamics, end.x[some], u, attractors, 3000, h)
     x = end.x[end.where < 0]
+    away = x[~torch.isfinite(x).all(-1)]
     x = x[torch.isfinite(x).all(-1)]
     moving = dynamics.residual(x, u.expand(len(x), -1)).norm(dim=-1) > 1e-7 * scale
-    n_lost = int((~torch.isfinite(end.x)).any(-1).sum()) + int(moving.sum())
+    n_lost = (len(away) + int(moving.sum())) * len(lost) // len(some)
     if not bool(moving.any()):
-        return (), n_lost * len(lost) // len(some)
-    cycles, _ = find_cycles(dynamics, x[moving], u, n_transient=0)
-    return cycles, n_lost * len(lost) // len(some)
+        return (), n_lost
+    return find_cycles(dynamics, x[moving], u, n_transient=0)[0], n_lost

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int
+from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.maps import Map, as_input, as_map
 from conjugacy.dynamics.orbits import advance, time_step
 
@@ -76,8 +77,8 @@ def find_cycles(
     Returns
     -------
     tuple
-        The distinct cycles, and for each row of `x0` the position of its cycle there, or -1. Fixed points (period 1)
-        are not cycles.
+        The distinct stable cycles, and for each row of `x0` the position of its cycle there, or -1. Fixed points
+        (period 1) are not cycles, nor are periodic orbits that an orbit only passes by.
     """
     n_transient, max_period = check_int("n_transient", n_transient, 0), check_int("max_period", max_period, 2)
     dynamics = as_map(step_or_system, kind)
@@ -135,7 +136,8 @@ def _map_cycle(dynamics: Map, path: Tensor, u: Tensor) -> Cycle | None:
             jacobian = _product(dynamics.jacobians(points, u.expand(p, -1))[0])
             residual = float((dynamics.step(points[-1:], u[None])[0].detach() - points[0]).norm())
             values = torch.linalg.eigvals(jacobian)
-            return Cycle(points, float(p), values[values.abs().argsort(descending=True)], residual)
+            cycle = Cycle(points, float(p), values[values.abs().argsort(descending=True)], residual)
+            return cycle if cycle.is_stable else None
     return None
 
 
@@ -163,58 +165,65 @@ def _product(jacobians: Tensor) -> Tensor:
     return total
 
 
-def _flow_cycle(dynamics: Map, path: Tensor, u: Tensor, h: float, n_rounds: int = 8) -> Cycle | None:
+def _flow_cycle(dynamics: Map, path: Tensor, u: Tensor, h: float, n_rounds: int = 4) -> Cycle | None:
     size = _size(path)
     if size <= 1e-6 * (1 + float(path[0].norm())):
         return None
     # the orbit's return to the hyperplane through its first point, across the velocity there
     normal = dynamics.step(path[:1], u[None])[0].detach()
     side = (path - path[0]) @ normal
-    near = (path - path[0]).norm(dim=-1) <= 0.05 * size
-    crossings = torch.nonzero((side[:-1] < 0) & (side[1:] >= 0) & near[1:])[:, 0]
+    span = (-side[:-1] / (side[1:] - side[:-1])).clamp(0, 1)
+    back = path[:-1] + span[:, None] * (path[1:] - path[:-1])
+    # an orbit that has settled comes back closely; a chaotic one that passes by does not
+    near = (back - path[0]).norm(dim=-1) <= 1e-2 * size
+    crossings = torch.nonzero((side[:-1] < 0) & (side[1:] >= 0) & near)[:, 0]
     if not len(crossings):
         return None
     n = int(crossings[0]) + 1
-    span = -side[n - 1] / (side[n] - side[n - 1])
-    period, x = (n - 1 + float(span)) * h, path[0]
-    for _ in range(n_rounds):
+    period, x, d = (n - 1 + float(span[n - 1])) * h, path[0], path.shape[1]
+    for k in range(n_rounds + 1):
         end, derivative = _transport(dynamics, x, u, period, n)
         velocity = dynamics.step(end[None], u[None])[0].detach()
         miss = end - x
-        if float(miss.norm()) <= 1e-11 * (1 + size):
+        if k == n_rounds or float(miss.norm()) <= 1e-11 * (1 + size):
             break
         # Newton for (x, T): stay on the hyperplane, return to the same point
-        d = len(x)
-        system = torch.zeros(d + 1, d + 1, dtype=torch.float64)
-        system[:d, :d], system[:d, d], system[d, :d] = derivative - torch.eye(d, dtype=torch.float64), velocity, normal
-        delta = torch.linalg.lstsq(system, torch.cat([-miss, torch.zeros(1, dtype=torch.float64)])[:, None]).solution[:, 0]
+        bordered = torch.zeros(d + 1, d + 1, dtype=torch.float64)
+        bordered[:d, :d], bordered[:d, d] = derivative - torch.eye(d, dtype=torch.float64), velocity
+        bordered[d, :d] = normal
+        target = torch.cat([-miss, torch.zeros(1, dtype=torch.float64)])[:, None]
+        delta = torch.linalg.lstsq(bordered, target).solution[:, 0]
         x, period = x + delta[:d], period + float(delta[d])
-        if not (bool(torch.isfinite(x).all()) and 0 < period < 10 * n * h):
+        if not bool(torch.isfinite(x).all()) or float((x - path[0]).norm()) > 0.05 * size:
             return None
-    end, derivative = _transport(dynamics, x, u, period, n)
-    residual = float((end - x).norm())
-    if residual > 1e-6 * size or float((x - path[0]).norm()) > 0.05 * size:
-        return None
     samples = [x]
     for _ in range(n - 1):
         samples.append(advance(dynamics, samples[-1][None], u[None], period / n)[0])
     values = torch.linalg.eigvals(derivative)
-    return Cycle(torch.stack(samples), period, values[values.abs().argsort(descending=True)], residual)
+    values = values[values.abs().argsort(descending=True)]
+    cycle = Cycle(torch.stack(samples), period, values, float(miss.norm()))
+    return cycle if cycle.residual <= 1e-6 * size and cycle.is_stable else None
 
 
 def _transport(dynamics: Map, x: Tensor, u: Tensor, period: float, n: int) -> tuple[Tensor, Tensor]:
     """The state after `period`, and its derivative with respect to `x`, in n Runge-Kutta steps."""
     d, h = len(x), period / n
-
-    def velocity(y, m):
-        f = dynamics.step(y[None], u[None])[0].detach()
-        return f, dynamics.jacobians(y[None], u[None])[0][0] @ m
-
-    m = torch.eye(d, dtype=torch.float64)
+    stages = []
     for _ in range(n):
-        f1, m1 = velocity(x, m)
-        f2, m2 = velocity(x + h / 2 * f1, m + h / 2 * m1)
-        f3, m3 = velocity(x + h / 2 * f2, m + h / 2 * m2)
-        f4, m4 = velocity(x + h * f3, m + h * m3)
-        x, m = x + h / 6 * (f1 + 2 * f2 + 2 * f3 + f4), m + h / 6 * (m1 + 2 * m2 + 2 * m3 + m4)
+        y, k = x, torch.zeros_like(x)
+        total = torch.zeros_like(x)
+        for weight, reach in ((1, 0.0), (2, 0.5), (2, 0.5), (1, 1.0)):
+            y = x + reach * h * k
+            stages.append(y)
+            k = dynamics.step(y[None], u[None])[0].detach()
+            total = total + weight * k
+        x = x + h / 6 * total
+    states = torch.stack(stages)
+    jacobians = torch.cat([dynamics.jacobians(states[c], u.expand(len(states[c]), -1))[0] for c in chunks(len(states), d)])
+    m = torch.eye(d, dtype=torch.float64)
+    for a, b, c, e in jacobians.reshape(n, 4, d, d):
+        m1 = a @ m
+        m2 = b @ (m + h / 2 * m1)
+        m3 = c @ (m + h / 2 * m2)
+        m = m + h / 6 * (m1 + 2 * m2 + 2 * m3 + e @ (m + h * m3))
     return x, m

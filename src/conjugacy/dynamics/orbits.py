@@ -40,11 +40,48 @@ def advance(dynamics: Map, x: Tensor, u: Tensor, h: float) -> Tensor:
         return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
 
 
-def settle(
-    dynamics: Map, x: Tensor, u: Tensor, attractors: Tensor, within: Tensor, n_steps: int, h: float, every: int = 10
-) -> Settled:
-    """Advance states `x` (B, D) until each is `within` (A,) of one of `attractors` (A, D), or for `n_steps` steps."""
+@dataclass(frozen=True, eq=False)
+class Attractors:
+    """Stable fixed points, and what tells that an orbit has come to one.
+
+    x : Tensor (A, D)
+    within : Tensor (A,)
+        An orbit this near has arrived.
+    near : Tensor (A,)
+        An orbit this near has arrived when it also approaches as the linearisation says; memories with time constants
+        of thousands of steps would take too long otherwise.
+    left : complex Tensor (A, D, D)
+        Left eigenvectors in rows: in these coordinates the linear part contracts in every step.
+    rate : Tensor (A,)
+        Logarithm of the slowest contraction per step, < 0.
+    """
+
+    x: Tensor
+    within: Tensor
+    near: Tensor
+    left: Tensor
+    rate: Tensor
+
+    @classmethod
+    def of(cls, points, scale: float, h: float) -> Attractors:
+        """The stable fixed points among FixedPoints `points`; `scale` is the spread of states, `h` the time step."""
+        fixed = torch.from_numpy(points.fixed)
+        chosen = points[torch.nonzero(fixed & (points.n_unstable == 0))[:, 0].numpy()]
+        gap = torch.cdist(chosen.x, points.x[fixed])
+        gap = torch.where(gap > 0, gap, torch.inf).amin(1) if len(chosen) else torch.zeros(0, dtype=torch.float64)
+        values = chosen.eigenvalues[:, 0]
+        rate = values.real * h if points.flow else values.abs().clamp_min(1e-300).log()
+        within = torch.clamp(0.5 * chosen.radius, min=1e-4 * scale)
+        near = torch.maximum(within, 0.25 * gap.clamp_max(scale))
+        return cls(chosen.x, within, near, chosen.modes[1], rate)
+
+
+def settle(dynamics: Map, x: Tensor, u: Tensor, attractors: Attractors, n_steps: int, h: float, every: int = 20) -> Settled:
+    """Advance states `x` (B, D) until each has come to one of `attractors`, or for `n_steps` steps."""
     x, where = x.clone(), torch.full((len(x),), -1)
+    before = torch.full((len(x),), torch.inf, dtype=torch.float64)
+    patience = torch.zeros(len(x), dtype=torch.int64)
+    target = torch.full((len(x),), -1)
     active = torch.arange(len(x))
     u = u.expand(len(x), -1)
     step = 0
@@ -52,10 +89,16 @@ def settle(
         for _ in range(every):
             x[active] = advance(dynamics, x[active], u[active], h)
         step += every
-        if len(attractors):
-            gap = torch.cdist(x[active], attractors, compute_mode="donot_use_mm_for_euclid_dist") / within
-            best, nearest = gap.min(1)
-            where[active[best <= 1]] = nearest[best <= 1]
-        finite = torch.isfinite(x[active]).all(-1)
-        active = active[finite & (where[active] < 0)]
+        if len(attractors.x):
+            gap, nearest = torch.cdist(x[active], attractors.x, compute_mode="donot_use_mm_for_euclid_dist").min(1)
+            away = (x[active] - attractors.x[nearest]).to(attractors.left.dtype)
+            norm = (attractors.left[nearest] @ away[..., None])[..., 0].abs().square().sum(-1).sqrt()
+            # half of the rate that the slowest mode promises, three times in a row
+            falling = norm <= before[active] * torch.exp(0.5 * every * attractors.rate[nearest])
+            falling &= (gap <= attractors.near[nearest]) & (target[active] == nearest) & (attractors.rate[nearest] < 0)
+            patience[active] = torch.where(falling, patience[active] + 1, 0)
+            before[active], target[active] = norm, nearest
+            arrived = (gap <= attractors.within[nearest]) | (patience[active] >= 3)
+            where[active[arrived]] = nearest[arrived]
+        active = active[torch.isfinite(x[active]).all(-1) & (where[active] < 0)]
     return Settled(where, x, step)
