@@ -192,18 +192,18 @@ def draw(analysis: Any, folder: Path) -> list[Path]:
 
 def print_table(comparison: Any) -> None:
     """Print a comparison with a row a score: measure, direction, value, interval, null."""
-    from rich.console import Console
-    from rich.table import Table
+    import pandas as pd
 
-    nulls = any(s.null is not None for s in comparison.scores)
-    table = Table(title=f"{comparison.systems[0].n_trials} held-out trials, the same for all", title_justify="left")
-    for column in ("measure", "direction", "value", "95 % interval", *(["null", "p"] if nulls else [])):
-        table.add_column(column, justify="left" if column in ("measure", "direction") else "right")
+    rows = []
     for s in comparison.scores:
-        interval = f"{s.interval.low:.4f} to {s.interval.high:.4f}" if s.interval else ""
-        null = [f"{s.null.mean:.4f}", f"{s.null.p_value:.3f}"] if s.null else ["", ""]
-        table.add_row(s.measure, s.direction, f"{s.value:.4f}", interval, *(null if nulls else []))
-    Console().print(table)
+        row = {"measure": s.measure, "direction": s.direction, "value": f"{s.value:.4f}"}
+        if s.interval is not None:
+            row[f"{s.interval.level:.0%} interval"] = f"{s.interval.low:.4f} to {s.interval.high:.4f}"
+        if s.null is not None:
+            row |= {"null": f"{s.null.mean:.4f}", "p": f"{s.null.p_value:.3f}"}
+        rows.append(row)
+    print(f"\n{comparison.systems[0].n_trials} trials, new to all networks and the same for all:\n")
+    print(pd.DataFrame(rows).fillna("").to_string(index=False), end="\n\n")
 
 
 def _print_run(run: Any, folder: str | Path) -> None:

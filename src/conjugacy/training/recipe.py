@@ -41,14 +41,14 @@ class Recipe:
         Training has learned, and stops, once both are reached on the validation trials.
     """
 
-    steps: int = 1000
+    steps: int = 800
     batch_size: int = 64
     learning_rate: float = 1e-2
     warmup: float = 0.3
     clip: float = 1.0
     weight_decay: float = 0.0
     short_timesteps: int = 100
-    short_share: float = 0.5
+    short_share: float = 0.9
     eval_every: int = 25
     stop_accuracy: float = 0.995
     stop_r2: float = 0.98

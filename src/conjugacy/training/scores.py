@@ -19,7 +19,7 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
     1 - sum (y - t)^2 / sum (t - mean t)^2 with sums over trials, steps and outputs, and the mean per output. NaN if the
     targets do not vary.
     """
-    y, t, m = outputs.double(), targets.double(), mask.double()
+    y, t, m = outputs.detach().double(), targets.double(), mask.double()
     mean = (t * m).sum((0, 1)) / m.sum((0, 1)).clamp(min=1)
     total = ((t - mean).square() * m).sum()
     return float(1 - ((y - t).square() * m).sum() / total) if total > 0 else float("nan")
