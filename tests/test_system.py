@@ -58,7 +58,7 @@ def test_bad_arrays_are_named(args, message):
 
 
 def test_numbers_are_asked_for():
-    with pytest.raises(TypeError, match="^`trajectories`: expected an array of numbers, got str"):
+    with pytest.raises(TypeError, match=r"^`trajectories`: expected an array of numbers, got str"):
         System.from_arrays("M1", "spikes")
     with pytest.raises(TypeError, match=r"^`trajectories`: expected real numbers, got torch\.complex128\.$"):
         System.from_arrays("M1", np.ones((1, 2, 3)) * 1j)

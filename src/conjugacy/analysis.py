@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from sklearn.decomposition import PCA
 
+    from conjugacy.dynamics import FixedPoints
+
 PHASES = ("all", "train", "val", "test")
 
 
@@ -73,6 +75,8 @@ class Analysis:
         """Principal components (scikit-learn) of the training latents."""
         from sklearn.decomposition import PCA
 
+    from conjugacy.dynamics import FixedPoints
+
         latents = self.latents("train")
         return PCA().fit(latents.reshape(-1, latents.shape[-1]).double().numpy())
 
@@ -85,6 +89,20 @@ class Analysis:
     def explained_variance(self, n: int = 10) -> np.ndarray:
         """Share of the variance of each of the first `n` principal components; fewer if D < n."""
         return np.asarray(self.pca.explained_variance_ratio_)[: check_int("n", n, 1)]
+
+    def fixed_points(self, inputs: Any = 0, n_inits: int = 1024, seed: int = 0, **options: Any) -> FixedPoints:
+        """Fixed points of the network at a held input, searched from states visited on validation trials.
+
+        Parameters
+        ----------
+        inputs : number or array (input,)
+            The held input.
+        n_inits, seed, **options
+            See `conjugacy.dynamics.fixed_points`.
+        """
+        from conjugacy.dynamics import fixed_points
+
+        return fixed_points(self.system("val"), inputs=inputs, n_inits=n_inits, seed=seed, **options)
 
     def plot_trial_io(self, num_trials: int = 2, phase: str = "val") -> Figure:
         """Figure with latents, outputs, targets and inputs of a few trials."""

@@ -193,7 +193,7 @@ def test_wrong_inputs_are_named():
     net.init_model(2, 3)
     with pytest.raises(
         ValueError,
-        match=r"^`inputs`: expected shape \(trial, time, input=2\), got \(1, 4, 3\)\. This network was built for 2 inputs",
+        match=r"^`inputs`: expected shape \(trial, time, input=2\), got \(1, 4, 3\)\. This network was built for 2",
     ):
         net.rollout(torch.zeros(1, 4, 3))
     with pytest.raises(ValueError, match=r"^`x0`: expected shape \(trial=1, state=5\), got \(1, 4\)\.$"):

@@ -212,9 +212,7 @@ def test_incomplete_wrappers_say_what_they_lack(env):
         TaskDataModule(env, n_samples=1)
 
 
-@pytest.mark.parametrize(
-    "name", ["GRU_RNN", "NoisyGRU", "NoisyGRU_RNN", "Vanilla_RNN", "DriscollRNN"]
-)
+@pytest.mark.parametrize("name", ["GRU_RNN", "NoisyGRU", "NoisyGRU_RNN", "Vanilla_RNN", "DriscollRNN"])
 def test_every_network_of_the_peer_has_its_counterpart(name):
     import ctd.task_modeling.model.rnn as rnn
 

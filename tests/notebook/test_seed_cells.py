@@ -1,4 +1,4 @@
-"""The notebook's own cells, Sections 2 to 5, where they are at hand: only sample counts, epochs and iterations shortened."""
+"""The notebook's own cells, Sections 2 to 5, where they are at hand; only epochs, steps and iterations are fewer."""
 
 import os
 import re

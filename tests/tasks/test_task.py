@@ -14,7 +14,7 @@ class Echo:
     observation_space = Box(-np.inf, np.inf, (2,), np.float32)
     context_inputs = Box(-1, 1, (0,), np.float32)
     action_space = Box(-np.inf, np.inf, (2,), np.float32)
-    input_labels, output_labels = ["left", "right"], ["left", "right"]  # noqa: RUF012
+    input_labels, output_labels = ["left", "right"], ["left", "right"]
 
     def trials(self, n, seed):
         x = torch.randn(n, self.n_timesteps, 2, generator=torch.Generator().manual_seed(seed))
