@@ -75,8 +75,6 @@ class Analysis:
         """Principal components (scikit-learn) of the training latents."""
         from sklearn.decomposition import PCA
 
-    from conjugacy.dynamics import FixedPoints
-
         latents = self.latents("train")
         return PCA().fit(latents.reshape(-1, latents.shape[-1]).double().numpy())
 
