@@ -72,6 +72,7 @@ def test_steps_take_any_leading_axes(network):
     batch = network.step(x, u)
     assert batch.shape == x.shape
     torch.testing.assert_close(batch[2, 3], network.step(x[2, 3], u[2, 3]), rtol=1e-12, atol=1e-12)
+    assert network.step(x[:0], u[:0]).shape == (0, 6, network.state_size)
     torch.testing.assert_close(network.step(x, u[0, 0])[1, 1], network.step(x[1, 1], u[0, 0]), rtol=1e-12, atol=1e-12)
 
 

@@ -81,8 +81,8 @@ class Network(nn.Module, ABC):
         self._check_built()
         # torch's own cells take one leading axis, analyses have any number
         lead = torch.broadcast_shapes(x.shape[:-1], u.shape[:-1])
-        flat_u, flat_x = (v.expand(*lead, v.shape[-1]).reshape(-1, v.shape[-1]) for v in (u, x))
-        return self.cell(flat_u, flat_x).reshape(*lead, -1)
+        flat_u, flat_x = (v.expand(*lead, v.shape[-1]).reshape(lead.numel(), v.shape[-1]) for v in (u, x))
+        return self.cell(flat_u, flat_x).reshape(x.shape if x.shape[:-1] == lead else (*lead, x.shape[-1]))
 
     def forward(self, inputs: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """One step as (inputs (trial, input), hidden (trial, state)) -> (output, new hidden); no noise."""
