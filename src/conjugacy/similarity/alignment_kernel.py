@@ -1,0 +1,416 @@
+"""Compiled loops of the search for the rotation that best aligns two operators; `alignment` has the mathematics.
+
+Everything here changes its arguments in place, releases the interpreter lock, and uses no random numbers. Matrices are
+C-contiguous float64. `b` always holds the rotated operator C B C', and `c` the rotation C.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+_GRID = 2 * np.pi * np.arange(12) / 12
+_COS, _SIN = np.cos(_GRID), np.sin(_GRID)
+_COS2, _SIN2 = np.cos(2 * _GRID), np.sin(2 * _GRID)
+_BLAS_FROM = 20  # below this size, plain loops beat the overhead of a call
+
+
+def _jit(function):
+    try:
+        return numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")(function)
+    except RuntimeError:  # nowhere to keep the compiled code
+        return numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")(function)
+
+
+@_jit
+def _mul(x, y, out):
+    n = len(x)
+    if n >= _BLAS_FROM:
+        np.dot(x, y, out)
+        return
+    for i in range(n):
+        for j in range(n):
+            out[i, j] = 0.0
+        for k in range(n):
+            v = x[i, k]
+            for j in range(n):
+                out[i, j] += v * y[k, j]
+
+
+@_jit
+def _mul_transposed(x, y, out):
+    """x y'."""
+    n = len(x)
+    if n >= _BLAS_FROM:
+        np.dot(x, y.T, out)
+        return
+    for i in range(n):
+        for j in range(n):
+            total = 0.0
+            for k in range(n):
+                total += x[i, k] * y[j, k]
+            out[i, j] = total
+
+
+@_jit
+def _inner(x, y):
+    n = len(x)
+    total = 0.0
+    for i in range(n):
+        for j in range(n):
+            total += x[i, j] * y[i, j]
+    return total
+
+
+@_jit
+def _conjugate(r, b, work, out):
+    """r b r'."""
+    _mul(r, b, work)
+    _mul_transposed(work, r, out)
+
+
+@_jit
+def _best_angle(alpha, beta, gamma, delta):
+    """The maximum over t of alpha cos t + beta sin t + gamma cos 2t + delta sin 2t, and where it is."""
+    best, where = -np.inf, 0
+    for k in range(12):
+        g = alpha * _COS[k] + beta * _SIN[k] + gamma * _COS2[k] + delta * _SIN2[k]
+        if g > best:
+            best, where = g, k
+    t = _GRID[where]
+    for _ in range(4):
+        c, s = np.cos(t), np.sin(t)
+        c2, s2 = c * c - s * s, 2 * c * s
+        first = -alpha * s + beta * c - 2 * gamma * s2 + 2 * delta * c2
+        second = -alpha * c - beta * s - 4 * gamma * c2 - 4 * delta * s2
+        if second >= 0 or abs(first) < 1e-13:
+            break
+        step = -first / second
+        t += min(max(step, -0.3), 0.3)
+    c, s = np.cos(t), np.sin(t)
+    g = alpha * c + beta * s + gamma * (c * c - s * s) + delta * 2 * c * s
+    if g >= best:
+        return g, c, s
+    return best, _COS[where], _SIN[where]
+
+
+@_jit
+def sweep(a, b, c):
+    """One pass over all planes of coordinates, each turned (or mirrored) to its global optimum. Returns the gain.
+
+    In the plane (p, q), <a, Q b Q'> is a trigonometric polynomial of degree 2 in the angle of Q, once for rotations and
+    once for reflections: its coefficients cost O(n), and its maximum is found without descent. This is what leaves the
+    local optima in which gradients get stuck, and crosses between the two components of O(n).
+    """
+    n = len(a)
+    total = 0.0
+    for p in range(n - 1):
+        for q in range(p + 1, n):
+            m11 = m12 = m21 = m22 = 0.0
+            for j in range(n):
+                m11 += a[p, j] * b[p, j] + a[j, p] * b[j, p]
+                m12 += a[p, j] * b[q, j] + a[j, p] * b[j, q]
+                m21 += a[q, j] * b[p, j] + a[j, q] * b[j, p]
+                m22 += a[q, j] * b[q, j] + a[j, q] * b[j, q]
+            for j in (p, q):
+                m11 -= a[p, j] * b[p, j] + a[j, p] * b[j, p]
+                m12 -= a[p, j] * b[q, j] + a[j, p] * b[j, q]
+                m21 -= a[q, j] * b[p, j] + a[j, q] * b[j, p]
+                m22 -= a[q, j] * b[q, j] + a[j, q] * b[j, q]
+            ta, da = 0.5 * (a[p, p] + a[q, q]), 0.5 * (a[p, p] - a[q, q])
+            ea, ka = 0.5 * (a[p, q] + a[q, p]), 0.5 * (a[p, q] - a[q, p])
+            tb, db = 0.5 * (b[p, p] + b[q, q]), 0.5 * (b[p, p] - b[q, q])
+            eb, kb = 0.5 * (b[p, q] + b[q, p]), 0.5 * (b[p, q] - b[q, p])
+            turned, tc, ts = _best_angle(m11 + m22, m21 - m12, 2 * (da * db + ea * eb), 2 * (ea * db - da * eb))
+            turned += 2 * (ta * tb + ka * kb)
+            mirrored, mc, ms = _best_angle(m11 - m22, m12 + m21, 2 * (da * db - ea * eb), 2 * (ea * db + da * eb))
+            mirrored += 2 * (ta * tb - ka * kb)
+            now = m11 + m22 + 2 * (ta * tb + ka * kb + da * db + ea * eb)
+            gain = max(turned, mirrored) - now
+            if gain < 1e-13:
+                continue
+            total += gain
+            if turned >= mirrored:
+                q11, q12, q21, q22 = tc, -ts, ts, tc
+            else:
+                q11, q12, q21, q22 = mc, ms, ms, -mc
+            for j in range(n):
+                u, v = b[p, j], b[q, j]
+                b[p, j], b[q, j] = q11 * u + q12 * v, q21 * u + q22 * v
+                u, v = c[p, j], c[q, j]
+                c[p, j], c[q, j] = q11 * u + q12 * v, q21 * u + q22 * v
+            for j in range(n):
+                u, v = b[j, p], b[j, q]
+                b[j, p], b[j, q] = q11 * u + q12 * v, q21 * u + q22 * v
+    return total
+
+
+@_jit
+def _cayley(d, t, left, out):
+    """out = (I - t d / 2)^-1 (I + t d / 2) for skew d: elimination without pivots, safe since I is its symmetric part."""
+    n = len(d)
+    h = 0.5 * t
+    for i in range(n):
+        for j in range(n):
+            left[i, j] = -h * d[i, j]
+            out[i, j] = h * d[i, j]
+        left[i, i] += 1.0
+        out[i, i] += 1.0
+    if n >= _BLAS_FROM:
+        out[:] = np.linalg.solve(left, out)
+        return
+    for k in range(n):
+        inverse = 1.0 / left[k, k]
+        for i in range(k + 1, n):
+            f = left[i, k] * inverse
+            if f != 0.0:
+                for j in range(k + 1, n):
+                    left[i, j] -= f * left[k, j]
+                for j in range(n):
+                    out[i, j] -= f * out[k, j]
+    for k in range(n - 1, -1, -1):
+        inverse = 1.0 / left[k, k]
+        for i in range(k + 1, n):
+            f = left[k, i]
+            for j in range(n):
+                out[k, j] -= f * out[i, j]
+        for j in range(n):
+            out[k, j] *= inverse
+
+
+@_jit
+def _gradient(a, at, b, bt, w1, w2, g):
+    """g = skew part of a b' + a' b. Returns its squared norm."""
+    n = len(a)
+    _mul(a, bt, w1)
+    _mul(at, b, w2)
+    for i in range(n):
+        for j in range(n):
+            w1[i, j] += w2[i, j]
+    total = 0.0
+    for i in range(n):
+        g[i, i] = 0.0
+        for j in range(i):
+            v = 0.5 * (w1[i, j] - w1[j, i])
+            g[i, j], g[j, i] = v, -v
+            total += 2 * v * v
+    return total
+
+
+@_jit
+def _hessian(a, at, b, g, d, w1, w2, e, out):
+    """out = the Riemannian Hessian of <a, C b C'> along the skew d: skew(a e' + a' e) + [g, d] / 2, e = [d, b]."""
+    n = len(a)
+    _mul(d, b, e)
+    _mul(b, d, w1)
+    for i in range(n):
+        for j in range(n):
+            e[i, j] -= w1[i, j]
+    _mul_transposed(a, e, w1)
+    _mul(at, e, w2)
+    for i in range(n):
+        for j in range(n):
+            w1[i, j] += w2[i, j]
+    _mul(g, d, w2)
+    # [g, d] = gd - (gd)' for skew g, d
+    for i in range(n):
+        out[i, i] = 0.0
+        for j in range(i):
+            v = 0.5 * (w1[i, j] - w1[j, i]) + 0.5 * (w2[i, j] - w2[j, i])
+            out[i, j], out[j, i] = v, -v
+
+
+@_jit
+def climb(a, at, b, c, tolerance, max_products):
+    """Trust-region Newton on O(n) for <a, b>, from where b and c are. Returns the value and Hessian products used.
+
+    The steps solve the trust-region problem by truncated conjugate gradients (Steihaug 1983; Absil, Mahony, Sepulchre
+    2008, section 7.3), with the Cayley transform as retraction.
+    """
+    n = len(a)
+    g, d, r, step = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
+    w1, w2, e = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    hd, hs, bt = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    value = _inner(a, b)
+    radius = 0.5
+    used = 0
+    rejected = 0
+    while True:
+        for i in range(n):
+            for j in range(n):
+                bt[i, j] = b[j, i]
+        square = _gradient(a, at, b, bt, w1, w2, g)
+        norm = np.sqrt(square)
+        if norm <= tolerance or used >= max_products or rejected >= 6:
+            return value, used
+        # minimise -<g, s> - <s, H s> / 2 for |s| <= radius; r is minus its gradient
+        for i in range(n):
+            for j in range(n):
+                step[i, j], r[i, j], d[i, j], hs[i, j] = 0.0, g[i, j], g[i, j], 0.0
+        rr, ss, sd, dd = square, 0.0, 0.0, square
+        target = norm * min(0.1, norm)
+        for _ in range(min(n * (n - 1) // 2, 60)):
+            _hessian(a, at, b, g, d, w1, w2, e, hd)
+            used += 1
+            curvature = -_inner(d, hd)
+            t = rr / curvature if curvature > 0 else np.inf
+            if curvature <= 0 or ss + 2 * t * sd + t * t * dd >= radius * radius:
+                t = (-sd + np.sqrt(sd * sd + dd * (radius * radius - ss))) / dd
+                for i in range(n):
+                    for j in range(n):
+                        step[i, j] += t * d[i, j]
+                        hs[i, j] += t * hd[i, j]
+                break
+            old = rr
+            rr = 0.0
+            for i in range(n):
+                for j in range(n):
+                    step[i, j] += t * d[i, j]
+                    hs[i, j] += t * hd[i, j]
+                    r[i, j] += t * hd[i, j]
+                    rr += r[i, j] * r[i, j]
+            if rr <= target * target:
+                break
+            beta = rr / old
+            ss, sd, dd = 0.0, 0.0, 0.0
+            for i in range(n):
+                for j in range(n):
+                    d[i, j] = r[i, j] + beta * d[i, j]
+                    ss += step[i, j] * step[i, j]
+                    sd += step[i, j] * d[i, j]
+                    dd += d[i, j] * d[i, j]
+        expected = _inner(g, step) + 0.5 * _inner(step, hs)
+        _cayley(step, 1.0, w2, e)
+        _conjugate(e, b, w1, bt)
+        new = _inner(a, bt)
+        # below the rounding of f, Newton steps are right where f can no longer tell
+        ratio = (new - value) / expected if expected > 1e-13 else 1.0
+        if ratio < 0.25:
+            radius *= 0.25
+        elif ratio > 0.75:
+            radius = min(2 * radius, 2.0)
+        if ratio < 0.05:
+            rejected += 1
+            continue
+        rejected = 0 if expected > 1e-15 else rejected + 1
+        value = new
+        for i in range(n):
+            for j in range(n):
+                b[i, j] = bt[i, j]
+        _mul(e, c, w1)
+        for i in range(n):
+            for j in range(n):
+                c[i, j] = w1[i, j]
+
+
+@_jit
+def _start(a, b, va, vb, work, c):
+    """c = va D vb' with the signs D from the leading eigenvector of (va' a va) * (vb' b vb), improved by flips."""
+    n = len(a)
+    x, y = np.empty((n, n)), np.empty((n, n))
+    vat, vbt = np.ascontiguousarray(va.T), np.ascontiguousarray(vb.T)
+    _conjugate(vat, a, work, x)
+    _conjugate(vbt, b, work, y)
+    for i in range(n):
+        for j in range(n):
+            work[i, j] = x[i, j] * y[i, j]
+    form = work + work.T
+    for i in range(n):
+        form[i, i] = 0.0
+    _, vectors = np.linalg.eigh(form)
+    sign = np.empty(n)
+    for i in range(n):
+        sign[i] = 1.0 if vectors[i, n - 1] >= 0 else -1.0
+    for _ in range(10):
+        flipped = False
+        for i in range(n):
+            total = 0.0
+            for j in range(n):
+                total += form[i, j] * sign[j]
+            if total * sign[i] < -1e-14:
+                sign[i] = -sign[i]
+                flipped = True
+        if not flipped:
+            break
+    for i in range(n):
+        for j in range(n):
+            work[i, j] = va[i, j] * sign[j]
+    _mul(work, vbt, c)
+
+
+@_jit
+def align(a, b, va, vb, haar, n_sweeps, n_climbs, tolerance, max_products):
+    """The best rotation found: value, rotation (n, n), climbs that reached it, climbs made, Hessian products.
+
+    Parameters
+    ----------
+    a, b : (n, n), of Frobenius norm 1
+    va, vb : (basis, n, n), matching orthonormal bases of the two: each gives a start
+    haar : (start, n, n), further starts
+    n_sweeps : int
+        Passes over the planes from each start.
+    n_climbs : int
+        So many of the starts, the best after the sweeps, are followed to a maximum.
+    """
+    n = len(a)
+    n_starts = len(va) + len(haar)
+    bs, cs = np.empty((n_starts, n, n)), np.empty((n_starts, n, n))
+    values = np.empty(n_starts)
+    work = np.empty((n, n))
+    at = np.ascontiguousarray(a.T)
+    for s in range(n_starts):
+        if s < len(va):
+            _start(a, b, va[s], vb[s], work, cs[s])
+        else:
+            cs[s] = haar[s - len(va)]
+        _conjugate(cs[s], b, work, bs[s])
+        values[s] = _inner(a, bs[s])
+        for _ in range(n_sweeps):
+            if sweep(a, bs[s], cs[s]) < 1e-3 * (1 - values[s]):
+                break
+        values[s] = _inner(a, bs[s])
+    order = np.argsort(-values)
+    n_climbs = min(n_climbs, n_starts)
+    reached = np.empty(n_climbs)
+    best, winner, products, made = -np.inf, order[0], 0, 0
+    for k in range(n_climbs):
+        s = order[k]
+        value, used = climb(a, at, bs[s], cs[s], tolerance, max_products)
+        products += used
+        # a maximum for gradients need not be one for whole planes: in the axes of a's symmetric part, they differ most
+        for _ in range(6):
+            improved, used = _escape(a, at, bs[s], cs[s], va[k % len(va)], work, tolerance, max_products)
+            products += used
+            if improved <= value + 1e-9:
+                break
+            value = improved
+        reached[k] = value
+        made += 1
+        if value > best:
+            best, winner = value, s
+        if best > 1 - 1e-13:
+            break
+    agree = 0
+    for k in range(made):
+        if reached[k] > best - 1e-6:
+            agree += 1
+    c = cs[winner].copy()
+    _conjugate(c, b, work, bs[winner])
+    best, used = climb(a, at, bs[winner], c, 1e-14, 200)
+    return best, c, agree, made, products + used
+
+
+@_jit
+def _escape(a, at, b, c, basis, work, tolerance, max_products):
+    """Sweep in the given basis; climb again if that gained anything."""
+    basis_t = np.ascontiguousarray(basis.T)
+    a2, b2, c2 = np.empty_like(a), np.empty_like(b), np.empty_like(c)
+    _conjugate(basis_t, a, work, a2)
+    _conjugate(basis_t, b, work, b2)
+    _mul(basis_t, c, c2)
+    gain = sweep(a2, b2, c2)
+    if gain < 1e-9:
+        return _inner(a, b), 0
+    _mul(basis, c2, c)
+    _conjugate(basis, b2, work, b)
+    return climb(a, at, b, c, tolerance, max_products)
