@@ -4,13 +4,15 @@ For A, B (n, n) of Frobenius norm 1,
 
     maximise f(C) = <A, C B C'> over C in O(n),          |A - C B C'|_F^2 = 2 - 2 f(C).
 
-The problem has many local maxima and two components, so a search is made of three parts.
+The problem has many local maxima and two components, so the search has four parts.
 
 1. Starts. If B = Q' A Q, every symmetric matrix made of A and A' in the same way as of B and B' has eigenvectors that
    correspond by Q up to signs. Six such matrices give six starts; they are exact for conjugate operators with simple
-   spectra, whatever the sign of det Q. Further starts are drawn from the Haar measure with a fixed seed.
+   spectra, whatever the sign of det Q. The axes themselves and draws from the Haar measure (fixed seed) come after.
 2. Sweeps over the coordinate planes, each brought to its global optimum over O(2).
-3. Riemannian trust-region Newton steps to a maximum, and from there sweeps again, in case a plane holds a better one.
+3. Riemannian trust-region Newton steps to a maximum.
+4. Iterated search (fixed seed): the best so far is turned in random planes and climbs again, until several climbs
+   agree, or the certificate below is met, or the rounds are used up.
 
 Certificate. With S, K the symmetric and skew parts, |A - C B C'|^2 = |S_A - C S_B C'|^2 + |K_A - C K_B C'|^2, and by
 Hoffman and Wielandt (1953) each term is at least the squared distance of the sorted eigenvalues; by Mirsky (1960) the
@@ -83,7 +85,7 @@ class Alignment:
     lower_bound : float
         No orthogonal matrix gives a smaller chord.
     n_agree, n_climbs : int
-        How many of the climbs to a maximum reached the best one (within 1e-7 in f).
+        How many of the climbs reached the best maximum (within 1e-6 in f): one of many leaves room for doubt.
     products : int
         Hessian products, the unit of work.
     """
@@ -97,7 +99,7 @@ class Alignment:
 
     @property
     def angle(self) -> float:
-        """arccos <A, C B C'>, without its loss of digits near zero."""
+        """Arccos <A, C B C'>, without its loss of digits near zero."""
         return float(2 * np.arcsin(min(self.chord / 2, 1.0)))
 
     @property
@@ -109,18 +111,18 @@ class Alignment:
 def align(a: Operator, b: Operator, effort: int = 1) -> Alignment:
     """The best alignment found of two operators of equal size.
 
-    `effort` multiplies the number of random starts: 0 leaves only the spectral ones.
+    `effort` multiplies the rounds of the iterated search: 0 leaves only the spectral starts.
     """
     from conjugacy.similarity import alignment_kernel
 
     n = len(a.unit)
-    n_haar, n_climbs = _plan(n, effort)
-    haar = _haar(n, n_haar)
-    _, rotation, agree, climbs, products = alignment_kernel.align(
-        a.unit, b.unit, a.bases, b.bases, haar, 12, n_climbs, 1e-6, 600
+    bound = lower_bound(a, b)
+    n_haar, n_rounds = _plan(n, effort)
+    _, rotation, agree, tried, products = alignment_kernel.align(
+        a.unit, b.unit, a.bases, b.bases, _haar(n, n_haar), 1 - bound**2 / 2, n_rounds, 6 + 2 * effort, n
     )
     chord = float(np.linalg.norm(a.unit - rotation @ b.unit @ rotation.T))
-    return Alignment(chord, rotation, lower_bound(a, b), agree, climbs, products)
+    return Alignment(chord, rotation, bound, agree, tried, products)
 
 
 def align_many(
@@ -137,9 +139,9 @@ def lower_bound(a: Operator, b: Operator) -> float:
 
 
 def _plan(n: int, effort: int) -> tuple[int, int]:
-    """Random starts and climbs for size n: small problems afford more, and need more."""
-    n_haar = max(2, 120 // n) * effort
-    return n_haar, 4 + 2 * effort if n > 20 else 7 + n_haar
+    """Random starts, and rounds of the iterated search, for size n: small problems afford more."""
+    rounds = next(r for size, r in ((8, 40), (12, 32), (24, 28), (40, 20), (64, 8), (np.inf, 4)) if n <= size)
+    return (5 if n <= 12 else 2) * min(effort, 1), rounds * effort
 
 
 @lru_cache(maxsize=32)

@@ -17,7 +17,9 @@ _BLAS_FROM = 20  # below this size, plain loops beat the overhead of a call
 
 def _jit(function):
     try:
-        return numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")(function)
+        return numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")(
+            function
+        )
     except RuntimeError:  # nowhere to keep the compiled code
         return numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")(function)
 
@@ -39,7 +41,7 @@ def _mul(x, y, out):
 
 @_jit
 def _mul_transposed(x, y, out):
-    """x y'."""
+    """X y'."""
     n = len(x)
     if n >= _BLAS_FROM:
         np.dot(x, y.T, out)
@@ -64,7 +66,7 @@ def _inner(x, y):
 
 @_jit
 def _conjugate(r, b, work, out):
-    """r b r'."""
+    """R b r'."""
     _mul(r, b, work)
     _mul_transposed(work, r, out)
 
@@ -147,7 +149,7 @@ def sweep(a, b, c):
 
 @_jit
 def _cayley(d, t, left, out):
-    """out = (I - t d / 2)^-1 (I + t d / 2) for skew d: elimination without pivots, safe since I is its symmetric part."""
+    """Out = (I - t d / 2)^-1 (I + t d / 2) for skew d: elimination without pivots, safe since I is its symmetric part."""
     n = len(d)
     h = 0.5 * t
     for i in range(n):
@@ -180,7 +182,7 @@ def _cayley(d, t, left, out):
 
 @_jit
 def _gradient(a, at, b, bt, w1, w2, g):
-    """g = skew part of a b' + a' b. Returns its squared norm."""
+    """G = skew part of a b' + a' b. Returns its squared norm."""
     n = len(a)
     _mul(a, bt, w1)
     _mul(at, b, w2)
@@ -199,7 +201,7 @@ def _gradient(a, at, b, bt, w1, w2, g):
 
 @_jit
 def _hessian(a, at, b, g, d, w1, w2, e, out):
-    """out = the Riemannian Hessian of <a, C b C'> along the skew d: skew(a e' + a' e) + [g, d] / 2, e = [d, b]."""
+    """Out = the Riemannian Hessian of <a, C b C'> along the skew d: skew(a e' + a' e) + [g, d] / 2, e = [d, b]."""
     n = len(a)
     _mul(d, b, e)
     _mul(b, d, w1)
@@ -305,7 +307,7 @@ def climb(a, at, b, c, tolerance, max_products):
 
 @_jit
 def _start(a, b, va, vb, work, c):
-    """c = va D vb' with the signs D from the leading eigenvector of (va' a va) * (vb' b vb), improved by flips."""
+    """C = va D vb' with the signs D from the leading eigenvector of (va' a va) * (vb' b vb), improved by flips."""
     n = len(a)
     x, y = np.empty((n, n)), np.empty((n, n))
     vat, vbt = np.ascontiguousarray(va.T), np.ascontiguousarray(vb.T)
@@ -339,25 +341,64 @@ def _start(a, b, va, vb, work, c):
 
 
 @_jit
-def align(a, b, va, vb, haar, n_sweeps, n_climbs, tolerance, max_products):
-    """The best rotation found: value, rotation (n, n), climbs that reached it, climbs made, Hessian products.
+def _perturb(b, c, n_planes):
+    """Turn n_planes random planes by random angles."""
+    n = len(b)
+    for _ in range(n_planes):
+        p = np.random.randint(n)
+        q = np.random.randint(n - 1)
+        if q >= p:
+            q += 1
+        angle = np.random.uniform(0.0, 2 * np.pi)
+        cos, sin = np.cos(angle), np.sin(angle)
+        for j in range(n):
+            u, v = b[p, j], b[q, j]
+            b[p, j], b[q, j] = cos * u - sin * v, sin * u + cos * v
+            u, v = c[p, j], c[q, j]
+            c[p, j], c[q, j] = cos * u - sin * v, sin * u + cos * v
+        for j in range(n):
+            u, v = b[j, p], b[j, q]
+            b[j, p], b[j, q] = cos * u - sin * v, sin * u + cos * v
+
+
+@_jit
+def _rising(a, at, b, c, best, max_products):
+    """Climb in three stages, given up as soon as what a stage usually leaves to gain would not reach `best`."""
+    value, used = climb(a, at, b, c, 3e-3, max_products)
+    if value < best - 6e-3:
+        return value, used
+    value, more = climb(a, at, b, c, 1e-3, max_products)
+    used += more
+    if value < best - 1.5e-3:
+        return value, used
+    value, more = climb(a, at, b, c, 1e-5, max_products)
+    return value, used + more
+
+
+@_jit
+def align(a, b, va, vb, haar, ceiling, n_rounds, enough, seed):
+    """The best rotation found: value, rotation (n, n), maxima equal to the best, maxima tried, Hessian products.
 
     Parameters
     ----------
     a, b : (n, n), of Frobenius norm 1
     va, vb : (basis, n, n), matching orthonormal bases of the two: each gives a start
     haar : (start, n, n), further starts
-    n_sweeps : int
-        Passes over the planes from each start.
-    n_climbs : int
-        So many of the starts, the best after the sweeps, are followed to a maximum.
+    ceiling : float
+        A value that cannot be exceeded: the search ends where it is reached.
+    n_rounds : int
+        Rounds of the iterated search: the best so far is perturbed in random planes, and climbs again.
+    enough : int
+        The search ends when so many climbs have led to the same best value.
     """
+    np.random.seed(seed)
     n = len(a)
     n_starts = len(va) + len(haar)
     bs, cs = np.empty((n_starts, n, n)), np.empty((n_starts, n, n))
     values = np.empty(n_starts)
-    work = np.empty((n, n))
+    work, b_try, c_try = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
     at = np.ascontiguousarray(a.T)
+    products = 0
     for s in range(n_starts):
         if s < len(va):
             _start(a, b, va[s], vb[s], work, cs[s])
@@ -365,52 +406,46 @@ def align(a, b, va, vb, haar, n_sweeps, n_climbs, tolerance, max_products):
             cs[s] = haar[s - len(va)]
         _conjugate(cs[s], b, work, bs[s])
         values[s] = _inner(a, bs[s])
-        for _ in range(n_sweeps):
-            if sweep(a, bs[s], cs[s]) < 1e-3 * (1 - values[s]):
+        for _ in range(4):
+            if sweep(a, bs[s], cs[s]) < 3e-3:
                 break
-        values[s] = _inner(a, bs[s])
-    order = np.argsort(-values)
-    n_climbs = min(n_climbs, n_starts)
-    reached = np.empty(n_climbs)
-    best, winner, products, made = -np.inf, order[0], 0, 0
-    for k in range(n_climbs):
-        s = order[k]
-        value, used = climb(a, at, bs[s], cs[s], tolerance, max_products)
+        values[s], used = climb(a, at, bs[s], cs[s], 1e-2, 200)
         products += used
-        # a maximum for gradients need not be one for whole planes: in the axes of a's symmetric part, they differ most
-        for _ in range(6):
-            improved, used = _escape(a, at, bs[s], cs[s], va[k % len(va)], work, tolerance, max_products)
-            products += used
-            if improved <= value + 1e-9:
-                break
-            value = improved
-        reached[k] = value
-        made += 1
-        if value > best:
-            best, winner = value, s
-        if best > 1 - 1e-13:
+        if values[s] > ceiling - 1e-12:
+            n_starts = s + 1
+            n_rounds = 0
             break
-    agree = 0
-    for k in range(made):
-        if reached[k] > best - 1e-6:
+    order = np.argsort(-values[:n_starts])
+    winner = order[0]
+    best, used = climb(a, at, bs[winner], cs[winner], 1e-5, 1000)
+    products += used
+    agree, tried = 1, 1
+    for k in range(1, n_starts + n_rounds):
+        if agree >= enough or best > ceiling - 1e-12:
+            break
+        if k < n_starts:
+            b_try[:] = bs[order[k]]
+            c_try[:] = cs[order[k]]
+            # what a climb to 1e-2 leaves to gain
+            if values[order[k]] < best - 0.03:
+                continue
+        else:
+            b_try[:] = bs[winner]
+            c_try[:] = cs[winner]
+            _perturb(b_try, c_try, n if n >= 20 else max(2, n // 2))
+            sweep(a, b_try, c_try)
+        tried += 1
+        value, used = _rising(a, at, b_try, c_try, best, 600)
+        products += used
+        if value > best + 1e-6:
+            agree = 1
+        elif value > best - 1e-6:
             agree += 1
+        if value > best:
+            best = value
+            bs[winner][:] = b_try
+            cs[winner][:] = c_try
     c = cs[winner].copy()
-    _conjugate(c, b, work, bs[winner])
-    best, used = climb(a, at, bs[winner], c, 1e-14, 200)
-    return best, c, agree, made, products + used
-
-
-@_jit
-def _escape(a, at, b, c, basis, work, tolerance, max_products):
-    """Sweep in the given basis; climb again if that gained anything."""
-    basis_t = np.ascontiguousarray(basis.T)
-    a2, b2, c2 = np.empty_like(a), np.empty_like(b), np.empty_like(c)
-    _conjugate(basis_t, a, work, a2)
-    _conjugate(basis_t, b, work, b2)
-    _mul(basis_t, c, c2)
-    gain = sweep(a2, b2, c2)
-    if gain < 1e-9:
-        return _inner(a, b), 0
-    _mul(basis, c2, c)
-    _conjugate(basis, b2, work, b)
-    return climb(a, at, b, c, tolerance, max_products)
+    _conjugate(c, b, work, b_try)
+    best, used = climb(a, at, b_try, c, 1e-14, 300)
+    return best, c, agree, tried, products + used

@@ -21,7 +21,7 @@ from scipy.spatial.distance import pdist, squareform
 from typing_extensions import override
 
 from conjugacy._check import check_int, check_number
-from conjugacy.similarity.covariance import CovarianceMeasure, Coordinates, Covariances
+from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
 from conjugacy.similarity.measure import Measure, Traits
 from conjugacy.similarity.samples import Samples, check_paired, check_varies, repeated
 from conjugacy.system import System

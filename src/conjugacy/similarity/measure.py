@@ -312,6 +312,11 @@ _BUILTIN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "cka_unbiased": ("kernel", "KernelCKA", {"bandwidth": None, "unbiased": True}),
     "cka_rbf": ("kernel", "KernelCKA", {}),
     "rsa": ("rsa", "RSA", {}),
+    "dsa": ("dsa", "DSA", {}),
+    "dsa_euclidean": ("dsa", "DSA", {"score": "euclidean"}),
+    "spectrum_w2": ("spectra", "Spectrum", {}),
+    "spectrum_w1": ("spectra", "Spectrum", {"p": 1}),
+    "spectrum_w2_continuous": ("spectra", "Spectrum", {"continuous": True}),
 }
 _REGISTERED: dict[str, Callable[..., Measure]] = {}
 

@@ -24,7 +24,7 @@ import numpy as np
 from typing_extensions import override
 
 from conjugacy._check import check_choice, check_number
-from conjugacy.similarity.covariance import CovarianceMeasure, Coordinates, Covariances
+from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
 from conjugacy.similarity.measure import Traits
 from conjugacy.similarity.samples import check_paired
 
