@@ -96,8 +96,8 @@ def compare(peer, kind, pairs, results):
             "median_gain": float(np.median(y - x)),
         }  # fmt: skip
         print(
-            f"{kind:6} rank {rank:3}: {len(x):3} pairs, {1e3 * np.median(tx):8.2f} ms against {1e3 * np.median(ty):8.1f} "
-            f"ms: {ratio:6.0f} times faster (total time {ty.sum() / tx.sum():.0f} times); worse optimum in {worse} pairs "
+            f"{kind:6} rank {rank:3}: {len(x):3} pairs, {1e3 * np.median(tx):8.2f} ms against {1e3 * np.median(ty):8.1f} ms: "
+            f"{ratio:6.0f} times faster (total {ty.sum() / tx.sum():.0f} times); worse optimum in {worse} pairs "
             f"(largest loss {max((x - y).max(), 0):.1e} rad), better by {np.median(y - x):.4f} rad in the median",
             flush=True,
         )
@@ -107,7 +107,7 @@ def agreement(peer, results):
     """Eigenvalues and W2^2 on the same data, the peer in its float32."""
     rng = np.random.default_rng(0)
     worst_eig = worst_w = 0.0
-    for seed in range(5):
+    for _ in range(5):
         rotation = np.linalg.qr(rng.normal(size=(8, 8)))[0] * 0.97
         x = [rng.normal(size=(30, 8))]
         for _ in range(79):

@@ -1,7 +1,7 @@
 """Compiled loops of the search for the rotation that best aligns two operators; `alignment` has the mathematics.
 
-Everything here changes its arguments in place, releases the interpreter lock, and uses no random numbers. Matrices are
-C-contiguous float64. `b` always holds the rotated operator C B C', and `c` the rotation C.
+Everything here changes its arguments in place and releases the interpreter lock. Random numbers are numba's own, of the
+thread at work, seeded by `align`: NumPy's global state is neither read nor changed. Matrices are C-contiguous float64. `b` always holds the rotated operator C B C', and `c` the rotation C.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ _BLAS_FROM = 20  # below this size, plain loops beat the overhead of a call
 
 
 def _jit(function):
+    options = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
     try:
-        return numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")(
-            function
-        )
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to keep the compiled code
-        return numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")(function)
+        return numba.njit(**options)(function)
 
 
 @_jit
@@ -149,7 +148,7 @@ def sweep(a, b, c):
 
 @_jit
 def _cayley(d, t, left, out):
-    """Out = (I - t d / 2)^-1 (I + t d / 2) for skew d: elimination without pivots, safe since I is its symmetric part."""
+    """The rotation (I - t d / 2)^-1 (I + t d / 2) for skew d. Without pivots: the symmetric part of the left is I."""
     n = len(d)
     h = 0.5 * t
     for i in range(n):
@@ -345,11 +344,11 @@ def _perturb(b, c, n_planes):
     """Turn n_planes random planes by random angles."""
     n = len(b)
     for _ in range(n_planes):
-        p = np.random.randint(n)
-        q = np.random.randint(n - 1)
+        p = np.random.randint(n)  # noqa: NPY002
+        q = np.random.randint(n - 1)  # noqa: NPY002
         if q >= p:
             q += 1
-        angle = np.random.uniform(0.0, 2 * np.pi)
+        angle = np.random.uniform(0.0, 2 * np.pi)  # noqa: NPY002
         cos, sin = np.cos(angle), np.sin(angle)
         for j in range(n):
             u, v = b[p, j], b[q, j]
@@ -391,7 +390,7 @@ def align(a, b, va, vb, haar, ceiling, n_rounds, enough, seed):
     enough : int
         The search ends when so many climbs have led to the same best value.
     """
-    np.random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
     n = len(a)
     n_starts = len(va) + len(haar)
     bs, cs = np.empty((n_starts, n, n)), np.empty((n_starts, n, n))

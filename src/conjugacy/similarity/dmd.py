@@ -1,17 +1,17 @@
 """Dynamic mode decomposition with delays: the linear operator that best advances delay-embedded trajectories.
 
-Row t of a trial is embedded as h_t = [x_t, x_(t - interval), ..., x_(t - (n_delays - 1) interval)], about the mean of x.
+Row t of a trial is embedded as h_t = [x_t, x_(t - interval), ..., x_(t - (n_delays - 1) interval)], x about its mean.
 With H the rows of all trials and H = V S U' its singular value decomposition cut to `rank`, the operator in the
 whitened coordinates v_t (rows of V) is the least-squares fit
 
     v_(t + steps) ~ A v_t,        A = [(V_-' V_- + ridge I)^-1 V_-' V_+]',
 
-over all rows t of a trial that have a successor in the same trial: trials never bleed into each other, and may differ in
-length. This is the operator of DSA (Ostrow et al. 2023), there without the mean taken out (`center=False`).
+over all rows t of a trial that have a successor in the same trial: trials never bleed into each other, and may differ
+in length. This is the operator of DSA (Ostrow et al. 2023), there without the mean taken out (`center=False`).
 
 Only sums of products are needed. H'H is built from its first block row, since its blocks repeat along the diagonals up
 to the first and last rows of each trial, and S, U are its eigenvalues and eigenvectors. Singular values come out with
-an error of eps S_1^2 / S_i: where the smallest one kept is below 1e-6 S_1, the R factor of H is decomposed in its place.
+an error of eps S_1^2 / S_i: where the smallest one kept is below 1e-6 S_1, the R factor of H is decomposed instead.
 Every rank up to the one computed is a leading block, and every resample of trials a weighted sum.
 """
 
@@ -261,10 +261,8 @@ def sweep(
         e = embed(system, max(wanted), d, delay_interval, **options)
         r2 = {r: float("nan") for r in wanted}
         if chosen is not None:
-            test = part(system, "trials", np.flatnonzero(~chosen))
-            r2 = prediction_r2(
-                part(system, "trials", np.flatnonzero(chosen)), test, wanted, d, delay_interval, **options
-            )
+            fitted, held = (part(system, "trials", np.flatnonzero(c)) for c in (chosen, ~chosen))
+            r2 = prediction_r2(fitted, held, wanted, d, delay_interval, **options)
         for r in wanted:
             out[r, d] = {"dmd": fit(e, r), "r2": r2.get(r, float("nan"))}
     return out
@@ -377,9 +375,8 @@ def _principal(
     r = np.empty((0, p))
     for k, t in enumerate(lengths):
         r = np.concatenate([r, _hankel(x[k, :t], n_delays, interval)])
-        if len(r) > 4 * p or k == len(lengths) - 1:
-            if len(r) > p:
-                r = sla.qr(r, mode="r", check_finite=False)[0][:p]
+        if len(r) > (p if k == len(lengths) - 1 else 4 * p):
+            r = sla.qr(r, mode="r", check_finite=False)[0][:p]
     _, s, vt = sla.svd(r, full_matrices=False, check_finite=False)
     keep = s > 1e-12 * s[0]
     return s[keep], vt[keep].T
@@ -424,4 +421,4 @@ def _products(v: np.ndarray, rows: np.ndarray, steps: int) -> tuple[np.ndarray, 
 
 
 def _by_modulus(values: np.ndarray) -> np.ndarray:
-    return np.lexsort((values.imag, values.real, -np.round(np.abs(values), 12)))
+    return np.lexsort((np.imag(values), np.real(values), -np.round(np.abs(values), 12)))

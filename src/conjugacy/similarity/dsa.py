@@ -7,8 +7,8 @@ compared after the best rotation of one onto the other, each scaled to Frobenius
     angular   = arccos max <A, C B C'>                      in [0, pi];  euclidean = 2 sin(angular / 2)
 
 Both are metrics on operators of one size, up to rotation and scale. The search for C and the lower bound that comes
-with every value are described in `alignment`. Trials need not be paired. What DSA says depends on `rank` and `n_delays`:
-look at `conjugacy.similarity.surface` before believing an order of systems.
+with every value are described in `alignment`. Trials need not be paired. What DSA says depends on `rank` and
+`n_delays`: look at `conjugacy.similarity.surface` before believing an order of systems.
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ class OperatorMeasure(Measure):
         names = (a.dmd.embedding.name, b.dmd.embedding.name)
         if self.unequal == "error":
             raise ValueError(
-                f"`rank`: the operators of {names[0]!r} and {names[1]!r} have ranks {a.dmd.rank} and {b.dmd.rank}. Give "
-                "one rank for all, or name what to do: unequal='min' compares at the smaller rank."
+                f"`rank`: the operators of {names[0]!r} and {names[1]!r} have ranks {a.dmd.rank} and {b.dmd.rank}. "
+                "Give one rank for all, or name what to do: unequal='min' compares at the smaller rank."
             )
         rank = min(a.dmd.rank, b.dmd.rank)
         a, b = (f if f.dmd.rank == rank else self._features(fit(f.dmd.embedding, rank), f.dt) for f in (a, b))
@@ -263,6 +263,6 @@ class DSA(OperatorMeasure):
 def _check_sizes(a: Operator, b: Operator, name_a: str, name_b: str) -> None:
     if a.unit.shape != b.unit.shape:
         raise ValueError(
-            f"`{name_b}`: expected the size {a.unit.shape} of `{name_a}`, got {b.unit.shape}. Rotations compare operators "
-            "of one size; fit both with the same rank."
+            f"`{name_b}`: expected the size {a.unit.shape} of `{name_a}`, got {b.unit.shape}. Rotations compare "
+            "operators of one size; fit both with the same rank."
         )

@@ -4,8 +4,8 @@ With kernels K, L between states, H = I - 11'/m and HSIC(K, L) = tr(K H L H),
 
     CKA = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))      in [0, 1],  its arccos is a metric.
 
-Linear CKA needs no kernel matrix: HSIC = |X'Y|_F^2. With few samples and many units the biased estimate is high even for
-unrelated systems; the unbiased one (Song et al. 2012, eq. 5) averages to zero there, and may be negative. Its linear
+Linear CKA needs no kernel matrix: HSIC = |X'Y|_F^2. With few samples and many units the biased estimate is high even
+for unrelated systems; the unbiased one (Song et al. 2012, eq. 5) averages to zero there, and may be negative. Its linear
 form needs no kernel matrix either. The RBF kernel exp(-|x - x'|^2 / (2 s^2)) has s = bandwidth times the median
 distance between states.
 """
@@ -67,8 +67,8 @@ class LinearCKA(CovarianceMeasure):
             return similarity, diagnostics
         if 1 - similarity < 1e-6 and c.n == len(a.scores) and c.n <= 5000:
             # near zero arccos loses half of the digits: the chord between the normalised kernels keeps them
-            k, l = (f.scores @ f.scores.T / c.n / np.linalg.norm(f.sd**2) for f in (a, b))
-            return float(2 * np.arcsin(min(np.linalg.norm(k - l) / 2, 1.0))), diagnostics
+            x, y = (f.scores @ f.scores.T / c.n / np.linalg.norm(f.sd**2) for f in (a, b))
+            return float(2 * np.arcsin(min(np.linalg.norm(x - y) / 2, 1.0))), diagnostics
         return float(np.arccos(similarity)), diagnostics
 
     @override
@@ -102,12 +102,12 @@ def unbiased_linear_hsic(x: np.ndarray, y: np.ndarray) -> float:
     return (trace + kx.sum() * ky.sum() / ((m - 1) * (m - 2)) - 2 * kx @ ky / (m - 2)) / (m * (m - 3))
 
 
-def unbiased_hsic(k: np.ndarray, l: np.ndarray) -> float:
+def unbiased_hsic(x: np.ndarray, y: np.ndarray) -> float:
     """HSIC by the U-statistic from kernel matrices (sample, sample); Song et al. 2012, eq. 5."""
-    m = len(k)
-    k, l = k - np.diag(np.diag(k)), l - np.diag(np.diag(l))
-    ks, ls = k.sum(0), l.sum(0)
-    return ((k * l).sum() + ks.sum() * ls.sum() / ((m - 1) * (m - 2)) - 2 * ks @ ls / (m - 2)) / (m * (m - 3))
+    m = len(x)
+    x, y = x - np.diag(np.diag(x)), y - np.diag(np.diag(y))
+    sx, sy = x.sum(0), y.sum(0)
+    return ((x * y).sum() + sx.sum() * sy.sum() / ((m - 1) * (m - 2)) - 2 * sx @ sy / (m - 2)) / (m * (m - 3))
 
 
 def centred(k: np.ndarray) -> np.ndarray:

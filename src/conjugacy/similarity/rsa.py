@@ -1,7 +1,7 @@
 """Representational similarity analysis (Kriegeskorte et al. 2008): compare matrices of dissimilarities between states.
 
-The states are those of all trials and steps, or the mean state of each trial. Squared Euclidean dissimilarities compared
-by the cosine of the doubly centred matrices are linear CKA, exactly.
+The states are those of all trials and steps, or the mean state of each trial. Squared Euclidean dissimilarities
+compared by the cosine of the doubly centred matrices are linear CKA, exactly.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class RSA(Measure):
             return float((x * y).sum() / np.linalg.norm(x) / np.linalg.norm(y)), diagnostics
         x, y = a.matrix[i, j], b.matrix[i, j]
         if self.comparator == "kendall":
-            return float(kendalltau(x, y).statistic), diagnostics
+            return float(kendalltau(x, y)[0]), diagnostics
         if self.comparator == "spearman":
             x, y = rankdata(x), rankdata(y)
         if self.comparator != "cosine":

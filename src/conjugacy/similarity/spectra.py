@@ -49,8 +49,8 @@ def wasserstein(x: Any, y: Any, p: int = 2, unequal: str = "error") -> float:
     if len(x) != len(y):
         if unequal == "error":
             raise ValueError(
-                f"`y`: expected as many points as `x`, {len(x)}, got {len(y)}. Name what to do: unequal='uniform' splits "
-                "weights, 'zero' fills with zeros."
+                f"`y`: expected as many points as `x`, {len(x)}, got {len(y)}. Name what to do: unequal='uniform' "
+                "splits weights, 'zero' fills with zeros."
             )
         if unequal == "zero":
             n = max(len(x), len(y))
