@@ -268,9 +268,9 @@ class Measure(ABC):
             bounds = bootstrap_interval(self, features_a, features_b, value, interval, n_resamples, seed)
         if null is not None:
             summary = null_summary(self, a, b, value, null, n_surrogates, seed, train=(train_a, train_b))
-        return self.score(a.name, b.name, value, diagnostics, bounds, summary)
+        return self.make_score(a.name, b.name, value, diagnostics, bounds, summary)
 
-    def score(
+    def make_score(
         self,
         a: str,
         b: str,
@@ -300,6 +300,23 @@ class Measure(ABC):
 # name -> (module, class, parameters): the module is imported when the measure is asked for
 _BUILTIN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "state_r2": ("regression", "StateR2", {}),
+    "procrustes": ("shape", "Shape", {}),
+    "procrustes_euclidean": ("shape", "Shape", {"score": "euclidean"}),
+    "bures": ("shape", "Shape", {"score": "bures"}),
+    "shape_0.5": ("shape", "Shape", {"alpha": 0.5}),
+    "cca": ("shape", "Shape", {"alpha": 0.0}),
+    "svcca": ("cca", "SVCCA", {}),
+    "pwcca": ("cca", "PWCCA", {}),
+    "cka": ("kernel", "LinearCKA", {}),
+    "angular_cka": ("kernel", "LinearCKA", {"angular": True}),
+    "cka_unbiased": ("kernel", "KernelCKA", {"bandwidth": None, "unbiased": True}),
+    "cka_rbf": ("kernel", "KernelCKA", {}),
+    "rsa": ("rsa", "RSA", {}),
+    "dsa": ("dsa", "DSA", {}),
+    "dsa_euclidean": ("dsa", "DSA", {"score": "euclidean"}),
+    "spectrum_w2": ("spectra", "Spectrum", {}),
+    "spectrum_w1": ("spectra", "Spectrum", {"p": 1}),
+    "spectrum_w2_continuous": ("spectra", "Spectrum", {"continuous": True}),
 }
 _REGISTERED: dict[str, Callable[..., Measure]] = {}
 
