@@ -5,6 +5,12 @@ from conjugacy._version import __version__ as __version__
 # public name -> module that defines it ("" for a submodule): loaded on first use, so that importing is fast
 _PUBLIC = {
     "System": "conjugacy.system",
+    "FixedPoints": "conjugacy.dynamics.points",
+    "Portrait": "conjugacy.dynamics.skeleton",
+    "fixed_points": "conjugacy.dynamics.search",
+    "portrait_distance": "conjugacy.dynamics.skeleton_distance",
+    "input_path": "conjugacy.dynamics.continuation",
+    "lyapunov_spectrum": "conjugacy.dynamics.lyapunov",
 }
 _SUBMODULES = ("dynamics", "similarity")
 

@@ -66,7 +66,7 @@ def fixed_points(
         "given" starts from the rows of `x0` and nowhere else. "until_complete" goes on in rounds of ``n_inits // 2``
         until index sum and coverage agree, at most 12 rounds.
     method : {"newton", "adam"}
-        "adam" is the search of the seed notebook, for comparison: see `conjugacy.dynamics.adam.adam_search` for
+        "adam" is the search of the seed notebook, for comparison: see `conjugacy.dynamics.adam_search` for
         its arguments (learning_rate, max_iters, noise_scale, q_thresh).
     box : pair of arrays (D,), optional
         A box that the map takes into itself, if you know one: it tells the index sum and gives more starts.
@@ -203,7 +203,7 @@ class _Search:
             return
         from tqdm import tqdm
 
-        with tqdm(total=len(starts), desc="fixed points", delay=2, leave=False, disable=not self.progress) as bar:
+        with tqdm(total=len(starts), desc="fixed points", delay=2, leave=False, disable=None if self.progress else True) as bar:
             outcome = solve(
                 self.equation,
                 self.equation.project(starts),
