@@ -8,6 +8,12 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis import Analysis as Analysis
     from conjugacy.comparison import Comparison as Comparison
     from conjugacy.comparison import compare as compare
+    from conjugacy.dynamics.continuation import input_path as input_path
+    from conjugacy.dynamics.lyapunov import lyapunov_spectrum as lyapunov_spectrum
+    from conjugacy.dynamics.points import FixedPoints as FixedPoints
+    from conjugacy.dynamics.search import fixed_points as fixed_points
+    from conjugacy.dynamics.skeleton import Portrait as Portrait
+    from conjugacy.dynamics.skeleton_distance import portrait_distance as portrait_distance
     from conjugacy.run import Run as Run
     from conjugacy.run import load as load
     from conjugacy.simulate import rollout as rollout
@@ -22,6 +28,8 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
 _PUBLIC = {
     "Analysis": "conjugacy.analysis",
     "Comparison": "conjugacy.comparison",
+    "FixedPoints": "conjugacy.dynamics.points",
+    "Portrait": "conjugacy.dynamics.skeleton",
     "Recipe": "conjugacy.training.recipe",
     "Rollout": "conjugacy.trials",
     "Run": "conjugacy.run",
@@ -29,7 +37,11 @@ _PUBLIC = {
     "TrialSets": "conjugacy.trial_sets",
     "Trials": "conjugacy.trials",
     "compare": "conjugacy.comparison",
+    "fixed_points": "conjugacy.dynamics.search",
+    "input_path": "conjugacy.dynamics.continuation",
     "load": "conjugacy.run",
+    "lyapunov_spectrum": "conjugacy.dynamics.lyapunov",
+    "portrait_distance": "conjugacy.dynamics.skeleton_distance",
     "rollout": "conjugacy.simulate",
     "train": "conjugacy.training.train",
 }

@@ -1,16 +1,17 @@
 """Analyses of one dynamical system: fixed points, portraits, continuation, cycles, Lyapunov spectra, timescales."""
 
-# public name -> module that defines it: loaded on first use, so that importing is cheap
+# public name -> module that defines it: loaded on first use, so that importing is cheap (no module may bear a public
+# name: importing it would hide the function)
 _PUBLIC = {
     "Map": "maps",
     "as_map": "maps",
-    "fixed_points": "fixed_points",
+    "fixed_points": "search",
     "FixedPoints": "points",
     "Audit": "audit",
-    "Portrait": "portrait",
-    "portrait": "portrait",
-    "portrait_distance": "portrait_distance",
-    "PortraitDistance": "portrait_distance",
+    "Portrait": "skeleton",
+    "portrait": "skeleton",
+    "portrait_distance": "skeleton_distance",
+    "PortraitDistance": "skeleton_distance",
     "input_path": "continuation",
     "input_response": "continuation",
     "InputPath": "continuation",
@@ -31,7 +32,6 @@ def __getattr__(name: str):
 
     if name not in _PUBLIC:
         raise AttributeError(f"module 'conjugacy.dynamics' has no attribute {name!r}")
-    # importing a submodule sets it as an attribute of the package: the function of the same name must win
     value = getattr(importlib.import_module(f"conjugacy.dynamics.{_PUBLIC[name]}"), name)
     globals()[name] = value
     return value

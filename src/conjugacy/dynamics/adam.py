@@ -90,7 +90,7 @@ def _descend(dynamics, start, held, learning_rate, max_iters, progress) -> tuple
     optimiser = torch.optim.Adam([x], lr=learning_rate)
     step = _in_dtype(dynamics, start.dtype)
     try:
-        for _ in tqdm(range(max_iters), desc="adam", delay=2, leave=False, disable=not progress):
+        for _ in tqdm(range(max_iters), desc="adam", delay=2, leave=False, disable=None if progress else True):
             optimiser.zero_grad()
             with torch.enable_grad():
                 velocity = step(x, held) if dynamics.flow else step(x, held) - x

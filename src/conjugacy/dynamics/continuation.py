@@ -9,14 +9,14 @@ two neighbouring nodes differ, the place is bracketed by bisection.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from conjugacy._check import check_int
-from conjugacy.dynamics.fixed_points import fixed_points
+from conjugacy.dynamics.search import fixed_points
 from conjugacy.dynamics.maps import Map, as_input, as_map
 from conjugacy.dynamics.points import FixedPoints
 
@@ -127,7 +127,7 @@ def input_path(
     fractions = torch.linspace(0, 1, n_nodes, dtype=torch.float64)
     inputs = first + fractions[:, None] * (last - first)
     points: list[FixedPoints] = []
-    for s in tqdm(range(n_nodes), desc="input path", delay=2, leave=False, disable=not progress):
+    for s in tqdm(range(n_nodes), desc="input path", delay=2, leave=False, disable=None if progress else True):
         n = 4 * n_inits if s in (0, n_nodes - 1) else n_inits
         now = fixed_points(dynamics, x0, inputs[s], n, seed, kind=kind, progress=False, n_orbits=0, **search)
         points.append(_with(dynamics, now, points[-1] if points else None, inputs[s]))
@@ -195,6 +195,8 @@ def _correct(dynamics: Map, x: Tensor, u: Tensor, n_iters: int = 12) -> tuple[Te
     held = u.expand(len(x), -1)
     for _ in range(n_iters):
         g = dynamics.residual(x, held)
+        if bool((g.norm(dim=-1) <= 1e-14 * x.norm(dim=-1).clamp_min(1)).all()):
+            break
         step, info = torch.linalg.solve_ex(dynamics.residual_jacobian(x, held), g[..., None])
         ok = (info == 0) & torch.isfinite(step[..., 0]).all(-1)
         x = torch.where(ok[:, None], x - step[..., 0], x)
@@ -215,8 +217,6 @@ def _with(dynamics: Map, now: FixedPoints, neighbour: FixedPoints | None, u: Ten
     kind = "flow" if dynamics.flow else "map"
     both = torch.cat([now.x[torch.from_numpy(now.fixed)], x])
     more = fixed_points(dynamics, both, u, search="given", kind=kind, progress=False, n_orbits=0)
-    from dataclasses import replace
-
     # the audit belongs to the search proper: what was followed here was unseen by it
     sample = now.record.sample[: int(now.fixed.sum())]
     return replace(more, record=replace(now.record, sample=sample + (0,) * (len(more) - len(sample))))
@@ -245,21 +245,19 @@ def _events(dynamics, first, last, points, which, names, step, kind, n_bisection
         # `inside` has the point, `outside` has not
         inside, outside = step if kind == "vanish" else step[::-1]
         one = points[points.fixed][p]
-        for _ in range(n_bisections):
+        for k in range(n_bisections):
             middle = (inside + outside) / 2
             u = first + middle * (last - first)
-            x, alive = follow(dynamics, one, u)
+            x, alive = follow(dynamics, one, u, n_substeps=max(1, 8 >> k))
             if bool(alive[0]):
                 inside = middle
-                from dataclasses import replace
-
                 one = replace(one, x=x, u=u[None])
             else:
                 outside = middle
         events.append((min(inside, outside), max(inside, outside), p))
     merged: list[Event] = []
     for low, high, p in sorted(events):
-        near = merged and low <= merged[-1].high + 2e-2 * (step[1] - step[0])
+        near = merged and low <= merged[-1].high + (high - low)
         if near:
             old = merged.pop()
             low, high, names_ = min(low, old.low), max(high, old.high), (*old.branches, names[p])

@@ -71,7 +71,7 @@ def find_cycles(
     inputs : number or vector (I,)
         The held input.
     n_transient, max_period : int
-        Steps to run first, and longest period looked for, in steps (a flow: in time steps of 0.05 over its fastest
+        Steps to run first, and longest period looked for, in steps (a flow: in time steps of 0.1 over its fastest
         rate).
 
     Returns

@@ -179,6 +179,27 @@ def check_step(dynamics: Map, x: Tensor, u: Tensor) -> None:
         )
 
 
+def check_jacobian(dynamics: Map, x: Tensor, u: Tensor) -> None:
+    """Compare the Jacobian with a finite difference at the states `x` (N, D); raise ValueError if all of them differ.
+
+    A step that detaches, or works under no_grad, differentiates to zero without a word; so might a wrong closed form.
+    """
+    held = u.expand(len(x), -1)
+    v = x.roll(1, 0) - x + 1e-3 * (1 + x.abs())
+    v = v / v.norm(dim=-1, keepdim=True)
+    h = 1e-5 * (1 + x.norm(dim=-1, keepdim=True))
+    with torch.no_grad():
+        slope = (dynamics.step(x + h * v, held) - dynamics.step(x - h * v, held)) / (2 * h)
+    claimed = (dynamics.jacobians(x, held)[0] @ v[..., None])[..., 0]
+    wrong = (claimed - slope).norm(dim=-1) > 1e-2 * (slope.norm(dim=-1) + 1e-6)
+    if bool((wrong & torch.isfinite(slope).all(-1)).all()):
+        raise ValueError(
+            "`step`: expected a Jacobian that agrees with finite differences of the step, got another one at every "
+            "state tried. Compute the step from x with torch operations, without detach() or NumPy; a cell's "
+            "jacobian(u, x) must return (dF/dx, dF/du)."
+        )
+
+
 def _from_system(system: System, flow: bool) -> Map:
     cell = system.cell
     if isinstance(cell, _TORCH_CELLS) or callable(getattr(cell, "jacobian", None)):

@@ -20,11 +20,11 @@ class Settled:
 
 
 def time_step(dynamics: Map, x: Tensor, u: Tensor) -> float:
-    """The time step with which a flow is integrated around the states `x` (N, D): 0.05 over the fastest rate there."""
+    """The time step with which a flow is integrated around the states `x` (N, D): 0.1 over the fastest rate there."""
     if not dynamics.flow or not len(x):
         return 1.0 if not dynamics.flow else 0.01
     rates = torch.linalg.matrix_norm(dynamics.jacobians(x, u.expand(len(x), -1))[0], ord=2)
-    return float(0.05 / rates.max().clamp_min(1e-12))
+    return float(0.1 / rates.max().clamp_min(1e-12))
 
 
 def advance(dynamics: Map, x: Tensor, u: Tensor, h: float) -> Tensor:

@@ -177,8 +177,8 @@ class FixedPoints:
         )
 
     def portrait(self, **options):
-        """The skeleton of the flow; options as in `conjugacy.dynamics.portrait.portrait`."""
-        from conjugacy.dynamics.portrait import portrait
+        """The skeleton of the flow; options as in `conjugacy.dynamics.portrait`."""
+        from conjugacy.dynamics.skeleton import portrait
 
         return portrait(self, **options)
 

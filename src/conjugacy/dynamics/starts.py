@@ -4,11 +4,12 @@ Visited states alone miss saddles, which repel what comes near: on a trained 3-b
 points, convex mixtures of visited states find all (measured, see docs/fixed_points.md). So the default search draws
 
     visited       states the system visits, as they are                          1/8 of the starts
-    mixtures      of three visited states, weights from a flat Dirichlet         5/8
+    mixtures      of three visited states, weights from a flat Dirichlet         1/2
     perturbed     visited states plus noise of a tenth of their spread           1/8
-    box           uniform in the box that the map keeps (else: more mixtures)    1/8
+    box           uniform in the box that the map keeps (else: more mixtures)    1/4
 
-and then, around the points found, mixtures of those points and steps from saddles along their unstable directions.
+and then, around the points found: mixtures of those points, fourth corners of parallelograms of those points (where
+bits are stored side by side, a missing point is one), and steps from saddles along their unstable directions.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Generator, Tensor
 
 from conjugacy.dynamics.maps import Map
 
-_SHARES = {"visited": 0.125, "perturbed": 0.125, "box": 0.125}
+_SHARES = {"visited": 0.125, "perturbed": 0.125, "box": 0.25}
 
 
 def first_starts(dynamics: Map, visited: Tensor, u: Tensor, n: int, generator: Generator) -> Tensor:
@@ -42,7 +43,7 @@ def first_starts(dynamics: Map, visited: Tensor, u: Tensor, n: int, generator: G
 
 
 def continued_starts(x: Tensor, n_unstable: Tensor, unstable: Tensor, n: int, generator: Generator) -> Tensor:
-    """`n` starts around the points `x` (P, D) found so far: mixtures of two to four of them, and steps off saddles.
+    """`n` starts around the points `x` (P, D) found so far: mixtures, parallelograms, steps.
 
     unstable : Tensor (P, D)
         A unit vector along the fastest unstable direction of each point, used where ``n_unstable > 0``.
@@ -54,14 +55,16 @@ def continued_starts(x: Tensor, n_unstable: Tensor, unstable: Tensor, n: int, ge
     reach = spread(x) * 10 ** (-2 * _uniform(n_steps, 1, generator))
     side = torch.where(_uniform(n_steps, 1, generator) < 0.5, -1.0, 1.0)
     steps = x[pick] + side * reach * unstable[pick]
-    kinds = [mixtures(x, m, k, generator) for m, k in zip(_split(n - n_steps, 3), (2, 3, 4))]
-    return torch.cat([steps, *kinds])
+    n_corners = n // 4
+    a, b, c = (x[_draw(x, n_corners, generator)] for _ in range(3))
+    kinds = [mixtures(x, m, k, generator) for m, k in zip(_split(n - n_steps - n_corners, 3), (2, 3, 4))]
+    return torch.cat([steps, a + b - c, *kinds])
 
 
 def mixtures(states: Tensor, n: int, of: int, generator: Generator) -> Tensor:
     """`n` convex mixtures of `of` states each, with weights uniform on the simplex, (n, D)."""
     weights = -torch.log(_uniform(n * of, 1, generator).clamp_min(1e-300)).reshape(n, of, 1)
-    return (states[_draw(states, n * of, generator)].reshape(n, of, -1) * weights).sum(1) / weights.sum(1)
+    return (states[_draw(states, n * of, generator)].reshape(n, of, states.shape[-1]) * weights).sum(1) / weights.sum(1)
 
 
 def perturb(states: Tensor, scale: float, generator: Generator) -> Tensor:

@@ -28,7 +28,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from conjugacy._check import check_number
-from conjugacy.dynamics.portrait import Portrait
+from conjugacy.dynamics.skeleton import Portrait
 
 _ROUNDS = 3
 _NEGLIGIBLE = 1e-3  # modes smaller than this at the horizon are left out, on both sides alike

@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number
 from conjugacy.dynamics.audit import SearchRecord, coverage, unseen_points
 from conjugacy.dynamics.classify import collect
-from conjugacy.dynamics.maps import Map, as_input, as_map, check_step
+from conjugacy.dynamics.maps import Map, as_input, as_map, check_jacobian, check_step
 from conjugacy.dynamics.points import FixedPoints
 from conjugacy.dynamics.solver import DIVERGED, MINIMUM, RUNNING, ZERO, Found, solve
 from conjugacy.dynamics.starts import continued_starts, first_starts, spread, visited_states
@@ -66,7 +66,7 @@ def fixed_points(
         "given" starts from the rows of `x0` and nowhere else. "until_complete" goes on in rounds of ``n_inits // 2``
         until index sum and coverage agree, at most 12 rounds.
     method : {"newton", "adam"}
-        "adam" is the search of the seed notebook, for comparison: see `conjugacy.dynamics.adam.adam_search` for
+        "adam" is the search of the seed notebook, for comparison: see `conjugacy.dynamics.adam_search` for
         its arguments (learning_rate, max_iters, noise_scale, q_thresh).
     box : pair of arrays (D,), optional
         A box that the map takes into itself, if you know one: it tells the index sum and gives more starts.
@@ -144,7 +144,9 @@ def _prepare(step_or_system, x0, inputs, kind, box, seed) -> tuple[Map, Tensor, 
         x0 = _as_states(x0, dynamics.n_units)
     if not len(x0):
         raise ValueError("`x0`: expected at least one state, got none that is finite.")
-    check_step(dynamics, x0[:2], u.expand(len(x0[:2]), -1))
+    some = x0[:: max(1, len(x0) // 4)][:4]
+    check_step(dynamics, some, u.expand(len(some), -1))
+    check_jacobian(dynamics, some, u)
     return replace(dynamics, n_units=x0.shape[1]), x0, u, generator
 
 
@@ -203,7 +205,7 @@ class _Search:
             return
         from tqdm import tqdm
 
-        with tqdm(total=len(starts), desc="fixed points", delay=2, leave=False, disable=not self.progress) as bar:
+        with tqdm(total=len(starts), desc="fixed points", delay=2, leave=False, disable=None if self.progress else True) as bar:
             outcome = solve(
                 self.equation,
                 self.equation.project(starts),

@@ -101,7 +101,7 @@ def portrait(
     points : FixedPoints
         As returned by `fixed_points` (one loaded from a file needs its `dynamics`).
     n_steps : int
-        Longest way a branch is followed, in steps (a flow: time steps of 0.05 over its fastest rate).
+        Longest way a branch is followed, in steps (a flow: time steps of 0.1 over its fastest rate).
     offset : float
         Distance from the saddle at which a branch begins, in units of the distance to the nearest other point.
     inputs : sequence of held inputs (I,), optional
