@@ -1,7 +1,8 @@
 """The states of a GRU over a whole sequence on the CPU, and their gradient, with hand-written steps.
 
 With a = W u_t + b_W + [U_r x_{t-1}, U_z x_{t-1}, 0] and h = U_n x_{t-1} + b_Un, the step of `GRU` is r = sigma(a_r),
-z = sigma(a_z), n = tanh(a_n + r h), x_t = n + z (x_{t-1} - n). For d = dL/dx_t, all that arrives at x_t, the chain rule gives
+z = sigma(a_z), n = tanh(a_n + r h), x_t = n + z (x_{t-1} - n). For d = dL/dx_t, all that arrives at x_t, the chain rule
+gives
 
     dn = d (1 - z) (1 - n^2)          towards a_n
     dz = d (x_{t-1} - n) z (1 - z)    towards a_z
@@ -81,7 +82,8 @@ class _GRUStates(torch.autograd.Function):
         before = [x0.detach().contiguous().numpy(), *(x.numpy() for x in states[:-1].unbind())]
         steps = toward_u.unbind()
         for k in range(t - 1, -1, -1):
-            _gradients(numpy[0][k], numpy[5], before[k], *(x[k] for x in numpy[1:5]), *scratch)
+            g, hk, by_u, by_n = (x[k] for x in numpy[1:5])
+            _gradients(numpy[0][k], numpy[5], before[k], g, hk, by_u, by_n, *scratch)
             carry.addmm_(steps[k], u)
         by_u, by_n = toward_u.view(t * n, 3 * d), toward_n.view(t * n, d)
         grad_u = by_u[n:].T @ states[:-1].reshape((t - 1) * n, d) + toward_u[0].T @ x0
