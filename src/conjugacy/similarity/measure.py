@@ -38,11 +38,14 @@ RELATIONS_THAT_KEEP_THE_COMPUTATION = (
 )
 RELATIONS_THAT_CHANGE_IT = (
     "other dynamics, same geometry",
+    "other flow off the data",
     "fixed point added",
     "fixed point removed",
     "other non-normality, same spectrum",
     "unrelated",
 )
+# what no measure can see that knows a system by its trajectories alone
+OFF_DATA = frozenset({"other flow off the data", "fixed point added"})
 
 
 class Interval(NamedTuple):
