@@ -217,9 +217,7 @@ def _regress(sums: dict[str, np.ndarray], weights: np.ndarray | None = None) -> 
     return DrivenOperator(ab[:, :rank], ab[:, rank:-1], float(r2), sums)
 
 
-def _subspace_states(
-    samples: Samples, u: np.ndarray, rank: int, window: int
-) -> tuple[np.ndarray, np.ndarray, int]:
+def _subspace_states(samples: Samples, u: np.ndarray, rank: int, window: int) -> tuple[np.ndarray, np.ndarray, int]:
     """State estimates (trial, row, rank) from windows of past outputs and inputs; rows by trial; offset of row 0.
 
     The outputs of the next `window` steps are regressed on past outputs, past inputs and the inputs to come; what the
