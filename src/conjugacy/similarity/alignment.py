@@ -117,9 +117,9 @@ def align(a: Operator, b: Operator, effort: int = 1) -> Alignment:
 
     n = len(a.unit)
     bound = lower_bound(a, b)
-    n_haar, n_rounds = _plan(n, effort)
+    n_haar, n_rounds, budget = _plan(n, effort)
     _, rotation, agree, tried, products = alignment_kernel.align(
-        a.unit, b.unit, a.bases, b.bases, _haar(n, n_haar), 1 - bound**2 / 2, n_rounds, 6 + 2 * effort, n
+        a.unit, b.unit, a.bases, b.bases, _haar(n, n_haar), 1 - bound**2 / 2, n_rounds, 8 + 2 * effort, budget, n
     )
     chord = float(np.linalg.norm(a.unit - rotation @ b.unit @ rotation.T))
     return Alignment(chord, rotation, bound, agree, tried, products)
@@ -138,10 +138,11 @@ def lower_bound(a: Operator, b: Operator) -> float:
     return float(np.sqrt(max(parts, ((a.singular - b.singular) ** 2).sum())))
 
 
-def _plan(n: int, effort: int) -> tuple[int, int]:
-    """Random starts, and rounds of the iterated search, for size n: small problems afford more."""
-    rounds = next(r for size, r in ((8, 40), (12, 32), (24, 28), (40, 20), (64, 8), (np.inf, 4)) if n <= size)
-    return (5 if n <= 12 else 2) * min(effort, 1), rounds * effort
+def _plan(n: int, effort: int) -> tuple[int, int, int]:
+    """Random starts, rounds of the iterated search and Hessian products for size n: small problems afford more."""
+    table = ((8, 45, 4000), (12, 45, 3000), (24, 30, 4000), (40, 25, 5000), (64, 12, 5000), (np.inf, 8, 5000))
+    _, rounds, budget = next(row for row in table if n <= row[0])
+    return (5 if n <= 12 else 2) * min(effort, 1), rounds * effort, budget * max(effort, 1)
 
 
 @lru_cache(maxsize=32)

@@ -25,17 +25,25 @@ def _jit(function):
 
 @_jit
 def _mul(x, y, out):
-    n = len(x)
+    """x y for x (n, m), y (m, n): four rows of y at a time, so that each row of the result is touched m / 4 times."""
+    n, m = x.shape
     if n >= _BLAS_FROM:
         np.dot(x, y, out)
         return
     for i in range(n):
         for j in range(n):
             out[i, j] = 0.0
-        for k in range(n):
-            v = x[i, k]
+        k = 0
+        while k + 3 < m:
+            u, v, w, z = x[i, k], x[i, k + 1], x[i, k + 2], x[i, k + 3]
             for j in range(n):
-                out[i, j] += v * y[k, j]
+                out[i, j] += u * y[k, j] + v * y[k + 1, j] + w * y[k + 2, j] + z * y[k + 3, j]
+            k += 4
+        while k < m:
+            u = x[i, k]
+            for j in range(n):
+                out[i, j] += u * y[k, j]
+            k += 1
 
 
 @_jit
@@ -180,45 +188,56 @@ def _cayley(d, t, left, out):
 
 
 @_jit
-def _gradient(a, at, b, bt, w1, w2, g):
-    """G = skew part of a b' + a' b. Returns its squared norm."""
-    n = len(a)
-    _mul(a, bt, w1)
-    _mul(at, b, w2)
-    for i in range(n):
-        for j in range(n):
-            w1[i, j] += w2[i, j]
+def _skew(w, out):
+    """The skew part of w. Returns its squared norm."""
+    n = len(w)
     total = 0.0
     for i in range(n):
-        g[i, i] = 0.0
+        out[i, i] = 0.0
         for j in range(i):
-            v = 0.5 * (w1[i, j] - w1[j, i])
-            g[i, j], g[j, i] = v, -v
+            v = 0.5 * (w[i, j] - w[j, i])
+            out[i, j], out[j, i] = v, -v
             total += 2 * v * v
     return total
 
 
 @_jit
-def _hessian(a, at, b, g, d, w1, w2, e, out):
-    """Out = the Riemannian Hessian of <a, C b C'> along the skew d: skew(a e' + a' e) + [g, d] / 2, e = [d, b]."""
-    n = len(a)
-    _mul(d, b, e)
-    _mul(b, d, w1)
+def _gradient(left, right, b, w, g):
+    """g = skew part of a b' + a' b, as one product of left = [a, a', .] and right = [b'; b; .], for _hessian to reuse."""
+    n = len(b)
     for i in range(n):
         for j in range(n):
-            e[i, j] -= w1[i, j]
-    _mul_transposed(a, e, w1)
-    _mul(at, e, w2)
+            left[i, 2 * n + j] = 0.0
+            right[i, j] = b[j, i]
+            right[n + i, j] = b[i, j]
+            right[2 * n + i, j] = 0.0
+    _mul(left, right, w)
+    square = _skew(w, g)
     for i in range(n):
         for j in range(n):
-            w1[i, j] += w2[i, j]
-    _mul(g, d, w2)
-    # [g, d] = gd - (gd)' for skew g, d
+            left[i, 2 * n + j] = g[i, j]
+    return square
+
+
+@_jit
+def _hessian(left, right, inner, outer, d, e, w, out):
+    """out = the Riemannian Hessian of <a, C b C'> along the skew d: the skew part of a e' + a' e + g d, e = d b - b d.
+
+    left = [a, a', g] and the right halves of inner = [d, -b], outer = [b; d] are in place; the rest is filled here.
+    """
+    n = len(d)
     for i in range(n):
-        out[i, i] = 0.0
-        for j in range(i):
-            v = 0.5 * (w1[i, j] - w1[j, i]) + 0.5 * (w2[i, j] - w2[j, i])
-            out[i, j], out[j, i] = v, -v
+        for j in range(n):
+            inner[i, j] = d[i, j]
+            outer[n + i, j] = d[i, j]
+            right[2 * n + i, j] = d[i, j]
+    _mul(inner, outer, e)
+    for i in range(n):
+        for j in range(n):
+            right[i, j] = e[j, i]
+            right[n + i, j] = e[i, j]
+    _mul(left, right, w)
+    _skew(w, out)
 
 
 @_jit
@@ -232,6 +251,10 @@ def climb(a, at, b, c, tolerance, max_products):
     g, d, r, step = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
     w1, w2, e = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
     hd, hs, bt = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    left, right = np.empty((n, 3 * n)), np.empty((3 * n, n))
+    inner, outer = np.empty((n, 2 * n)), np.empty((2 * n, n))
+    left[:, :n] = a
+    left[:, n : 2 * n] = at
     value = _inner(a, b)
     radius = 0.5
     used = 0
@@ -239,8 +262,9 @@ def climb(a, at, b, c, tolerance, max_products):
     while True:
         for i in range(n):
             for j in range(n):
-                bt[i, j] = b[j, i]
-        square = _gradient(a, at, b, bt, w1, w2, g)
+                inner[i, n + j] = -b[i, j]
+                outer[i, j] = b[i, j]
+        square = _gradient(left, right, b, w1, g)
         norm = np.sqrt(square)
         if norm <= tolerance or used >= max_products or rejected >= 6:
             return value, used
@@ -251,7 +275,7 @@ def climb(a, at, b, c, tolerance, max_products):
         rr, ss, sd, dd = square, 0.0, 0.0, square
         target = norm * min(0.1, norm)
         for _ in range(min(n * (n - 1) // 2, 60)):
-            _hessian(a, at, b, g, d, w1, w2, e, hd)
+            _hessian(left, right, inner, outer, d, e, w1, hd)
             used += 1
             curvature = -_inner(d, hd)
             t = rr / curvature if curvature > 0 else np.inf
@@ -375,7 +399,7 @@ def _rising(a, at, b, c, best, max_products):
 
 
 @_jit
-def align(a, b, va, vb, haar, ceiling, n_rounds, enough, seed):
+def align(a, b, va, vb, haar, ceiling, n_rounds, enough, budget, seed):
     """The best rotation found: value, rotation (n, n), maxima equal to the best, maxima tried, Hessian products.
 
     Parameters
@@ -389,6 +413,8 @@ def align(a, b, va, vb, haar, ceiling, n_rounds, enough, seed):
         Rounds of the iterated search: the best so far is perturbed in random planes, and climbs again.
     enough : int
         The search ends when so many climbs have led to the same best value.
+    budget : int
+        The search ends when so many Hessian products have been spent.
     """
     np.random.seed(seed)  # noqa: NPY002
     n = len(a)
@@ -420,7 +446,7 @@ def align(a, b, va, vb, haar, ceiling, n_rounds, enough, seed):
     products += used
     agree, tried = 1, 1
     for k in range(1, n_starts + n_rounds):
-        if agree >= enough or best > ceiling - 1e-12:
+        if agree >= enough or best > ceiling - 1e-12 or products > budget:
             break
         if k < n_starts:
             b_try[:] = bs[order[k]]

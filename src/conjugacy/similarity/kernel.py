@@ -22,11 +22,13 @@ from typing_extensions import override
 
 from conjugacy._check import check_int, check_number
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
-from conjugacy.similarity.measure import Measure, Traits
+from conjugacy.similarity.measure import OFF_DATA, Measure, Traits
 from conjugacy.similarity.samples import Samples, check_paired, check_varies, repeated
 from conjugacy.system import System
 
-_INVARIANCES = frozenset({"rotation", "mirror", "permutation", "scaling", "translation", "other size"})
+_INVARIANCES = frozenset(
+    {"rotation", "mirror", "permutation", "scaling", "translation", "other size", "observation noise"}
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class LinearCKA(CovarianceMeasure):
             higher_is_more_similar=not self.angular,
             is_metric=self.angular,
             invariances=_INVARIANCES,
+            blind_to=OFF_DATA | {"other dynamics, same geometry"},
             reference="Kornblith, Norouzi, Lee, Hinton 2019, eq. 4",
         )
 
@@ -174,6 +177,7 @@ class KernelCKA(Measure):
             perfect=1.0,
             higher_is_more_similar=True,
             invariances=_INVARIANCES,
+            blind_to=OFF_DATA | {"other dynamics, same geometry"},
             reference="Kornblith et al. 2019; Song et al. 2012, eq. 5",
         )
 

@@ -38,11 +38,14 @@ RELATIONS_THAT_KEEP_THE_COMPUTATION = (
 )
 RELATIONS_THAT_CHANGE_IT = (
     "other dynamics, same geometry",
+    "other flow off the data",
     "fixed point added",
     "fixed point removed",
     "other non-normality, same spectrum",
     "unrelated",
 )
+# what no measure can see that knows a system by its trajectories alone
+OFF_DATA = frozenset({"other flow off the data", "fixed point added"})
 
 
 class Interval(NamedTuple):
@@ -317,6 +320,9 @@ _BUILTIN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "spectrum_w2": ("spectra", "Spectrum", {}),
     "spectrum_w1": ("spectra", "Spectrum", {"p": 1}),
     "spectrum_w2_continuous": ("spectra", "Spectrum", {"continuous": True}),
+    "input_dsa": ("input_dsa", "InputDSA", {}),
+    "input_dsa_state": ("input_dsa", "InputDSA", {"part": "state"}),
+    "input_dsa_input": ("input_dsa", "InputDSA", {"part": "input"}),
 }
 _REGISTERED: dict[str, Callable[..., Measure]] = {}
 

@@ -23,7 +23,7 @@ import scipy.linalg as sla
 from typing_extensions import override
 
 from conjugacy._check import check_int, check_number
-from conjugacy.similarity.measure import Measure, Score, Traits
+from conjugacy.similarity.measure import OFF_DATA, Measure, Score, Traits
 from conjugacy.similarity.samples import Samples, as_system, check_paired, check_varies
 from conjugacy.system import System
 
@@ -128,8 +128,18 @@ class StateR2(Measure):
             higher_is_more_similar=True,
             symmetric=False,
             invariances=frozenset(
-                {"rotation", "mirror", "permutation", "scaling", "translation", "affine map", "other size"}
+                {
+                    "rotation",
+                    "mirror",
+                    "permutation",
+                    "scaling",
+                    "translation",
+                    "affine map",
+                    "other size",
+                    "observation noise",
+                }
             ),
+            blind_to=OFF_DATA | {"other dynamics, same geometry"},
             reference="Versteeg et al. 2025 (CtDB), State R2; here in both directions",
         )
 

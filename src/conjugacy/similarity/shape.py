@@ -25,10 +25,10 @@ from typing_extensions import override
 
 from conjugacy._check import check_choice, check_number
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
-from conjugacy.similarity.measure import Traits
+from conjugacy.similarity.measure import OFF_DATA, Traits
 from conjugacy.similarity.samples import check_paired
 
-_RIGID = frozenset({"rotation", "mirror", "permutation", "translation", "other size"})
+_RIGID = frozenset({"rotation", "mirror", "permutation", "translation", "other size", "observation noise"})
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Shape(CovarianceMeasure):
             higher_is_more_similar=similarity,
             is_metric=not similarity,
             invariances=frozenset(invariances),
+            blind_to=OFF_DATA | ({"other dynamics, same geometry"} if self.alpha == 1 else set()),
             reference="Williams, Kunz, Kornblith, Linderman 2021, eqs. 4-11",
         )
 
