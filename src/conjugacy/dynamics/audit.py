@@ -94,7 +94,13 @@ def coverage(sample: tuple[int, ...]) -> float:
 
 
 def judge(
-    record: SearchRecord, *, index: list[int], isolated: list[bool], certified: list[bool], n_slow: int, n_unresolved: int
+    record: SearchRecord,
+    *,
+    index: list[int],
+    isolated: list[bool],
+    certified: list[bool],
+    n_slow: int,
+    n_unresolved: int,
 ) -> Audit:
     """The audit of a set of fixed points with these indices; see the module docstring for the two arguments."""
     n = len(index)

@@ -95,7 +95,9 @@ def lyapunov_spectrum(
 
     done = 0
     try:
-        for t in tqdm(range(n_transient + n_steps), desc="lyapunov", delay=2, leave=False, disable=None if progress else True):
+        for t in tqdm(
+            range(n_transient + n_steps), desc="lyapunov", delay=2, leave=False, disable=None if progress else True
+        ):
             x, frame = _carry(dynamics, x, frame, held, h)
             frame, r = torch.linalg.qr(frame)
             if t >= n_transient:

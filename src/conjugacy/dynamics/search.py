@@ -205,7 +205,9 @@ class _Search:
             return
         from tqdm import tqdm
 
-        with tqdm(total=len(starts), desc="fixed points", delay=2, leave=False, disable=None if self.progress else True) as bar:
+        with tqdm(
+            total=len(starts), desc="fixed points", delay=2, leave=False, disable=None if self.progress else True
+        ) as bar:
             outcome = solve(
                 self.equation,
                 self.equation.project(starts),
@@ -290,5 +292,3 @@ class _Search:
             interrupted=self.interrupted,
             exhausted=self.exhausted,
         )
-
-
