@@ -71,7 +71,7 @@ def test_balls_of_the_flip_flop_hold_one_zero_each(n):
 
 
 def test_newton_from_a_third_of_the_radius_goes_to_its_zero():
-    # Rheinboldt 1974: Newton's method converges from within 2 / (3 beta L) of a zero; the radius is at most 2 / (beta L)
+    # Rheinboldt 1974: Newton's method converges from within 2 / (3 beta L) of a zero; the radius is <= 2 / (beta L)
     dynamics = as_map(flip_flop(2, gain=1.7))
     u = torch.zeros(2).double()
     certificate = certify(dynamics.equation(), torch.zeros(1, 2).double(), u, 1.0, torch.Generator().manual_seed(0))

@@ -23,10 +23,16 @@ def portrait_of(thing, *args, **options):
 def flip_flop_system(n):
     made = flip_flop(n)
     trajectories = torch.sign(states(40 * 5, n)).reshape(40, 5, n)
+    u = torch.zeros(40, 5, n).double()
     return System(
-        "ff", trajectories, torch.zeros(40, 5, n).double(), torch.full((40,), 5), step=lambda x, u: made(u, x), cell=made,
+        "ff",
+        trajectories,
+        u,
+        torch.full((40,), 5),
+        step=lambda x, u: made(u, x),
+        cell=made,
         readout=lambda x: 0.5 + 0.5 * x,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

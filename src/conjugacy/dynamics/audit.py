@@ -127,7 +127,7 @@ def judge(
         lines.append(f"{record.n_running} starts ran out of steps, {record.n_diverged} met values that are not finite.")
     if record.n_unsettled:
         lines.append(
-            f"{record.n_unsettled} of {record.n_orbits} orbits settled on no fixed point: see `cycles` for periods found."
+            f"{record.n_unsettled} of {record.n_orbits} orbits settled on no fixed point; `cycles` has what was found."
         )
     if record.interrupted:
         lines.append("The search was interrupted: this is what was found until then.")

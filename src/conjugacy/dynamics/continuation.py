@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int
-from conjugacy.dynamics.search import fixed_points
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.maps import Map, as_input, as_map
 from conjugacy.dynamics.points import FixedPoints
+from conjugacy.dynamics.search import fixed_points
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,7 +44,7 @@ class Cycle:
 
     @property
     def is_stable(self) -> bool:
-        """Whether nearby orbits return: all multipliers inside the unit circle, but for the one along a flow's orbit."""
+        """Whether nearby orbits return: no multiplier outside the unit circle (one of a flow's is on it)."""
         return int((self.multipliers.abs() > 1 + 1e-4).sum()) == 0
 
     @classmethod

@@ -1,4 +1,6 @@
-"""Lyapunov spectrum by repeated QR (Benettin et al., Meccanica 15:9, 1980; Eckmann & Ruelle, Rev. Mod. Phys. 57:617, 1985).
+"""Lyapunov spectrum by repeated QR.
+
+Benettin et al., Meccanica 15:9, 1980; Eckmann & Ruelle, Rev. Mod. Phys. 57:617, 1985.
 
 A frame of tangent vectors is carried along an orbit by the Jacobians and re-orthonormalised; the logarithms of the
 diagonal of R, averaged over time, are the exponents. Several orbits run at once; their scatter is the standard error.
@@ -13,8 +15,8 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int
-from conjugacy.dynamics.search import _prepare
 from conjugacy.dynamics.orbits import time_step
+from conjugacy.dynamics.search import _prepare
 
 
 @dataclass(frozen=True, eq=False)
