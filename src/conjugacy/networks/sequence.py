@@ -1,0 +1,60 @@
+"""States of a cell over a whole sequence of inputs: x_t = cell(u_t, x_{t-1}) for t = 1 ... T.
+
+The plain loop holds for every cell. For torch's own cells the whole sequence is one call of torch's fused kernels,
+which give the same numbers up to rounding (tests/networks/test_sequence.py) and hoist the input projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+
+import torch
+from torch import Tensor, nn
+
+from conjugacy.networks.cells import LSTMStateCell
+
+
+@singledispatch
+def sequence(cell: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, x0: Tensor) -> Tensor:
+    """States (trial, time, unit) after each of the inputs (trial, time, input), from x0 (trial, unit)."""
+    return plain_sequence(cell, inputs, x0)
+
+
+def plain_sequence(
+    cell: Callable[[Tensor, Tensor], Tensor],
+    inputs: Tensor,
+    x0: Tensor,
+    noise_level: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The reference: one step after the other, with Gaussian noise of that level added to every new state."""
+    x, states = x0, []
+    for u in inputs.unbind(1):
+        x = cell(u, x)
+        if noise_level > 0:
+            x = x + noise_level * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        states.append(x)
+    return torch.stack(states, 1)
+
+
+def _weights(cell: nn.RNNCellBase) -> list[Tensor]:
+    weights = [cell.weight_ih, cell.weight_hh]
+    return [*weights, cell.bias_ih, cell.bias_hh] if cell.bias else weights
+
+
+@sequence.register
+def _(cell: nn.GRUCell, inputs: Tensor, x0: Tensor) -> Tensor:
+    return torch.gru(inputs, x0[None], _weights(cell), cell.bias, 1, 0.0, cell.training, False, True)[0]
+
+
+@sequence.register
+def _(cell: nn.RNNCell, inputs: Tensor, x0: Tensor) -> Tensor:
+    rnn = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}[cell.nonlinearity]
+    return rnn(inputs, x0[None], _weights(cell), cell.bias, 1, 0.0, cell.training, False, True)[0]
+
+
+@sequence.register
+def _(cell: LSTMStateCell, inputs: Tensor, x0: Tensor) -> Tensor:
+    # torch's fused LSTM returns h at every step but c only at the last, and x is both
+    return plain_sequence(cell, inputs, x0)

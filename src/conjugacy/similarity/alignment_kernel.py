@@ -1,0 +1,450 @@
+"""Compiled loops of the search for the rotation that best aligns two operators; `alignment` has the mathematics.
+
+Everything here changes its arguments in place and releases the interpreter lock. Random numbers are numba's own, of the
+thread at work, seeded by `align`: NumPy's global state is neither read nor changed. Matrices are C-contiguous float64. `b` always holds the rotated operator C B C', and `c` the rotation C.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+_GRID = 2 * np.pi * np.arange(12) / 12
+_COS, _SIN = np.cos(_GRID), np.sin(_GRID)
+_COS2, _SIN2 = np.cos(2 * _GRID), np.sin(2 * _GRID)
+_BLAS_FROM = 20  # below this size, plain loops beat the overhead of a call
+
+
+def _jit(function):
+    options = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # nowhere to keep the compiled code
+        return numba.njit(**options)(function)
+
+
+@_jit
+def _mul(x, y, out):
+    n = len(x)
+    if n >= _BLAS_FROM:
+        np.dot(x, y, out)
+        return
+    for i in range(n):
+        for j in range(n):
+            out[i, j] = 0.0
+        for k in range(n):
+            v = x[i, k]
+            for j in range(n):
+                out[i, j] += v * y[k, j]
+
+
+@_jit
+def _mul_transposed(x, y, out):
+    """X y'."""
+    n = len(x)
+    if n >= _BLAS_FROM:
+        np.dot(x, y.T, out)
+        return
+    for i in range(n):
+        for j in range(n):
+            total = 0.0
+            for k in range(n):
+                total += x[i, k] * y[j, k]
+            out[i, j] = total
+
+
+@_jit
+def _inner(x, y):
+    n = len(x)
+    total = 0.0
+    for i in range(n):
+        for j in range(n):
+            total += x[i, j] * y[i, j]
+    return total
+
+
+@_jit
+def _conjugate(r, b, work, out):
+    """R b r'."""
+    _mul(r, b, work)
+    _mul_transposed(work, r, out)
+
+
+@_jit
+def _best_angle(alpha, beta, gamma, delta):
+    """The maximum over t of alpha cos t + beta sin t + gamma cos 2t + delta sin 2t, and where it is."""
+    best, where = -np.inf, 0
+    for k in range(12):
+        g = alpha * _COS[k] + beta * _SIN[k] + gamma * _COS2[k] + delta * _SIN2[k]
+        if g > best:
+            best, where = g, k
+    t = _GRID[where]
+    for _ in range(4):
+        c, s = np.cos(t), np.sin(t)
+        c2, s2 = c * c - s * s, 2 * c * s
+        first = -alpha * s + beta * c - 2 * gamma * s2 + 2 * delta * c2
+        second = -alpha * c - beta * s - 4 * gamma * c2 - 4 * delta * s2
+        if second >= 0 or abs(first) < 1e-13:
+            break
+        step = -first / second
+        t += min(max(step, -0.3), 0.3)
+    c, s = np.cos(t), np.sin(t)
+    g = alpha * c + beta * s + gamma * (c * c - s * s) + delta * 2 * c * s
+    if g >= best:
+        return g, c, s
+    return best, _COS[where], _SIN[where]
+
+
+@_jit
+def sweep(a, b, c):
+    """One pass over all planes of coordinates, each turned (or mirrored) to its global optimum. Returns the gain.
+
+    In the plane (p, q), <a, Q b Q'> is a trigonometric polynomial of degree 2 in the angle of Q, once for rotations and
+    once for reflections: its coefficients cost O(n), and its maximum is found without descent. This is what leaves the
+    local optima in which gradients get stuck, and crosses between the two components of O(n).
+    """
+    n = len(a)
+    total = 0.0
+    for p in range(n - 1):
+        for q in range(p + 1, n):
+            m11 = m12 = m21 = m22 = 0.0
+            for j in range(n):
+                m11 += a[p, j] * b[p, j] + a[j, p] * b[j, p]
+                m12 += a[p, j] * b[q, j] + a[j, p] * b[j, q]
+                m21 += a[q, j] * b[p, j] + a[j, q] * b[j, p]
+                m22 += a[q, j] * b[q, j] + a[j, q] * b[j, q]
+            for j in (p, q):
+                m11 -= a[p, j] * b[p, j] + a[j, p] * b[j, p]
+                m12 -= a[p, j] * b[q, j] + a[j, p] * b[j, q]
+                m21 -= a[q, j] * b[p, j] + a[j, q] * b[j, p]
+                m22 -= a[q, j] * b[q, j] + a[j, q] * b[j, q]
+            ta, da = 0.5 * (a[p, p] + a[q, q]), 0.5 * (a[p, p] - a[q, q])
+            ea, ka = 0.5 * (a[p, q] + a[q, p]), 0.5 * (a[p, q] - a[q, p])
+            tb, db = 0.5 * (b[p, p] + b[q, q]), 0.5 * (b[p, p] - b[q, q])
+            eb, kb = 0.5 * (b[p, q] + b[q, p]), 0.5 * (b[p, q] - b[q, p])
+            turned, tc, ts = _best_angle(m11 + m22, m21 - m12, 2 * (da * db + ea * eb), 2 * (ea * db - da * eb))
+            turned += 2 * (ta * tb + ka * kb)
+            mirrored, mc, ms = _best_angle(m11 - m22, m12 + m21, 2 * (da * db - ea * eb), 2 * (ea * db + da * eb))
+            mirrored += 2 * (ta * tb - ka * kb)
+            now = m11 + m22 + 2 * (ta * tb + ka * kb + da * db + ea * eb)
+            gain = max(turned, mirrored) - now
+            if gain < 1e-13:
+                continue
+            total += gain
+            if turned >= mirrored:
+                q11, q12, q21, q22 = tc, -ts, ts, tc
+            else:
+                q11, q12, q21, q22 = mc, ms, ms, -mc
+            for j in range(n):
+                u, v = b[p, j], b[q, j]
+                b[p, j], b[q, j] = q11 * u + q12 * v, q21 * u + q22 * v
+                u, v = c[p, j], c[q, j]
+                c[p, j], c[q, j] = q11 * u + q12 * v, q21 * u + q22 * v
+            for j in range(n):
+                u, v = b[j, p], b[j, q]
+                b[j, p], b[j, q] = q11 * u + q12 * v, q21 * u + q22 * v
+    return total
+
+
+@_jit
+def _cayley(d, t, left, out):
+    """The rotation (I - t d / 2)^-1 (I + t d / 2) for skew d. Without pivots: the symmetric part of the left is I."""
+    n = len(d)
+    h = 0.5 * t
+    for i in range(n):
+        for j in range(n):
+            left[i, j] = -h * d[i, j]
+            out[i, j] = h * d[i, j]
+        left[i, i] += 1.0
+        out[i, i] += 1.0
+    if n >= _BLAS_FROM:
+        out[:] = np.linalg.solve(left, out)
+        return
+    for k in range(n):
+        inverse = 1.0 / left[k, k]
+        for i in range(k + 1, n):
+            f = left[i, k] * inverse
+            if f != 0.0:
+                for j in range(k + 1, n):
+                    left[i, j] -= f * left[k, j]
+                for j in range(n):
+                    out[i, j] -= f * out[k, j]
+    for k in range(n - 1, -1, -1):
+        inverse = 1.0 / left[k, k]
+        for i in range(k + 1, n):
+            f = left[k, i]
+            for j in range(n):
+                out[k, j] -= f * out[i, j]
+        for j in range(n):
+            out[k, j] *= inverse
+
+
+@_jit
+def _gradient(a, at, b, bt, w1, w2, g):
+    """G = skew part of a b' + a' b. Returns its squared norm."""
+    n = len(a)
+    _mul(a, bt, w1)
+    _mul(at, b, w2)
+    for i in range(n):
+        for j in range(n):
+            w1[i, j] += w2[i, j]
+    total = 0.0
+    for i in range(n):
+        g[i, i] = 0.0
+        for j in range(i):
+            v = 0.5 * (w1[i, j] - w1[j, i])
+            g[i, j], g[j, i] = v, -v
+            total += 2 * v * v
+    return total
+
+
+@_jit
+def _hessian(a, at, b, g, d, w1, w2, e, out):
+    """Out = the Riemannian Hessian of <a, C b C'> along the skew d: skew(a e' + a' e) + [g, d] / 2, e = [d, b]."""
+    n = len(a)
+    _mul(d, b, e)
+    _mul(b, d, w1)
+    for i in range(n):
+        for j in range(n):
+            e[i, j] -= w1[i, j]
+    _mul_transposed(a, e, w1)
+    _mul(at, e, w2)
+    for i in range(n):
+        for j in range(n):
+            w1[i, j] += w2[i, j]
+    _mul(g, d, w2)
+    # [g, d] = gd - (gd)' for skew g, d
+    for i in range(n):
+        out[i, i] = 0.0
+        for j in range(i):
+            v = 0.5 * (w1[i, j] - w1[j, i]) + 0.5 * (w2[i, j] - w2[j, i])
+            out[i, j], out[j, i] = v, -v
+
+
+@_jit
+def climb(a, at, b, c, tolerance, max_products):
+    """Trust-region Newton on O(n) for <a, b>, from where b and c are. Returns the value and Hessian products used.
+
+    The steps solve the trust-region problem by truncated conjugate gradients (Steihaug 1983; Absil, Mahony, Sepulchre
+    2008, section 7.3), with the Cayley transform as retraction.
+    """
+    n = len(a)
+    g, d, r, step = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
+    w1, w2, e = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    hd, hs, bt = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    value = _inner(a, b)
+    radius = 0.5
+    used = 0
+    rejected = 0
+    while True:
+        for i in range(n):
+            for j in range(n):
+                bt[i, j] = b[j, i]
+        square = _gradient(a, at, b, bt, w1, w2, g)
+        norm = np.sqrt(square)
+        if norm <= tolerance or used >= max_products or rejected >= 6:
+            return value, used
+        # minimise -<g, s> - <s, H s> / 2 for |s| <= radius; r is minus its gradient
+        for i in range(n):
+            for j in range(n):
+                step[i, j], r[i, j], d[i, j], hs[i, j] = 0.0, g[i, j], g[i, j], 0.0
+        rr, ss, sd, dd = square, 0.0, 0.0, square
+        target = norm * min(0.1, norm)
+        for _ in range(min(n * (n - 1) // 2, 60)):
+            _hessian(a, at, b, g, d, w1, w2, e, hd)
+            used += 1
+            curvature = -_inner(d, hd)
+            t = rr / curvature if curvature > 0 else np.inf
+            if curvature <= 0 or ss + 2 * t * sd + t * t * dd >= radius * radius:
+                t = (-sd + np.sqrt(sd * sd + dd * (radius * radius - ss))) / dd
+                for i in range(n):
+                    for j in range(n):
+                        step[i, j] += t * d[i, j]
+                        hs[i, j] += t * hd[i, j]
+                break
+            old = rr
+            rr = 0.0
+            for i in range(n):
+                for j in range(n):
+                    step[i, j] += t * d[i, j]
+                    hs[i, j] += t * hd[i, j]
+                    r[i, j] += t * hd[i, j]
+                    rr += r[i, j] * r[i, j]
+            if rr <= target * target:
+                break
+            beta = rr / old
+            ss, sd, dd = 0.0, 0.0, 0.0
+            for i in range(n):
+                for j in range(n):
+                    d[i, j] = r[i, j] + beta * d[i, j]
+                    ss += step[i, j] * step[i, j]
+                    sd += step[i, j] * d[i, j]
+                    dd += d[i, j] * d[i, j]
+        expected = _inner(g, step) + 0.5 * _inner(step, hs)
+        _cayley(step, 1.0, w2, e)
+        _conjugate(e, b, w1, bt)
+        new = _inner(a, bt)
+        # below the rounding of f, Newton steps are right where f can no longer tell
+        ratio = (new - value) / expected if expected > 1e-13 else 1.0
+        if ratio < 0.25:
+            radius *= 0.25
+        elif ratio > 0.75:
+            radius = min(2 * radius, 2.0)
+        if ratio < 0.05:
+            rejected += 1
+            continue
+        rejected = 0 if expected > 1e-15 else rejected + 1
+        value = new
+        for i in range(n):
+            for j in range(n):
+                b[i, j] = bt[i, j]
+        _mul(e, c, w1)
+        for i in range(n):
+            for j in range(n):
+                c[i, j] = w1[i, j]
+
+
+@_jit
+def _start(a, b, va, vb, work, c):
+    """C = va D vb' with the signs D from the leading eigenvector of (va' a va) * (vb' b vb), improved by flips."""
+    n = len(a)
+    x, y = np.empty((n, n)), np.empty((n, n))
+    vat, vbt = np.ascontiguousarray(va.T), np.ascontiguousarray(vb.T)
+    _conjugate(vat, a, work, x)
+    _conjugate(vbt, b, work, y)
+    for i in range(n):
+        for j in range(n):
+            work[i, j] = x[i, j] * y[i, j]
+    form = work + work.T
+    for i in range(n):
+        form[i, i] = 0.0
+    _, vectors = np.linalg.eigh(form)
+    sign = np.empty(n)
+    for i in range(n):
+        sign[i] = 1.0 if vectors[i, n - 1] >= 0 else -1.0
+    for _ in range(10):
+        flipped = False
+        for i in range(n):
+            total = 0.0
+            for j in range(n):
+                total += form[i, j] * sign[j]
+            if total * sign[i] < -1e-14:
+                sign[i] = -sign[i]
+                flipped = True
+        if not flipped:
+            break
+    for i in range(n):
+        for j in range(n):
+            work[i, j] = va[i, j] * sign[j]
+    _mul(work, vbt, c)
+
+
+@_jit
+def _perturb(b, c, n_planes):
+    """Turn n_planes random planes by random angles."""
+    n = len(b)
+    for _ in range(n_planes):
+        p = np.random.randint(n)  # noqa: NPY002
+        q = np.random.randint(n - 1)  # noqa: NPY002
+        if q >= p:
+            q += 1
+        angle = np.random.uniform(0.0, 2 * np.pi)  # noqa: NPY002
+        cos, sin = np.cos(angle), np.sin(angle)
+        for j in range(n):
+            u, v = b[p, j], b[q, j]
+            b[p, j], b[q, j] = cos * u - sin * v, sin * u + cos * v
+            u, v = c[p, j], c[q, j]
+            c[p, j], c[q, j] = cos * u - sin * v, sin * u + cos * v
+        for j in range(n):
+            u, v = b[j, p], b[j, q]
+            b[j, p], b[j, q] = cos * u - sin * v, sin * u + cos * v
+
+
+@_jit
+def _rising(a, at, b, c, best, max_products):
+    """Climb in three stages, given up as soon as what a stage usually leaves to gain would not reach `best`."""
+    value, used = climb(a, at, b, c, 3e-3, max_products)
+    if value < best - 6e-3:
+        return value, used
+    value, more = climb(a, at, b, c, 1e-3, max_products)
+    used += more
+    if value < best - 1.5e-3:
+        return value, used
+    value, more = climb(a, at, b, c, 1e-5, max_products)
+    return value, used + more
+
+
+@_jit
+def align(a, b, va, vb, haar, ceiling, n_rounds, enough, seed):
+    """The best rotation found: value, rotation (n, n), maxima equal to the best, maxima tried, Hessian products.
+
+    Parameters
+    ----------
+    a, b : (n, n), of Frobenius norm 1
+    va, vb : (basis, n, n), matching orthonormal bases of the two: each gives a start
+    haar : (start, n, n), further starts
+    ceiling : float
+        A value that cannot be exceeded: the search ends where it is reached.
+    n_rounds : int
+        Rounds of the iterated search: the best so far is perturbed in random planes, and climbs again.
+    enough : int
+        The search ends when so many climbs have led to the same best value.
+    """
+    np.random.seed(seed)  # noqa: NPY002
+    n = len(a)
+    n_starts = len(va) + len(haar)
+    bs, cs = np.empty((n_starts, n, n)), np.empty((n_starts, n, n))
+    values = np.empty(n_starts)
+    work, b_try, c_try = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    at = np.ascontiguousarray(a.T)
+    products = 0
+    for s in range(n_starts):
+        if s < len(va):
+            _start(a, b, va[s], vb[s], work, cs[s])
+        else:
+            cs[s] = haar[s - len(va)]
+        _conjugate(cs[s], b, work, bs[s])
+        values[s] = _inner(a, bs[s])
+        for _ in range(4):
+            if sweep(a, bs[s], cs[s]) < 3e-3:
+                break
+        values[s], used = climb(a, at, bs[s], cs[s], 1e-2, 200)
+        products += used
+        if values[s] > ceiling - 1e-12:
+            n_starts = s + 1
+            n_rounds = 0
+            break
+    order = np.argsort(-values[:n_starts])
+    winner = order[0]
+    best, used = climb(a, at, bs[winner], cs[winner], 1e-5, 1000)
+    products += used
+    agree, tried = 1, 1
+    for k in range(1, n_starts + n_rounds):
+        if agree >= enough or best > ceiling - 1e-12:
+            break
+        if k < n_starts:
+            b_try[:] = bs[order[k]]
+            c_try[:] = cs[order[k]]
+            # what a climb to 1e-2 leaves to gain
+            if values[order[k]] < best - 0.03:
+                continue
+        else:
+            b_try[:] = bs[winner]
+            c_try[:] = cs[winner]
+            _perturb(b_try, c_try, n if n >= 20 else max(2, n // 2))
+            sweep(a, b_try, c_try)
+        tried += 1
+        value, used = _rising(a, at, b_try, c_try, best, 600)
+        products += used
+        if value > best + 1e-6:
+            agree = 1
+        elif value > best - 1e-6:
+            agree += 1
+        if value > best:
+            best = value
+            bs[winner][:] = b_try
+            cs[winner][:] = c_try
+    c = cs[winner].copy()
+    _conjugate(c, b, work, b_try)
+    best, used = climb(a, at, b_try, c, 1e-14, 300)
+    return best, c, agree, tried, products + used

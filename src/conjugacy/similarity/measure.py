@@ -1,0 +1,366 @@
+"""What a similarity measure is: `Measure`, the `Score` it returns, and the registry in which it is found by name.
+
+A measure works in two stages. `prepare(system)` does, once per system, all that does not depend on the partner
+(embedding, decompositions, operators); `compare(features_a, features_b)` does the rest. Comparing M systems all with
+all then costs M preparations and M (M - 1) / 2 comparisons. Calling a measure, ``measure(a, b)``, does both and
+returns a `Score`. A new measure is a new file: a frozen dataclass that inherits from `Measure` and states its
+`Traits`, and one line in `_BUILTIN` (or a call of `register`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from conjugacy._check import check_choice, check_int, check_number
+from conjugacy.similarity.samples import as_system
+from conjugacy.system import System
+
+NEEDS = ("paired trajectories", "trajectories", "inputs", "step")
+
+RELATIONS_THAT_KEEP_THE_COMPUTATION = (
+    "rotation",
+    "mirror",
+    "permutation",
+    "scaling",
+    "translation",
+    "affine map",
+    "diffeomorphism",
+    "other size",
+    "other speed",
+    "null dimensions",
+    "observation noise",
+)
+RELATIONS_THAT_CHANGE_IT = (
+    "other dynamics, same geometry",
+    "fixed point added",
+    "fixed point removed",
+    "other non-normality, same spectrum",
+    "unrelated",
+)
+
+
+class Interval(NamedTuple):
+    """A confidence interval for a score, from resampled trials."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+    bias: float  # mean of the resampled values minus the value: large against high - low means too few trials
+    n_resamples: int
+
+
+class Null(NamedTuple):
+    """What the measure gives when the relation between the two systems has been destroyed."""
+
+    kind: str
+    mean: float
+    std: float
+    low: float  # 2.5 % quantile
+    high: float  # 97.5 % quantile
+    p_value: float  # share of surrogates at least as similar as the data, (r + 1) / (n + 1)
+    n_surrogates: int
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is known about a measure before it has seen data.
+
+    Attributes
+    ----------
+    name, version : str
+        The version changes whenever the definition does: numbers of different versions are not to be compared.
+    summary : str
+        One line.
+    needs : {"paired trajectories", "trajectories", "inputs", "step"}
+        What a system must have. "paired trajectories": trial k, step t of both systems answer the same input.
+    low, high, perfect : float
+        Range of the value, and the value for two equal systems.
+    higher_is_more_similar, symmetric, is_metric : bool
+        A metric is zero on equal systems, symmetric, and keeps the triangle inequality.
+    invariances : frozenset of str
+        Relations that keep the computation and leave the measure at `perfect`; names from the known-answer suite.
+    blind_to : frozenset of str
+        Relations that change the computation, which the measure does not see.
+    reference : str
+        Authors, year and equation.
+    """
+
+    name: str
+    version: str
+    summary: str
+    needs: str
+    low: float
+    high: float
+    perfect: float
+    higher_is_more_similar: bool
+    symmetric: bool = True
+    is_metric: bool = False
+    invariances: frozenset[str] = frozenset()
+    blind_to: frozenset[str] = frozenset()
+    reference: str = ""
+
+    def __post_init__(self):
+        check_choice("needs", self.needs, NEEDS)
+        for relation in self.invariances:
+            check_choice("invariances", relation, RELATIONS_THAT_KEEP_THE_COMPUTATION)
+        for relation in self.blind_to:
+            check_choice("blind_to", relation, RELATIONS_THAT_CHANGE_IT)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How similar two systems are, by one measure.
+
+    Attributes
+    ----------
+    measure, version : str
+        The definition of the measure.
+    a, b : str
+        Names of the systems.
+    value : float
+    direction : str
+        ``"a -> b"`` (a predicts b) or ``"a <-> b"``, with the names filled in.
+    higher_is_more_similar : bool
+    interval : Interval or None
+    null : Null or None
+    diagnostics : dict
+        What the measure has to say about its own computation (ranks, lower bounds, residuals, ...).
+    """
+
+    measure: str
+    version: str
+    a: str
+    b: str
+    value: float
+    direction: str
+    higher_is_more_similar: bool
+    interval: Interval | None = None
+    null: Null | None = None
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __repr__(self) -> str:
+        text = f"Score({self.measure} {self.direction}: {self.value:.4g}"
+        if self.interval:
+            text += f" [{self.interval.low:.4g}, {self.interval.high:.4g}] at {self.interval.level:.0%}"
+        if self.null:
+            text += (
+                f"; null {self.null.mean:.4g} +- {self.null.std:.2g} ({self.null.kind}), p = {self.null.p_value:.2g}"
+            )
+        return text + ")"
+
+
+class Measure(ABC):
+    """A way to compare two systems. Subclasses are frozen dataclasses whose fields are the measure's parameters."""
+
+    @property
+    @abstractmethod
+    def traits(self) -> Traits:
+        """Name, range, invariances and the like, for the parameters of this instance."""
+
+    @abstractmethod
+    def prepare(self, system: System, train: System | None = None) -> Any:
+        """The features of one system: all work that does not depend on the partner.
+
+        `train` holds trials on which a measure that fits one system to another may fit; the rest ignore it.
+        """
+
+    @abstractmethod
+    def compare(self, a: Any, b: Any) -> tuple[float, dict[str, Any]]:
+        """Value and diagnostics for two prepared systems."""
+
+    def resample(self, features: Any, counts: np.ndarray) -> Any:
+        """The features if trial k had been recorded ``counts[k]`` times (integers, (trial,))."""
+        raise NotImplementedError(
+            f"{self.name!r} has no intervals: its value does not depend on the trials. Use interval=None."
+        )
+
+    def n_trials(self, features: Any) -> int:
+        """Number of trials behind prepared features, 0 where they do not depend on trials."""
+        return int(getattr(features, "n_trials", 0))
+
+    def draw_trials(self, a: Any, b: Any, n_resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """How often each trial of `a` and of `b` is drawn with replacement, (resample, trial) each."""
+        k_a, k_b = self.n_trials(a), self.n_trials(b)
+        counts_a = rng.multinomial(k_a, np.full(k_a, 1 / k_a), size=n_resamples)
+        if self.traits.needs == "paired trajectories":
+            return counts_a, counts_a
+        return counts_a, rng.multinomial(k_b, np.full(k_b, 1 / k_b), size=n_resamples)
+
+    def compare_resampled(self, a: Any, b: Any, counts_a: np.ndarray, counts_b: np.ndarray) -> np.ndarray:
+        """Values (resample,) under trial counts (resample, trial). The default refits; faster where sums add up."""
+        return np.array(
+            [self.compare(self.resample(a, ca), self.resample(b, cb))[0] for ca, cb in zip(counts_a, counts_b)]
+        )
+
+    def compare_many(
+        self, a: Sequence[Any], b: Sequence[Any], pairs: Sequence[tuple[int, int]]
+    ) -> list[tuple[float, dict[str, Any]]]:
+        """Value and diagnostics of ``compare(a[i], b[j])`` for all (i, j) in `pairs`; batched where it pays."""
+        return [self.compare(a[i], b[j]) for i, j in pairs]
+
+    @property
+    def name(self) -> str:
+        """Name in the registry."""
+        return self.traits.name
+
+    @property
+    def version(self) -> str:
+        """Version of the definition."""
+        return self.traits.version
+
+    def __call__(
+        self,
+        a: Any,
+        b: Any,
+        *,
+        train: tuple[Any, Any] | None = None,
+        interval: float | None = None,
+        n_resamples: int = 200,
+        null: Any = None,
+        n_surrogates: int = 50,
+        seed: int = 0,
+    ) -> Score:
+        """Compare two systems.
+
+        Parameters
+        ----------
+        a, b : System or array (trial, time, unit)
+            Never changed; computed on in float64.
+        train : pair of systems, optional
+            Trials on which measures that fit (State R2) fit, while `a` and `b` are held out. Without it such
+            measures split the trials of `a` and `b`.
+        interval : float, optional
+            Level of a bootstrap interval over trials, such as 0.95. None: no interval.
+        n_resamples : int
+            Number of bootstrap resamples.
+        null : str, sequence of systems or None
+            Kind of surrogate (see `conjugacy.similarity.inference.NULLS`), or systems to put in the place of `b`,
+            such as retrained or untrained copies.
+        n_surrogates : int
+            Number of surrogates, if `null` is a kind.
+        seed : int
+            Of resamples and surrogates.
+
+        Returns
+        -------
+        Score
+        """
+        from conjugacy.similarity.inference import bootstrap_interval, null_summary
+
+        a, b = as_system("a", a), as_system("b", b)
+        train_a, train_b = (None, None) if train is None else (as_system("train", t) for t in train)
+        features_a, features_b = self.prepare(a, train_a), self.prepare(b, train_b)
+        value, diagnostics = self.compare(features_a, features_b)
+        bounds = summary = None
+        if interval is not None:
+            check_number("interval", interval, 0.0, 1.0, open_low=True, hint="It is a level such as 0.95.")
+            check_int("n_resamples", n_resamples, 10)
+            bounds = bootstrap_interval(self, features_a, features_b, value, interval, n_resamples, seed)
+        if null is not None:
+            summary = null_summary(self, a, b, value, null, n_surrogates, seed, train=(train_a, train_b))
+        return self.make_score(a.name, b.name, value, diagnostics, bounds, summary)
+
+    def make_score(
+        self,
+        a: str,
+        b: str,
+        value: float,
+        diagnostics: dict[str, Any] | None = None,
+        interval: Interval | None = None,
+        null: Null | None = None,
+    ) -> Score:
+        """A `Score` of this measure with its name, version and direction filled in."""
+        t = self.traits
+        arrow = "<->" if t.symmetric else "->"
+        direction = f"{a} {arrow} {b}"
+        return Score(
+            t.name,
+            t.version,
+            a,
+            b,
+            float(value),
+            direction,
+            t.higher_is_more_similar,
+            interval,
+            null,
+            dict(diagnostics or {}),
+        )
+
+
+# name -> (module, class, parameters): the module is imported when the measure is asked for
+_BUILTIN: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "state_r2": ("regression", "StateR2", {}),
+    "procrustes": ("shape", "Shape", {}),
+    "procrustes_euclidean": ("shape", "Shape", {"score": "euclidean"}),
+    "bures": ("shape", "Shape", {"score": "bures"}),
+    "shape_0.5": ("shape", "Shape", {"alpha": 0.5}),
+    "cca": ("shape", "Shape", {"alpha": 0.0}),
+    "svcca": ("cca", "SVCCA", {}),
+    "pwcca": ("cca", "PWCCA", {}),
+    "cka": ("kernel", "LinearCKA", {}),
+    "angular_cka": ("kernel", "LinearCKA", {"angular": True}),
+    "cka_unbiased": ("kernel", "KernelCKA", {"bandwidth": None, "unbiased": True}),
+    "cka_rbf": ("kernel", "KernelCKA", {}),
+    "rsa": ("rsa", "RSA", {}),
+    "dsa": ("dsa", "DSA", {}),
+    "dsa_euclidean": ("dsa", "DSA", {"score": "euclidean"}),
+    "spectrum_w2": ("spectra", "Spectrum", {}),
+    "spectrum_w1": ("spectra", "Spectrum", {"p": 1}),
+    "spectrum_w2_continuous": ("spectra", "Spectrum", {"continuous": True}),
+}
+_REGISTERED: dict[str, Callable[..., Measure]] = {}
+
+
+def measure_names() -> list[str]:
+    """Names of all measures that can be asked for."""
+    return [*_BUILTIN, *_REGISTERED]
+
+
+def get_measure(name: str | Measure, **parameters: Any) -> Measure:
+    """The measure called `name`, with its parameters changed where given: ``get_measure("dsa", rank=6)``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such measure, or it has no such parameter.
+    """
+    if isinstance(name, Measure):
+        return name
+    check_choice("measure", name, measure_names(), "See conjugacy.similarity.measure_names().")
+    if name in _REGISTERED:
+        make, given = _REGISTERED[name], {}
+    else:
+        module, cls, given = _BUILTIN[name]
+        make = getattr(importlib.import_module(f"conjugacy.similarity.{module}"), cls)
+    known = list(getattr(make, "__dataclass_fields__", parameters))
+    for key in parameters:
+        check_choice(f"parameters of {name}", key, known)
+    return make(**{**given, **parameters})
+
+
+def register(name: str, make: Callable[..., Measure]) -> None:
+    """Make ``get_measure(name)`` return ``make(**parameters)``, for measures of your own.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken.
+    """
+    if name in measure_names():
+        raise ValueError(f"`name`: {name!r} is taken by another measure. Choose another name.")
+    _REGISTERED[name] = make
+
+
+def registry() -> dict[str, Traits]:
+    """Traits of all measures by name."""
+    return {name: get_measure(name).traits for name in measure_names()}

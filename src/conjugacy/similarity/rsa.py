@@ -1,0 +1,142 @@
+"""Representational similarity analysis (Kriegeskorte et al. 2008): compare matrices of dissimilarities between states.
+
+The states are those of all trials and steps, or the mean state of each trial. Squared Euclidean dissimilarities
+compared by the cosine of the doubly centred matrices are linear CKA, exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import pdist, squareform
+from scipy.stats import kendalltau, rankdata
+from typing_extensions import override
+
+from conjugacy._check import check_choice, check_int
+from conjugacy.similarity.kernel import centred, spread_rows
+from conjugacy.similarity.measure import Measure, Traits
+from conjugacy.similarity.samples import Samples, check_paired, check_varies, repeated
+from conjugacy.system import System
+
+DISSIMILARITIES = ("euclidean", "sqeuclidean", "correlation", "cosine", "cityblock")
+COMPARATORS = ("pearson", "spearman", "kendall", "cosine", "centred_cosine")
+
+
+@dataclass(frozen=True, eq=False)
+class Dissimilarities:
+    """Dissimilarities between states, (sample, sample); the trial of each state, and its own number."""
+
+    samples: Samples
+    matrix: np.ndarray
+    trial: np.ndarray
+    state: np.ndarray
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials."""
+        return self.samples.n_trials
+
+
+@dataclass(frozen=True)
+class RSA(Measure):
+    """Similarity of two matrices of dissimilarities.
+
+    Attributes
+    ----------
+    dissimilarity : {"euclidean", "sqeuclidean", "correlation", "cosine", "cityblock"}
+    comparator : {"pearson", "spearman", "kendall", "cosine", "centred_cosine"}
+        "centred_cosine" takes the cosine after double centring: equal to linear CKA for "sqeuclidean".
+    of : {"states", "trials"}
+        Compare states at all steps, or the mean state of each trial.
+    max_samples : int
+        At most this many states, drawn from all trials and steps.
+    """
+
+    dissimilarity: str = "euclidean"
+    comparator: str = "spearman"
+    of: str = "states"
+    max_samples: int = 500
+
+    def __post_init__(self):
+        check_choice("dissimilarity", self.dissimilarity, DISSIMILARITIES)
+        check_choice("comparator", self.comparator, COMPARATORS)
+        check_choice("of", self.of, ("states", "trials"))
+        check_int("max_samples", self.max_samples, 4)
+
+    @property
+    @override
+    def traits(self) -> Traits:
+        invariances = {"permutation"}
+        if self.dissimilarity in ("euclidean", "sqeuclidean"):
+            invariances |= {"rotation", "mirror", "scaling", "translation", "other size"}
+        elif self.dissimilarity == "cosine":
+            invariances |= {"rotation", "mirror", "scaling", "other size"}
+        elif self.dissimilarity == "cityblock":
+            invariances |= {"scaling", "translation"}
+        else:
+            invariances |= {"scaling"}
+        return Traits(
+            name="rsa",
+            version="1",
+            summary=f"{self.comparator} of {self.dissimilarity} dissimilarities between {self.of}",
+            needs="paired trajectories",
+            low=0.0 if self.comparator == "cosine" else -1.0,
+            high=1.0,
+            perfect=1.0,
+            higher_is_more_similar=True,
+            invariances=frozenset(invariances),
+            reference="Kriegeskorte, Mur, Bandettini 2008",
+        )
+
+    @override
+    def prepare(self, system: System, train: System | None = None) -> Dissimilarities:
+        del train
+        samples = Samples.of(system)
+        check_varies(samples, "rsa")
+        if self.of == "trials":
+            rows, trial = samples.x.sum(1) / samples.lengths[:, None], np.arange(samples.n_trials)
+        else:
+            rows, trial = spread_rows(samples, self.max_samples)
+        if len(rows) < 3:
+            raise ValueError(f"`of`: expected at least 3 {self.of} in {system.name!r}, got {len(rows)}.")
+        if self.dissimilarity in ("correlation", "cosine"):
+            self._check_directions(rows, system.name)
+        matrix = squareform(pdist(rows, self.dissimilarity))  # type: ignore[call-overload]
+        return Dissimilarities(samples, matrix, trial, np.arange(len(rows)))
+
+    def _check_directions(self, rows: np.ndarray, name: str) -> None:
+        spread = rows - rows.mean(1, keepdims=True) if self.dissimilarity == "correlation" else rows
+        if (np.linalg.norm(spread, axis=1) == 0).any():
+            raise ValueError(
+                f"`dissimilarity`: {self.dissimilarity!r} is undefined for states without direction, which {name!r} "
+                "has (all units equal, or zero). Use 'euclidean'."
+            )
+
+    @override
+    def compare(self, a: Dissimilarities, b: Dissimilarities) -> tuple[float, dict[str, Any]]:
+        check_paired(a.samples, b.samples, "rsa")
+        i, j = np.triu_indices(len(a.matrix), 1)
+        apart = a.state[i] != a.state[j]  # a state drawn twice says nothing about dissimilarity
+        i, j = i[apart], j[apart]
+        diagnostics = {"n_states": len(np.unique(a.state)), "n_pairs": len(i)}
+        if self.comparator == "centred_cosine":
+            x, y = centred(a.matrix), centred(b.matrix)
+            return float((x * y).sum() / np.linalg.norm(x) / np.linalg.norm(y)), diagnostics
+        x, y = a.matrix[i, j], b.matrix[i, j]
+        if self.comparator == "kendall":
+            return float(kendalltau(x, y)[0]), diagnostics
+        if self.comparator == "spearman":
+            x, y = rankdata(x), rankdata(y)
+        if self.comparator != "cosine":
+            x, y = x - x.mean(), y - y.mean()
+        norm = np.linalg.norm(x) * np.linalg.norm(y)
+        return float(x @ y / norm) if norm > 0 else float("nan"), diagnostics
+
+    @override
+    def resample(self, features: Dissimilarities, counts: np.ndarray) -> Dissimilarities:
+        rows = repeated(counts[features.trial])
+        return Dissimilarities(
+            features.samples, features.matrix[np.ix_(rows, rows)], features.trial[rows], features.state[rows]
+        )

@@ -1,0 +1,110 @@
+"""Trajectories as the measures take them: float64 NumPy arrays, trial by trial, and pairs that fit each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from conjugacy.system import System
+
+
+def as_system(name: str, data: Any) -> System:
+    """`data` itself if it is a `System`, else a system made of an array (trial, time, unit).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the array has other axes, or values that are not finite; the message calls it `name`.
+    """
+    if isinstance(data, System):
+        return data
+    make = getattr(data, "system", None)
+    if callable(make):  # a Run, of which this package knows nothing else
+        made = make()
+        if isinstance(made, System):
+            return made
+    try:
+        return System.from_arrays(name, data)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("`trajectories", f"`{name}", 1)) from None
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Trajectories of one system in float64.
+
+    Attributes
+    ----------
+    name : str
+    x : array (trial, time, unit)
+        Zero past the end of a trial, so that sums over time need no mask.
+    lengths : int array (trial,)
+    """
+
+    name: str
+    x: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, system: System) -> Samples:
+        """The trajectories of `system`, copied."""
+        x = system.trajectories.detach().cpu().to(torch.float64).numpy().copy()
+        lengths = system.lengths.cpu().numpy().astype(np.int64)
+        x[np.arange(x.shape[1]) >= lengths[:, None]] = 0.0
+        return cls(system.name, x, lengths)
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials."""
+        return self.x.shape[0]
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return self.x.shape[2]
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Boolean (trial, time)."""
+        return np.arange(self.x.shape[1]) < self.lengths[:, None]
+
+    def rows(self) -> np.ndarray:
+        """All valid steps of all trials, (sample, unit)."""
+        if (self.lengths == self.x.shape[1]).all():
+            return self.x.reshape(-1, self.n_units)
+        return self.x[self.valid]
+
+    def take(self, trials: np.ndarray) -> Samples:
+        """The given trials, which may repeat."""
+        return Samples(self.name, self.x[trials], self.lengths[trials])
+
+
+def check_paired(a: Samples, b: Samples, measure: str) -> None:
+    """Raise ValueError unless both systems have the same trials of the same lengths."""
+    if a.n_trials != b.n_trials or not np.array_equal(a.lengths, b.lengths):
+        raise ValueError(
+            f"`b`: {measure!r} compares trial by trial and step by step, so expected {b.name!r} to have the "
+            f"{a.n_trials} trials of {a.name!r} with the same lengths, got {b.n_trials} trials"
+            f"{'' if a.n_trials != b.n_trials else ' with other lengths'}. "
+            "Run both on the same inputs, or use a measure without pairing (dsa, spectrum_w2, portrait)."
+        )
+
+
+def repeated(counts: np.ndarray) -> np.ndarray:
+    """Indices of trials, trial k repeated ``counts[k]`` times."""
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+def check_varies(samples: Samples, measure: str) -> None:
+    """Raise ValueError if the trajectories are constant: nothing can be said about their shape then."""
+    rows = samples.rows()
+    # a constant is not reproduced to the last bit by its mean
+    spread = np.abs(rows - rows[0]).max()
+    if spread <= 1e-14 * np.abs(rows[0]).max():
+        raise ValueError(
+            f"`trajectories` of {samples.name!r}: all {len(rows)} states are the same, so {measure!r} is undefined. "
+            "Check that the system was run and that the activity is not saturated."
+        )
