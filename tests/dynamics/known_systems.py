@@ -6,7 +6,6 @@ from torch import nn
 from conjugacy.dynamics.maps import Map
 
 
-
 def states(n, d, seed=0, scale=1.0):
     return scale * torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 

@@ -141,11 +141,15 @@ def test_lorenz():
     points = search(lorenz(), x0=states(50, 3, scale=20), kind="flow", expected_index=1, n_orbits=0)
     c = math.sqrt(8 / 3 * 27)
     assert points.counts == {1: 1, 2: 2} and points.audit().complete is True
-    assert sorted(tuple(round(v, 9) for v in x) for x in points.x.tolist()) == sorted(
-        [(0.0, 0.0, 0.0), (round(c, 9), round(c, 9), 27.0), (-round(c, 9), -round(c, 9), 27.0)]
-    ) or float((points.x[1:].abs() - torch.tensor([c, c, 27]).double()).abs().max()) < 1e-9
+    assert (
+        sorted(tuple(round(v, 9) for v in x) for x in points.x.tolist())
+        == sorted([(0.0, 0.0, 0.0), (round(c, 9), round(c, 9), 27.0), (-round(c, 9), -round(c, 9), 27.0)])
+        or float((points.x[1:].abs() - torch.tensor([c, c, 27]).double()).abs().max()) < 1e-9
+    )
     # at the origin -beta and the roots of l^2 + (sigma + 1) l + sigma (1 - rho)
-    expected = sorted([-8 / 3, (-11 + math.sqrt(121 + 4 * 270)) / 2, (-11 - math.sqrt(121 + 4 * 270)) / 2], reverse=True)
+    expected = sorted(
+        [-8 / 3, (-11 + math.sqrt(121 + 4 * 270)) / 2, (-11 - math.sqrt(121 + 4 * 270)) / 2], reverse=True
+    )
     np.testing.assert_allclose(points.eigenvalues[0].real.numpy(), expected, atol=1e-9)
     # at the wings the sum of eigenvalues is the divergence
     np.testing.assert_allclose(points.eigenvalues.sum(1).real.numpy(), -(10 + 1 + 8 / 3), atol=1e-9)
@@ -197,7 +201,11 @@ def test_a_plain_newton_from_every_start_finds_nothing_more():
     dynamics = as_map(made)
     x, u = 2 * torch.rand(600, 5, generator=torch.Generator().manual_seed(1)).double() - 1, torch.zeros(600, 3).double()
     for _ in range(200):
-        x = x - 0.5 * torch.linalg.lstsq(dynamics.residual_jacobian(x, u), dynamics.residual(x, u)[..., None]).solution[..., 0]
+        x = (
+            x
+            - 0.5
+            * torch.linalg.lstsq(dynamics.residual_jacobian(x, u), dynamics.residual(x, u)[..., None]).solution[..., 0]
+        )
     # inside the box: far outside the update gate rounds to one, and F(x) - x to zero, without a fixed point
     x = x[(dynamics.residual(x, u).norm(dim=-1) < 1e-10) & (x.abs().amax(-1) < 1)]
     assert len(x) > 100
@@ -227,12 +235,28 @@ def test_weights_stay_trainable_and_lambdas_on_parameters_work():
 
 BAD = [
     (lambda: search(flip_flop(2), x0=[[0.0, float("nan")]]), ValueError, r"`x0`: expected finite values, got 1 NaN"),
-    (lambda: search(flip_flop(2), x0=[[0.0, 0.0, 1.0]]), ValueError, r"`x0`: expected shape \(state, unit=2\), got \(1, 3\)"),
-    (lambda: search(lambda x, u: x[:, :1], x0=states(4, 2)), ValueError, r"`step`: expected step\(x, u\) to return the shape"),
+    (
+        lambda: search(flip_flop(2), x0=[[0.0, 0.0, 1.0]]),
+        ValueError,
+        r"`x0`: expected shape \(state, unit=2\), got \(1, 3\)",
+    ),
+    (
+        lambda: search(lambda x, u: x[:, :1], x0=states(4, 2)),
+        ValueError,
+        r"`step`: expected step\(x, u\) to return the shape",
+    ),
     (lambda: search(lambda x, u: x.sum(), x0=states(4, 2)), ValueError, r"got \(\)"),
-    (lambda: search(lambda x, u: x @ torch.eye(2), x0=states(4, 2)), TypeError, "expected a function that takes float64"),
+    (
+        lambda: search(lambda x, u: x @ torch.eye(2), x0=states(4, 2)),
+        TypeError,
+        "expected a function that takes float64",
+    ),
     (lambda: search(lambda x, u: x.numpy(), x0=states(4, 2)), TypeError, "return a tensor, got ndarray"),
-    (lambda: search(lambda x, u: torch.tanh(x.detach()), x0=states(4, 2)), ValueError, "agrees with finite differences"),
+    (
+        lambda: search(lambda x, u: torch.tanh(x.detach()), x0=states(4, 2)),
+        ValueError,
+        "agrees with finite differences",
+    ),
     (lambda: search(lambda x, u: x), ValueError, "A function does not tell its size"),
     (lambda: search(flip_flop(2), n_inits=0), ValueError, "`n_inits`: expected an integer >= 1, got 0"),
     (lambda: search(flip_flop(2), inputs=[[0.0]]), ValueError, r"`inputs`: expected shape \(input=2\)"),

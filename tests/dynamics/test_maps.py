@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from conjugacy.dynamics.jacobian import _vectorised, _row_by_row, autodiff_jacobian, chunks
+from conjugacy.dynamics.jacobian import _row_by_row, _vectorised, autodiff_jacobian, chunks
 from conjugacy.dynamics.maps import as_input, as_map
 from conjugacy.system import System
 
@@ -155,6 +155,27 @@ def test_the_contract_of_other_peoples_cells():
     assert dynamics.lipschitz is not None
     torch.testing.assert_close(dynamics.box(u[0])[1], torch.ones(4).double())
     assert made.w.requires_grad
+
+
+class State(nn.Module):
+    """An LSTM as a map of one state vector."""
+
+    def __init__(self, lstm, shift=0.0):
+        super().__init__()
+        self.lstm, self.shift = lstm, shift
+
+    def forward(self, u, x):
+        return torch.cat(self.lstm(u, x.chunk(2, -1)), -1) + self.shift
+
+
+def test_a_wrapper_of_a_torch_cell_is_recognised_only_if_it_is_the_cell():
+    lstm = CELLS["lstm"]()
+    x, u = states(4, 10), states(4, 3, 1)
+    for shift, known in ((0.0, True), (0.5, False)):
+        wrapper = State(lstm, shift)
+        dynamics = as_map(wrapper)
+        assert (dynamics.reduced is not None) is known
+        torch.testing.assert_close(dynamics.step(x, u), wrapper(u, x).detach())
 
 
 def test_a_system_brings_states_readout_and_dt():

@@ -94,7 +94,13 @@ def coverage(sample: tuple[int, ...]) -> float:
 
 
 def judge(
-    record: SearchRecord, *, index: list[int], isolated: list[bool], certified: list[bool], n_slow: int, n_unresolved: int
+    record: SearchRecord,
+    *,
+    index: list[int],
+    isolated: list[bool],
+    certified: list[bool],
+    n_slow: int,
+    n_unresolved: int,
 ) -> Audit:
     """The audit of a set of fixed points with these indices; see the module docstring for the two arguments."""
     n = len(index)
@@ -121,7 +127,7 @@ def judge(
         lines.append(f"{record.n_running} starts ran out of steps, {record.n_diverged} met values that are not finite.")
     if record.n_unsettled:
         lines.append(
-            f"{record.n_unsettled} of {record.n_orbits} orbits settled on no fixed point: see `cycles` for periods found."
+            f"{record.n_unsettled} of {record.n_orbits} orbits settled on no fixed point; `cycles` has what was found."
         )
     if record.interrupted:
         lines.append("The search was interrupted: this is what was found until then.")

@@ -60,10 +60,11 @@ def certify(equation: Reduced, y: Tensor, u: Tensor, scale: float, generator: Ge
         Draws the probes of the contraction test.
     """
     parts = [_certify(equation, y[k], u.expand(len(y[k]), -1), scale, generator) for k in chunks(len(y), y.shape[1], 4)]
-    method = [m for p in parts for m in p[0]]
-    empty = torch.zeros(0, dtype=torch.float64)
-    radius, error, least = (torch.cat([empty, *(p[k] for p in parts)]) for k in (1, 2, 3))
-    return Certificate(method, radius, error, least)
+    if not parts:
+        nothing = torch.zeros(0, dtype=torch.float64)
+        return Certificate([], nothing, nothing, nothing)
+    methods, radii, errors, leasts = zip(*parts)
+    return Certificate([m for part in methods for m in part], torch.cat(radii), torch.cat(errors), torch.cat(leasts))
 
 
 def _certify(equation, y, u, scale, generator):

@@ -1,4 +1,4 @@
-"""From what a search left to FixedPoints: polishing, kinds, spectra, indices, horizons, and orbits that settle nowhere."""
+"""From what a search left to FixedPoints: polishing, kinds, spectra, indices, horizons, orbits that settle nowhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from conjugacy.dynamics.orbits import Attractors, advance, settle, time_step
 from conjugacy.dynamics.points import FixedPoints, sorted_eigenvalues
 from conjugacy.dynamics.solver import Found
 
-_MAX_SLOW = 64  # distinct slow candidates that are refined; a slow manifold has any number of them
+_MAX_SLOW = 24  # distinct slow candidates that are refined; a slow manifold has any number of them
 _MARGIN = 1e-9  # how far beyond the unit circle (the imaginary axis) an eigenvalue counts as unstable
 
 
@@ -230,7 +230,7 @@ def _describe(dynamics, x, u, kind, certificate, radius, error, hits, record) ->
 
 
 def _index(jacobian: Tensor, flow: bool) -> Tensor:
-    """sign det(I - J) of a map, sign det(-J) of a flow, int64 (P,)."""
+    """Signs of det(I - J) of a map, of det(-J) of a flow, int64 (P,)."""
     m = -jacobian if flow else torch.eye(jacobian.shape[-1], dtype=torch.float64) - jacobian
     return torch.linalg.slogdet(m)[0].round().long()
 

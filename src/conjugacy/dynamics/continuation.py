@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int
-from conjugacy.dynamics.search import fixed_points
+from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.maps import Map, as_input, as_map
 from conjugacy.dynamics.points import FixedPoints
+from conjugacy.dynamics.search import fixed_points
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +154,9 @@ def input_path(
     return InputPath(inputs, points, branches, tuple(events))
 
 
-def input_response(step_or_system: Any, inputs: Sequence[Any], *, x0: Any = None, **search: Any) -> dict[str, dict[int, int]]:
+def input_response(
+    step_or_system: Any, inputs: Sequence[Any], *, x0: Any = None, **search: Any
+) -> dict[str, dict[int, int]]:
     """Counts by index under each held input of a list, keyed by the input in words ("0.5, 0, 0").
 
     For `Portrait.with_response`: portraits compare where they were given the same inputs. `search` goes to
@@ -211,7 +214,7 @@ def _with(dynamics: Map, now: FixedPoints, neighbour: FixedPoints | None, u: Ten
     x, alive = follow(dynamics, neighbour, u)
     x = x[alive]
     if len(x) and len(now):
-        x = x[torch.cdist(x, now.x).amin(1) > 1e-6 * (1 + x.norm(dim=-1))]
+        x = x[distances(x, now.x).amin(1) > 1e-6 * (1 + x.norm(dim=-1))]
     if not len(x):
         return now
     kind = "flow" if dynamics.flow else "map"
@@ -229,7 +232,7 @@ def _followed(dynamics: Map, here: FixedPoints, there: FixedPoints) -> dict[int,
     target = there.x[torch.from_numpy(there.fixed)]
     if not len(x) or not len(target):
         return {}
-    gap = torch.cdist(x, target)
+    gap = distances(x, target)
     pairs: dict[int, int] = {}
     for i in torch.nonzero(alive)[:, 0].tolist():
         j = int(gap[i].argmin())

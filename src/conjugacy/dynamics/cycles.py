@@ -44,7 +44,7 @@ class Cycle:
 
     @property
     def is_stable(self) -> bool:
-        """Whether nearby orbits return: all multipliers inside the unit circle, but for the one along a flow's orbit."""
+        """Whether nearby orbits return: no multiplier outside the unit circle (one of a flow's is on it)."""
         return int((self.multipliers.abs() > 1 + 1e-4).sum()) == 0
 
     @classmethod
@@ -219,7 +219,9 @@ def _transport(dynamics: Map, x: Tensor, u: Tensor, period: float, n: int) -> tu
             total = total + weight * k
         x = x + h / 6 * total
     states = torch.stack(stages)
-    jacobians = torch.cat([dynamics.jacobians(states[c], u.expand(len(states[c]), -1))[0] for c in chunks(len(states), d)])
+    jacobians = torch.cat(
+        [dynamics.jacobians(states[c], u.expand(len(states[c]), -1))[0] for c in chunks(len(states), d)]
+    )
     m = torch.eye(d, dtype=torch.float64)
     for a, b, c, e in jacobians.reshape(n, 4, d, d):
         m1 = a @ m

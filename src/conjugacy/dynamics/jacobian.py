@@ -75,7 +75,9 @@ def _row_by_row(step, x, u):
         y = step(x, u)
         if not y.requires_grad:
             raise TypeError(f"`step`: {_MENDING.format('one whose result carries no gradient')}")
-        rows = [torch.autograd.grad(y[:, i].sum(), (x, u), retain_graph=True, allow_unused=True) for i in range(y.shape[1])]
+        rows = [
+            torch.autograd.grad(y[:, i].sum(), (x, u), retain_graph=True, allow_unused=True) for i in range(y.shape[1])
+        ]
     zero_x, zero_u = torch.zeros_like(x), torch.zeros_like(u)
     dx = torch.stack([zero_x if a is None else a for a, _ in rows], 1)
     du = torch.stack([zero_u if b is None else b for _, b in rows], 1)

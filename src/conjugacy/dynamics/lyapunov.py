@@ -1,4 +1,6 @@
-"""Lyapunov spectrum by repeated QR (Benettin et al., Meccanica 15:9, 1980; Eckmann & Ruelle, Rev. Mod. Phys. 57:617, 1985).
+"""Lyapunov spectrum by repeated QR.
+
+Benettin et al., Meccanica 15:9, 1980; Eckmann & Ruelle, Rev. Mod. Phys. 57:617, 1985.
 
 A frame of tangent vectors is carried along an orbit by the Jacobians and re-orthonormalised; the logarithms of the
 diagonal of R, averaged over time, are the exponents. Several orbits run at once; their scatter is the standard error.
@@ -13,8 +15,8 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int
-from conjugacy.dynamics.search import _prepare
 from conjugacy.dynamics.orbits import time_step
+from conjugacy.dynamics.search import _prepare
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,9 @@ def lyapunov_spectrum(
 
     done = 0
     try:
-        for t in tqdm(range(n_transient + n_steps), desc="lyapunov", delay=2, leave=False, disable=None if progress else True):
+        for t in tqdm(
+            range(n_transient + n_steps), desc="lyapunov", delay=2, leave=False, disable=None if progress else True
+        ):
             x, frame = _carry(dynamics, x, frame, held, h)
             frame, r = torch.linalg.qr(frame)
             if t >= n_transient:

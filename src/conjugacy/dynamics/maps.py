@@ -154,7 +154,8 @@ def as_input(inputs: Any, n_inputs: int | None) -> Tensor:
     if u.ndim == 0:
         u = u.expand(1 if n_inputs is None else n_inputs).clone()
     hint = "Fixed points belong to one held input; for several, call once per input or use input_path()."
-    check_axes("inputs", u, "input", hint, **({} if n_inputs is None else {"input": n_inputs}))
+    sizes: dict[str, int] = {} if n_inputs is None else {"input": n_inputs}
+    check_axes("inputs", u, "input", hint, **sizes)
     return check_finite("inputs", u)
 
 
@@ -202,7 +203,7 @@ def check_jacobian(dynamics: Map, x: Tensor, u: Tensor) -> None:
 
 def _from_system(system: System, flow: bool) -> Map:
     cell = system.cell
-    if isinstance(cell, _TORCH_CELLS) or callable(getattr(cell, "jacobian", None)):
+    if cell is not None and (_torch_cell(cell) is not None or callable(getattr(cell, "jacobian", None))):
         dynamics = _from_module(cell, flow)
     elif system.step is not None:
         dynamics = Map(_two_arguments(system.step), flow=flow, box=_box_of(cell))
@@ -226,31 +227,58 @@ def _from_system(system: System, flow: bool) -> Map:
 def _from_module(module: nn.Module, flow: bool) -> Map:
     from conjugacy.dynamics.cells import gru_map, lstm_map, rnn_map
 
-    if isinstance(module, nn.GRUCell):
-        return gru_map(module)
-    if isinstance(module, nn.RNNCell):
-        return rnn_map(module)
-    if isinstance(module, nn.LSTMCell):
-        return lstm_map(module)
+    known = _torch_cell(module)
+    if isinstance(known, nn.GRUCell):
+        return gru_map(known)
+    if isinstance(known, nn.RNNCell):
+        return rnn_map(known)
+    if isinstance(known, nn.LSTMCell):
+        return lstm_map(known)
     # a copy, so that neither dtype nor mode nor trainability of the caller's module changes
     module = copy.deepcopy(module).double().cpu().eval().requires_grad_(False)
     name = type(module).__name__
     has_jacobian = callable(getattr(module, "jacobian", None))
-    size = {key: getattr(module, attr, None) for key, attr in (("n_units", "hidden_size"), ("n_inputs", "input_size"))}
-    size = {key: value if isinstance(value, int) else None for key, value in size.items()}
+    n_units, n_inputs = (_int_or_none(getattr(module, attribute, None)) for attribute in ("hidden_size", "input_size"))
     if not has_jacobian and not _takes_input_first(module):
-        return Map(_two_arguments(module), flow=flow, name=name, **size)
+        return Map(_two_arguments(module), n_units, n_inputs, flow, name=name)
     jacobian: Any = getattr(module, "jacobian", None)
-    lipschitz: Any = getattr(module, "jacobian_lipschitz", None)
+    bound: Any = getattr(module, "jacobian_lipschitz", None)
+    lipschitz: Any = (lambda x, u, radius: bound(u, x, radius)) if callable(bound) else None
     return Map(
         lambda x, u: module(u, x),
-        flow=flow,
+        n_units,
+        n_inputs,
+        flow,
         jacobian=(lambda x, u: jacobian(u, x)) if has_jacobian else None,
         box=_box_of(module),
-        lipschitz=(lambda x, u, radius: lipschitz(u, x, radius)) if callable(lipschitz) else None,
+        lipschitz=lipschitz,
         name=name,
-        **size,
     )
+
+
+def _int_or_none(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _torch_cell(module: nn.Module) -> nn.Module | None:
+    """The torch cell that a module is, or that it wraps as a map of one state ([h, c] for an LSTM); else None."""
+    if isinstance(module, _TORCH_CELLS):
+        return module
+    children = list(module.children())
+    if len(children) != 1 or not isinstance(children[0], _TORCH_CELLS):
+        return None
+    cell, generator = children[0], torch.Generator().manual_seed(0)
+    like = cell.weight_hh
+    n_units = cell.hidden_size * (2 if isinstance(cell, nn.LSTMCell) else 1)
+    x, u = (torch.randn(3, n, generator=generator).to(like) for n in (n_units, cell.input_size))
+    # what the wrapper adds is unknown: it is the cell only if it does what the cell does
+    try:
+        with torch.no_grad():
+            wrapped = module(u, x)
+            bare = torch.cat(cell(u, x.chunk(2, -1)), -1) if isinstance(cell, nn.LSTMCell) else cell(u, x)
+    except (RuntimeError, TypeError, ValueError):
+        return None
+    return cell if isinstance(wrapped, Tensor) and torch.equal(wrapped, bare) else None
 
 
 def _takes_input_first(module: nn.Module) -> bool:
@@ -267,7 +295,8 @@ def _box_of(module: nn.Module | None) -> Callable[[Tensor], tuple[Tensor, Tensor
         return None
 
     def evaluate(u):
-        lower, upper = box(u) if callable(box) else box
+        sides: Any = box(u) if callable(box) else box
+        lower, upper = sides
         return torch.as_tensor(lower).double(), torch.as_tensor(upper).double()
 
     return evaluate

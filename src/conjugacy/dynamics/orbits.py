@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.maps import Map
 
 
@@ -67,7 +68,7 @@ class Attractors:
         """The stable fixed points among FixedPoints `points`; `scale` is the spread of states, `h` the time step."""
         fixed = torch.from_numpy(points.fixed)
         chosen = points[torch.nonzero(fixed & (points.n_unstable == 0))[:, 0].numpy()]
-        gap = torch.cdist(chosen.x, points.x[fixed])
+        gap = distances(chosen.x, points.x[fixed])
         gap = torch.where(gap > 0, gap, torch.inf).amin(1) if len(chosen) else torch.zeros(0, dtype=torch.float64)
         values = chosen.eigenvalues[:, 0]
         rate = values.real * h if points.flow else values.abs().clamp_min(1e-300).log()
@@ -76,7 +77,9 @@ class Attractors:
         return cls(chosen.x, within, near, chosen.modes[1], rate)
 
 
-def settle(dynamics: Map, x: Tensor, u: Tensor, attractors: Attractors, n_steps: int, h: float, every: int = 20) -> Settled:
+def settle(
+    dynamics: Map, x: Tensor, u: Tensor, attractors: Attractors, n_steps: int, h: float, every: int = 20
+) -> Settled:
     """Advance states `x` (B, D) until each has come to one of `attractors`, or for `n_steps` steps."""
     x, where = x.clone(), torch.full((len(x),), -1)
     before = torch.full((len(x),), torch.inf, dtype=torch.float64)
@@ -90,7 +93,7 @@ def settle(dynamics: Map, x: Tensor, u: Tensor, attractors: Attractors, n_steps:
             x[active] = advance(dynamics, x[active], u[active], h)
         step += every
         if len(attractors.x):
-            gap, nearest = torch.cdist(x[active], attractors.x, compute_mode="donot_use_mm_for_euclid_dist").min(1)
+            gap, nearest = distances(x[active], attractors.x).min(1)
             away = (x[active] - attractors.x[nearest]).to(attractors.left.dtype)
             norm = (attractors.left[nearest] @ away[..., None])[..., 0].abs().square().sum(-1).sqrt()
             # half of the rate that the slowest mode promises, three times in a row

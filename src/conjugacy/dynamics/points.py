@@ -221,8 +221,9 @@ class FixedPoints:
         for k, cycle in enumerate(self.cycles):
             arrays |= {f"cycle{k}_{name}": np.asarray(value) for name, value in asdict(cycle).items()}
         meta["n_cycles"] = len(self.cycles)
+        arrays["meta"] = np.array(json.dumps(meta))
         with open(path, "wb") as file:
-            np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
+            np.savez_compressed(file, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: str | PathLike, dynamics: Map | None = None) -> FixedPoints:
@@ -237,7 +238,9 @@ class FixedPoints:
             for k in range(meta["n_cycles"])
         )
         record = SearchRecord(**{**meta["record"], "sample": tuple(meta["record"]["sample"])})
-        kept = {name: a if name in ("kind", "certificate") else torch.from_numpy(a) for name, a in arrays.items()}
+        kept: dict[str, Any] = {
+            name: a if name in ("kind", "certificate") else torch.from_numpy(a) for name, a in arrays.items()
+        }
         return cls(**kept, flow=meta["flow"], dt=meta["dt"], cycles=cycles, record=record, dynamics=dynamics)
 
     # the names of the seed notebook and of other fixed-point finders, as NumPy arrays
@@ -258,17 +261,17 @@ class FixedPoints:
         return self.n_unstable.numpy() == 0
 
     @property
-    def J_xstar(self) -> np.ndarray:  # noqa: N802
+    def J_xstar(self) -> np.ndarray:
         """`jacobian` as an array (P, D, D)."""
         return self.jacobian.numpy()
 
     @property
-    def eigval_J_xstar(self) -> np.ndarray:  # noqa: N802
+    def eigval_J_xstar(self) -> np.ndarray:
         """`eigenvalues` as an array (P, D)."""
         return self.eigenvalues.numpy()
 
     @property
-    def eigvec_J_xstar(self) -> np.ndarray:  # noqa: N802
+    def eigvec_J_xstar(self) -> np.ndarray:
         """Right eigenvectors as an array (P, D, D), in columns."""
         return self.modes[0].numpy()
 

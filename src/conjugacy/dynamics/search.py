@@ -158,7 +158,8 @@ def _as_states(x0: Any, n_units: int | None) -> Tensor:
     if x.ndim == 0:
         raise ValueError("`x0`: expected states with axes (.., unit), got a number. Write [[value]] for one state.")
     x = x.reshape(-1, x.shape[-1])
-    check_axes("x0", x, "state unit", **({} if n_units is None else {"unit": n_units}))
+    if n_units is not None:
+        check_axes("x0", x, "state unit", unit=n_units)
     return check_finite("x0", x, "Drop the states that are not finite.")
 
 
@@ -205,7 +206,13 @@ class _Search:
             return
         from tqdm import tqdm
 
-        with tqdm(total=len(starts), desc="fixed points", delay=2, leave=False, disable=None if self.progress else True) as bar:
+        with tqdm(
+            total=len(starts), desc="fixed points", delay=2, leave=False, disable=None if self.progress else True
+        ) as bar:
+
+            def tick(n: int) -> None:
+                bar.update(n - bar.n)
+
             outcome = solve(
                 self.equation,
                 self.equation.project(starts),
@@ -215,7 +222,7 @@ class _Search:
                 tol=1e-12 * self.stiffness,
                 generator=self.generator,
                 max_iters=self.max_iters,
-                tick=lambda n: bar.update(n - bar.n),
+                tick=tick,
             )
         self.n_starts += len(starts)
         for status in self.counts:
@@ -290,5 +297,3 @@ class _Search:
             interrupted=self.interrupted,
             exhausted=self.exhausted,
         )
-
-

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int, check_number
+from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.orbits import Attractors, settle, time_step
 from conjugacy.dynamics.points import FixedPoints
 from conjugacy.dynamics.starts import spread
@@ -92,7 +93,12 @@ class Portrait:
 
 
 def portrait(
-    points: FixedPoints, *, n_steps: int = 20_000, offset: float = 1e-3, inputs: Sequence[Any] | None = None, **search: Any
+    points: FixedPoints,
+    *,
+    n_steps: int = 20_000,
+    offset: float = 1e-3,
+    inputs: Sequence[Any] | None = None,
+    **search: Any,
 ) -> Portrait:
     """The portrait of a system from its fixed points.
 
@@ -153,7 +159,7 @@ def unstable_branches(points: FixedPoints, offset: float = 1e-3) -> tuple[Tensor
     pivot = v.gather(1, v.abs().argmax(1, keepdim=True))
     v = (v / pivot).real
     v = v / v.norm(dim=-1, keepdim=True)
-    gap = torch.cdist(some.x, points.x)
+    gap = distances(some.x, points.x)
     gap = torch.where(gap > 1e-9, gap, torch.inf).amin(1).clamp_max(1.0)
     away = offset * gap[:, None] * v
     return saddles, torch.stack([some.x - away, some.x + away], 1)

@@ -5,7 +5,9 @@ factorisation for a step taken and none for a step refused. What it cannot finis
 Jacobian there: a continuum of zeros, a slow point, a bifurcation) goes on with Levenberg-Marquardt, which converges
 fast to zero sets that are not isolated (Yamashita & Fukushima 2001) and slides down to local minima of |g| elsewhere.
 
-While the search runs, every start that enters the certified ball of a zero already known is credited to it and leaves.
+While the search runs, every start that comes within a quarter of the certified radius of a zero already known is
+credited to it and leaves: from there Newton's method would go to that zero (it does from within a third, Rheinboldt
+1974).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import torch
 from torch import Generator, Tensor
 
 from conjugacy.dynamics.certificate import Certificate, certify
+from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.maps import Reduced
 
@@ -44,7 +47,7 @@ class Found:
         """For each row of `y` the known zero whose ball (times `shrink`, at least `slack`) holds it, or -1."""
         if not len(self.y) or not len(y):
             return torch.full((len(y),), -1)
-        inside = torch.cdist(y, self.y, compute_mode="donot_use_mm_for_euclid_dist")
+        inside = distances(y, self.y)
         inside = inside / torch.clamp(shrink * self.radius, min=max(slack, 1e-300))
         nearest = inside.argmin(1)
         return torch.where(inside.gather(1, nearest[:, None])[:, 0] <= 1, nearest, -1)
@@ -176,7 +179,9 @@ class _Search:
 
     def retire(self, active):
         """Take converged points, and points inside the ball of a known zero, out of the batch."""
-        owner = self.found.owner(self.y[active], 0.0, shrink=0.25) if len(self.found.y) else torch.full((len(active),), -1)
+        owner = (
+            self.found.owner(self.y[active], 0.0, shrink=0.25) if len(self.found.y) else torch.full((len(active),), -1)
+        )
         self.credit(active[owner >= 0], owner[owner >= 0])
         active = active[owner < 0]
         done = self.g[active].norm(dim=-1) <= self.tol * self.y[active].norm(dim=-1).clamp_min(1)
@@ -251,7 +256,9 @@ def _dogleg_step(g, newton, gradient, bent, radius):
 
 def _next_radius(radius, ratio, length):
     at_rim = length > 0.99 * radius
-    return torch.where(ratio < 0.25, 0.25 * length.minimum(radius), torch.where((ratio > 0.75) & at_rim, 2 * radius, radius))
+    return torch.where(
+        ratio < 0.25, 0.25 * length.minimum(radius), torch.where((ratio > 0.75) & at_rim, 2 * radius, radius)
+    )
 
 
 def _levenberg_step(jacobian, g, damping):
