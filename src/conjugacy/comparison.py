@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,6 +14,7 @@ from conjugacy._config import describe
 from conjugacy.analysis import Analysis
 from conjugacy.run import Run
 from conjugacy.similarity.measure import Measure, Score, get_measure
+from conjugacy.similarity.pairwise import Pairwise, pairwise
 from conjugacy.system import System
 from conjugacy.trial_sets import derive_seed
 
@@ -29,7 +29,7 @@ class Comparison:
     ----------
     systems, train : list of System
         The trials that are scored, and those on which measures that fit one system to another do so.
-    scores : list of Score
+    scores : tuple of Score
         One a measure and pair; two, one a direction, for measures with a direction.
     """
 
@@ -43,6 +43,7 @@ class Comparison:
         interval: float | None = 0.95,
         null: Any = None,
         seed: int = 0,
+        progress: bool = False,
     ):
         if len(systems) < 2:
             raise ValueError(f"`systems`: expected at least 2 to compare, got {len(systems)}.")
@@ -54,29 +55,17 @@ class Comparison:
         check_int("reference", reference, 0, len(systems) - 1)
         self.systems, self.train, self.reference = list(systems), None if train is None else list(train), reference
         self.measures = [get_measure(m) for m in measures]
-        self._options = {"interval": interval, "null": null, "seed": seed}
+        self._options = {"interval": interval, "null": null, "seed": seed, "progress": progress}
 
     @cached_property
-    def scores(self) -> list[Score]:
-        """All scores; computed when first asked for."""
-        return [
-            score
-            for measure in self.measures
-            for i, j in combinations(range(len(self.systems)), 2)
-            for score in self._both_ways(measure, i, j)
-        ]
+    def pairs(self) -> Pairwise:
+        """All measures over all pairs: matrices, orders and embeddings; computed when first asked for."""
+        return pairwise(self.systems, self.measures, train=self.train, **self._options)
 
-    def _both_ways(self, measure: Measure, i: int, j: int) -> list[Score]:
-        ways = [(i, j)] if measure.traits.symmetric else [(i, j), (j, i)]
-        return [
-            measure(
-                self.systems[a],
-                self.systems[b],
-                train=None if self.train is None else (self.train[a], self.train[b]),
-                **self._options,
-            )
-            for a, b in ways
-        ]
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """All scores."""
+        return self.pairs.scores
 
     def table(self) -> pd.DataFrame:
         """One row a measure and pair, with the direction in the name of the column.
@@ -119,6 +108,7 @@ def compare(
     reference: int = 0,
     interval: float | None = 0.95,
     null: Any = None,
+    progress: bool = False,
 ) -> Comparison:
     """Compare networks with each other, or with recordings.
 
@@ -141,6 +131,8 @@ def compare(
         Level of the bootstrap intervals over trials.
     null : str or None
         Kind of null, see `conjugacy.similarity.inference.NULLS`.
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------
@@ -159,7 +151,7 @@ def compare(
     if names is not None and len(names) != len(runs):
         raise ValueError(f"`names`: expected {len(runs)} names, one for each, got {len(names)}.")
     names = list(names) if names is not None else _distinct([t.name for t in runs])
-    options = {"reference": reference, "interval": interval, "null": null, "seed": seed}
+    options = {"reference": reference, "interval": interval, "null": null, "seed": seed, "progress": progress}
     trained = [t for t in runs if isinstance(t, Run)]
     if trained and len(trained) < len(runs):
         raise ValueError(
