@@ -218,7 +218,7 @@ def _places(portrait: Portrait) -> dict[int, np.ndarray]:
         size = np.array([1, 1, 0.5, 0.5, 0.3, 0.3])
         basis = np.stack([size * np.cos(angle), size * np.sin(angle)], 1)
         signs = {"+": 1.0, "-": -1.0, "0": 0.0}
-        return {p: sum(signs[c] * basis[k % 6] for k, c in enumerate(t)) for p, t in zip(stable, labels)}
+        return {p: np.sum([signs[c] * basis[k % 6] for k, c in enumerate(t)], axis=0) for p, t in zip(stable, labels)}
     turn = 2 * np.pi * np.arange(len(stable)) / max(1, len(stable))
     return {p: np.array([np.cos(t), np.sin(t)]) for p, t in zip(stable, turn)}
 
