@@ -45,6 +45,7 @@ def test_saddle_node_pair_appears_and_vanishes_at_the_analytic_place():
 
 def test_a_path_without_events_keeps_its_branches():
     path = input_path(flip_flop(2), 0.0, 0.05, 3, n_inits=128, progress=False)
+    assert list(path.response()) == ["0, 0", "0.025, 0.025", "0.05, 0.05"] and path.response()["0, 0"] == path.counts[0]
     assert path.events == () and all(sorted(b) == list(range(9)) for b in path.branches)
 
 

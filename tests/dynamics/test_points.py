@@ -119,3 +119,12 @@ def test_adam_is_the_notebooks_search():
 def test_adam_explains_bad_arguments(options, message):
     with pytest.raises(ValueError, match=message):
         cj.fixed_points(flip_flop(1), method="adam", max_iters=1, progress=False, **options)
+
+
+def test_distinct_means_disjoint_balls(points):
+    from dataclasses import replace
+
+    assert points.distinct
+    gap = float((points.x[0] - points.x[1]).norm())
+    assert replace(points, error=torch.full((9,), 0.4 * gap, dtype=torch.float64))[:2].distinct
+    assert not replace(points, error=torch.full((9,), 0.6 * gap, dtype=torch.float64))[:2].distinct

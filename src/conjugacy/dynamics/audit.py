@@ -98,7 +98,9 @@ def judge(
     *,
     index: list[int],
     isolated: list[bool],
-    certified: list[bool],
+    proven: int,
+    sampled: int,
+    distinct: bool,
     n_slow: int,
     n_unresolved: int,
 ) -> Audit:
@@ -117,10 +119,13 @@ def judge(
     if complete and not covered:
         complete = None
     lines.append(_verdict(complete, covered, record, n))
-    if n and sum(certified) == n:
-        lines.append("Every point is certified: exactly one zero within its radius, all distinct.")
-    elif n:
-        lines.append(f"{sum(certified)} of {n} points carry a certificate.")
+    if proven:
+        lines.append(
+            f"{proven} of {n} points are certified (Newton-Kantorovich): exactly one zero within each one's radius"
+            + (", no two the same." if distinct else ".")
+        )
+    if sampled:
+        lines.append(f"{sampled} of {n} points pass a sampled contraction test: evidence of one zero each, no proof.")
     if n_slow or n_unresolved:
         lines.append(f"Beside them {n_slow} slow points (minima of the speed, no zeros) and {n_unresolved} unresolved.")
     if record.n_running or record.n_diverged:

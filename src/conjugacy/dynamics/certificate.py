@@ -5,8 +5,8 @@ beta >= |R^-1|, eta >= |R^-1 g(y)| and L a Lipschitz constant of the Jacobian on
 h = beta eta L <= 1/2 and r_- = (1 - sqrt(1 - 2h)) / (beta L) <= rho, a zero exists within r_- of y, and it is the only
 one within min(rho, (1 + sqrt(1 - 2h)) / (beta L)).
 
-Rounding is met by margins, not by interval arithmetic: beta is enlarged by 1e-6, and eta by beta times a bound on the
-error of evaluating g, 64 eps (1 + |y|) (1 + |R|).
+Rounding is met by margins, not by interval arithmetic: with e = (64 + 4 D) eps, the least singular value of R is
+lowered by e (1 + |R|), eta raised by beta e (1 + |R|) (1 + |y|) for the error of evaluating g, and L by 1e-6 of itself.
 
 Where no L is known: the Newton contraction test. T(y') = y' - R^-1 g(y') contracts the ball of radius rho if
 |I - R^-1 R(y')| <= 1/2 on it and eta <= rho / 2. That is checked at random points of the ball: evidence, no proof.
@@ -71,10 +71,10 @@ def _certify(equation, y, u, scale, generator):
     g, jacobian = equation.residual(y, u), equation.jacobian(y, u)
     left, singular, right = torch.linalg.svd(jacobian)
     least = singular[:, -1] / singular[:, 0].clamp_min(1e-300)
-    beta = (1 + 1e-6) / singular[:, -1].clamp_min(1e-300)
+    rounding = (64 + 4 * y.shape[1]) * _EPS * (1 + singular[:, 0])
+    beta = 1 / (singular[:, -1] - rounding).clamp_min(1e-300)
     newton = (right.mT @ ((left.mT @ g[..., None]) / singular[..., None].clamp_min(1e-300)))[..., 0]
-    rounding = 64 * _EPS * (1 + y.norm(dim=-1)) * (1 + singular[:, 0])
-    eta = newton.norm(dim=-1) + beta * rounding
+    eta = newton.norm(dim=-1) + beta * rounding * (1 + y.norm(dim=-1))
     regular = least > _SINGULAR
     if equation.lipschitz is not None:
         radius, error = _kantorovich(equation, y, u, beta, eta, scale)
@@ -90,7 +90,7 @@ def _kantorovich(equation, y, u, beta, eta, scale):
     best, error = torch.zeros(len(y), dtype=torch.float64), torch.full((len(y),), torch.inf, dtype=torch.float64)
     for rho in torch.logspace(-7, 1, 25, dtype=torch.float64).tolist():
         rho = torch.full_like(best, rho * scale)
-        lipschitz = equation.lipschitz(y, u, rho)
+        lipschitz = (1 + 1e-6) * equation.lipschitz(y, u, rho)
         h = beta * eta * lipschitz
         root = torch.sqrt((1 - 2 * h).clamp_min(0))
         # 2 eta / (1 + root) is (1 - root) / (beta L) without its division by zero for affine g

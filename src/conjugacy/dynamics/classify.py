@@ -169,7 +169,7 @@ def _minimise_q(dynamics: Map, x: Tensor, u: Tensor, scale: float) -> tuple[Tens
     # scaled to one, so that the optimiser's absolute tolerances mean something
     weight = 1 / max(1e-300, float(_q(dynamics, x[None], u)[0]))
     result = minimize(
-        value_and_gradient, x.numpy(), jac=True, method="L-BFGS-B", options={"maxiter": 400, "gtol": 1e-9, "ftol": 0.0}
+        value_and_gradient, x.numpy(), jac=True, method="L-BFGS-B", options={"maxiter": 200, "gtol": 1e-9, "ftol": 0.0}
     )
     y = torch.from_numpy(np.asarray(result.x))
     g = dynamics.residual(y[None], u[None])[0]

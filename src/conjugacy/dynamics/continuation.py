@@ -73,6 +73,10 @@ class InputPath:
         sizes = " ".join(str(int(p.fixed.sum())) for p in self.points)
         return f"InputPath({len(self.points)} nodes, fixed points {sizes}, {len(self.events)} events)"
 
+    def response(self) -> dict[str, dict[int, int]]:
+        """Counts by index at every node, keyed by the input, for `Portrait.with_response`."""
+        return {_in_words(u): p.counts for u, p in zip(self.inputs, self.points)}
+
     def table(self):
         """One row a node: input, counts by index, index sum, audit, as a pandas DataFrame."""
         import pandas as pd
@@ -166,9 +170,12 @@ def input_response(
     response = {}
     for value in inputs:
         u = as_input(value, dynamics.n_inputs)
-        key = ", ".join(f"{v:g}" for v in u.tolist())
-        response[key] = fixed_points(dynamics, x0, u, progress=False, n_orbits=0, **search).counts
+        response[_in_words(u)] = fixed_points(dynamics, x0, u, progress=False, n_orbits=0, **search).counts
     return response
+
+
+def _in_words(u: Tensor) -> str:
+    return ", ".join(f"{v:g}" for v in u.tolist())
 
 
 def follow(dynamics: Map, points: FixedPoints, u: Tensor, n_substeps: int = 8) -> tuple[Tensor, Tensor]:

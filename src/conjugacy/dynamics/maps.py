@@ -219,9 +219,14 @@ def _from_system(system: System, flow: bool) -> Map:
         n_inputs=dynamics.n_inputs if n_inputs is None else n_inputs,
         readout=system.readout,
         dt=system.dt,
-        visited=system.states().double(),
+        visited=_thinned(system.states()),
         name=system.name,
     )
+
+
+def _thinned(states: Tensor, most: int = 50_000) -> Tensor:
+    """Every k-th state, so that long recordings of large networks are not copied whole into float64."""
+    return states[:: -(-len(states) // most)].double()
 
 
 def _from_module(module: nn.Module, flow: bool) -> Map:

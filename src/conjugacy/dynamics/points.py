@@ -15,6 +15,7 @@ from torch import Tensor
 
 from conjugacy.dynamics.audit import Audit, SearchRecord, judge
 from conjugacy.dynamics.cycles import Cycle
+from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.maps import Map
 
 _FORMAT = 1
@@ -127,6 +128,13 @@ class FixedPoints:
         return int(self.index[fixed].sum()) if bool(self.isolated[fixed].all()) else None
 
     @property
+    def distinct(self) -> bool:
+        """Whether the balls in which the zeros of the isolated fixed points lie are disjoint: no zero counted twice."""
+        some = torch.from_numpy(self.fixed) & self.isolated
+        gap = distances(self.x[some], self.x[some]) - self.error[some] - self.error[some][:, None]
+        return bool((gap.fill_diagonal_(1.0) > 0).all())
+
+    @property
     def speed(self) -> Tensor:
         """``|F(x, u) - x|`` per step (a flow: ``|F(x, u)|`` per unit of time), (P,)."""
         return (2 * self.q).sqrt()
@@ -171,7 +179,9 @@ class FixedPoints:
             self.record,
             index=self.index[torch.from_numpy(fixed)].tolist(),
             isolated=self.isolated[torch.from_numpy(fixed)].tolist(),
-            certified=[c in ("kantorovich", "contraction") for c in self.certificate[fixed]],
+            proven=int((self.certificate[fixed] == "kantorovich").sum()),
+            sampled=int((self.certificate[fixed] == "contraction").sum()),
+            distinct=self.distinct,
             n_slow=int((self.kind == "slow").sum()),
             n_unresolved=int((self.kind == "unresolved").sum()),
         )

@@ -5,6 +5,10 @@ _PUBLIC = {
     "scree": "latents",
     "trial_io": "trial_io",
     "affine_overlay": "overlay",
+    "fixed_points_3d": "fixed_points",
+    "spectrum": "fixed_points",
+    "portrait_graph": "fixed_points",
+    "hits": "fixed_points",
 }
 
 __all__ = list(_PUBLIC)
