@@ -91,7 +91,7 @@ class Analysis_TT(Analysis):
         display(super().plot_scree(max_pcs))
         return self.explained_variance(max_pcs)
 
-    def compute_FPs(  # noqa: N802
+    def compute_FPs(
         self,
         noiseless: bool = True,
         inputs: Tensor | None = None,
