@@ -13,7 +13,7 @@ from conjugacy.similarity.kernel import rows_to_kernel, unbiased_hsic, unbiased_
 from conjugacy.similarity.shape import nuclear_norm
 
 PAIRED = (
-    "procrustes procrustes_euclidean bures shape_0.5 cca svcca pwcca cka angular_cka cka_unbiased cka_rbf rsa".split()
+    ["procrustes", "procrustes_euclidean", "bures", "shape_0.5", "cca", "svcca", "pwcca", "cka", "angular_cka", "cka_unbiased", "cka_rbf", "rsa"]
 )
 
 

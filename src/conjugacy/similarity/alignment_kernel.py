@@ -1,7 +1,8 @@
 """Compiled loops of the search for the rotation that best aligns two operators; `alignment` has the mathematics.
 
 Everything here changes its arguments in place and releases the interpreter lock. Random numbers are numba's own, of the
-thread at work, seeded by `align`: NumPy's global state is neither read nor changed. Matrices are C-contiguous float64. `b` always holds the rotated operator C B C', and `c` the rotation C.
+thread at work, seeded by `align`: NumPy's global state is neither read nor changed. Matrices are C-contiguous float64.
+`b` always holds the rotated operator C B C', and `c` the rotation C.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def _jit(function):
 
 @_jit
 def _mul(x, y, out):
-    """x y for x (n, m), y (m, n): four rows of y at a time, so that each row of the result is touched m / 4 times."""
+    """The product of x (n, m) and y (m, n): four rows of y at a time, so that each row of the result is touched m / 4 times."""
     n, m = x.shape
     if n >= _BLAS_FROM:
         np.dot(x, y, out)
@@ -203,7 +204,7 @@ def _skew(w, out):
 
 @_jit
 def _gradient(left, right, b, w, g):
-    """g = skew part of a b' + a' b, as one product of left = [a, a', .] and right = [b'; b; .], for _hessian to reuse."""
+    """The skew part g of a b' + a' b, as the product of left = [a, a', .] and right = [b'; b; .] that _hessian reuses."""
     n = len(b)
     for i in range(n):
         for j in range(n):
@@ -221,7 +222,7 @@ def _gradient(left, right, b, w, g):
 
 @_jit
 def _hessian(left, right, inner, outer, d, e, w, out):
-    """out = the Riemannian Hessian of <a, C b C'> along the skew d: the skew part of a e' + a' e + g d, e = d b - b d.
+    """The Riemannian Hessian of <a, C b C'> along the skew d: the skew part of a e' + a' e + g d, e = d b - b d.
 
     left = [a, a', g] and the right halves of inner = [d, -b], outer = [b; d] are in place; the rest is filled here.
     """
