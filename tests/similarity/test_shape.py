@@ -12,9 +12,20 @@ from conjugacy.similarity.covariance import Coordinates, Covariances
 from conjugacy.similarity.kernel import rows_to_kernel, unbiased_hsic, unbiased_linear_hsic
 from conjugacy.similarity.shape import nuclear_norm
 
-PAIRED = (
-    "procrustes procrustes_euclidean bures shape_0.5 cca svcca pwcca cka angular_cka cka_unbiased cka_rbf rsa".split()
-)
+PAIRED = [
+    "procrustes",
+    "procrustes_euclidean",
+    "bures",
+    "shape_0.5",
+    "cca",
+    "svcca",
+    "pwcca",
+    "cka",
+    "angular_cka",
+    "cka_unbiased",
+    "cka_rbf",
+    "rsa",
+]
 
 
 def rows(x):

@@ -1,6 +1,7 @@
 """Every measure through the known-answer suite: what it sees, what it is blind to, and whether it does as it declares.
 
-The value of each pair is judged by its distance from the measure's perfect value, relative to that of an unrelated pair:
+The value of each pair is judged by its distance from the measure's perfect value, relative to that of two unrelated
+systems:
 
 - "same": below 1e-5 (rounding),  "close": below 0.1,  "different": above.
 

@@ -1,13 +1,13 @@
 """InputDSA: do two driven systems move alike, and do inputs push them alike? (Huang et al. 2025)
 
-For x_(t+1) = A x_t + B u_t with the same inputs on both sides, the controllability matrices K = [B, AB, ..., A^(T-1) B] of
-systems that differ by a rotation of the state, (C A C', C B), differ by that rotation from the left, so that
+For x_(t+1) = A x_t + B u_t with the same inputs on both sides, the controllability matrices K = [B, AB, ..., A^(T-1) B]
+of systems that differ by a rotation of the state, (C A C', C B), differ by that rotation from the left, so that
 
     joint = min over C in O(n) of |K1 / |K1| - C K2 / |K2||_F     (or its angle, 2 arcsin(joint / 2))
 
-is an orthogonal Procrustes problem: with K1 K2' = U S V', C = U V'. It is zero if and only if the controllable parts of
-the systems agree, and a metric. Two partial answers come with it: "state" compares A's alone (as in `dsa`), "input" B's
-alone, each with its own best rotation. (The score shipped as "joint" in dsa-metric 2.0.2 applies the transpose of C.)
+is an orthogonal Procrustes problem: with K1 K2' = U S V', C = U V'. It is zero if and only if the controllable parts
+of the systems agree, and a metric. Two partial answers come with it: "state" compares A's alone (as in `dsa`), "input"
+B's alone, each with its own best rotation. (The score shipped as "joint" in dsa-metric 2.0.2 applies the transpose of C.)
 
 Trajectories give (A, B) in closed form: by least squares on observed states ("observed", DMD with control), or where the
 state is only partly observed by subspace identification from past and future windows ("subspace", in the manner of
@@ -101,8 +101,8 @@ def _compare(first, second, horizon: int | None, score: str) -> tuple[float, dic
     n = len(a1)
     if a1.shape != a2.shape or b1.shape != b2.shape:
         raise ValueError(
-            f"`second`: expected the sizes of `first`, A {a1.shape} and B {b1.shape}, got {a2.shape} and {b2.shape}. Fit "
-            "both with one rank, driven by the same inputs."
+            f"`second`: expected the sizes of `first`, A {a1.shape} and B {b1.shape}, got {a2.shape} and {b2.shape}. "
+            "Fit both with one rank, driven by the same inputs."
         )
     horizon = n if horizon is None else check_int("horizon", horizon, 1)
     k1, k2 = (controllability(a, b, horizon) for a, b in (first, second))
@@ -247,8 +247,8 @@ def _subspace_states(samples: Samples, u: np.ndarray, rank: int, window: int) ->
     most = int((s > 1e-10 * s[0]).sum())
     if rank > most:
         raise ValueError(
-            f"`rank`: the past of {samples.name!r} ({p} units, windows of {d}) predicts {most} dimensions of its future, "
-            f"got {rank}. Use rank <= {most}, or longer windows."
+            f"`rank`: the past of {samples.name!r} ({p} units, windows of {d}) predicts {most} dimensions of its "
+            f"future, got {rank}. Use rank <= {most}, or longer windows."
         )
     project = weights @ vt[:rank].T / np.sqrt(s[:rank]) * len(z) ** 0.25
     # windows at every step that has a full past, to the end of the trial

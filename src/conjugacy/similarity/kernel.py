@@ -68,10 +68,12 @@ class LinearCKA(CovarianceMeasure):
         diagnostics = {"n_samples": int(c.n), "rank_a": len(c.xx), "rank_b": len(c.yy)}
         if not self.angular:
             return similarity, diagnostics
-        if 1 - similarity < 1e-6 and c.n == len(a.scores) and c.n <= 5000:
+        if 1 - similarity < 1e-6 and c.n == len(a.scores):
             # near zero arccos loses half of the digits: the chord between the normalised kernels keeps them
-            x, y = (f.scores @ f.scores.T / c.n / np.linalg.norm(f.sd**2) for f in (a, b))
-            return float(2 * np.arcsin(min(np.linalg.norm(x - y) / 2, 1.0))), diagnostics
+            x, y = (f.scores / np.sqrt(c.n * np.linalg.norm(f.sd**2)) for f in (a, b))
+            r = np.linalg.qr(np.concatenate([x, y], axis=1), mode="r")
+            rx, ry = r[:, : x.shape[1]], r[:, x.shape[1] :]
+            return float(2 * np.arcsin(min(np.linalg.norm(rx @ rx.T - ry @ ry.T) / 2, 1.0))), diagnostics
         return float(np.arccos(similarity)), diagnostics
 
     @override

@@ -179,7 +179,7 @@ def pulses(rng: np.random.Generator, n_trials: int, n_steps: int, n_inputs: int)
 def conjugate(a: System, forward: Map, back: Map) -> System:
     """The system in the coordinates y = forward(x): its step is forward(step(back(y), u))."""
     step = a.step
-    assert step is not None  # noqa: S101  (private use: all systems of the suite have one)
+    assert step is not None
     return replace(a, trajectories=forward(a.trajectories), step=lambda y, u: forward(step(back(y), u)))
 
 
@@ -217,7 +217,7 @@ def with_null_dimensions(a: System, rng: np.random.Generator) -> System:
         w[:, t] = 0.7 * w[:, t - 1] + 0.5 * shock[:, t]
 
     def wider(x: Tensor, u: Tensor) -> Tensor:
-        assert step is not None  # noqa: S101
+        assert step is not None
         return torch.cat([step(x[..., :n], u), 0.7 * x[..., n:]], -1)
 
     return replace(a, trajectories=torch.cat([a.trajectories, torch.as_tensor(w)], -1), step=wider)
@@ -228,7 +228,7 @@ def off_data(a: System, basis: Tensor, gain: float) -> System:
     step, n = a.step, a.n_units
 
     def wider(y: Tensor, u: Tensor) -> Tensor:
-        assert step is not None  # noqa: S101
+        assert step is not None
         x = y @ basis
         return torch.cat([step(x[..., :n], u), gain * x[..., n:]], -1) @ basis.T
 

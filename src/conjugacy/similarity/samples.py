@@ -26,6 +26,8 @@ def as_system(name: str, data: Any) -> System:
         made = make()
         if isinstance(made, System):
             return made
+    if isinstance(data, np.ndarray):
+        data = np.ascontiguousarray(data)  # torch takes no reversed views
     try:
         return System.from_arrays(name, data)
     except (TypeError, ValueError) as error:
