@@ -14,7 +14,7 @@ from conjugacy._config import describe
 from conjugacy.analysis import Analysis
 from conjugacy.run import Run
 from conjugacy.similarity.measure import Measure, Score, get_measure
-from conjugacy.similarity.pairwise import Pairwise, pairwise
+from conjugacy.similarity.all_pairs import Pairwise, pairwise
 from conjugacy.system import System
 from conjugacy.trial_sets import derive_seed
 
@@ -130,7 +130,7 @@ def compare(
     interval : float or None
         Level of the bootstrap intervals over trials.
     null : str or None
-        Kind of null, see `conjugacy.similarity.inference.NULLS`.
+        Kind of null: "auto" for what suits each measure, or one of `conjugacy.similarity.inference.NULLS`.
     progress : bool
         Show a progress bar.
 

@@ -15,7 +15,8 @@ pass over the data: training and held-out trials are resampled each within their
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from typing_extensions import override
 
 from conjugacy._check import check_int, check_number
 from conjugacy.similarity.measure import OFF_DATA, Measure, Score, Traits
-from conjugacy.similarity.samples import Samples, as_system, check_paired, check_varies
+from conjugacy.similarity.samples import Samples, as_system, check_paired, check_varies, shuffled_order
 from conjugacy.system import System
 
 RIDGE_GRID = tuple(10.0**e for e in range(-8, 3))
@@ -54,6 +55,11 @@ class RegressionFeatures:
     def n_trials(self) -> int:
         """Number of trials."""
         return self.samples.n_trials
+
+    @cached_property
+    def gram(self) -> np.ndarray:
+        """Sums of products of `white` over the steps of each trial, (trial, component, component)."""
+        return self.white.transpose(0, 2, 1) @ self.white
 
 
 def principal_axes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -175,6 +181,12 @@ class StateR2(Measure):
         }
 
     @override
+    def shuffle(self, features: RegressionFeatures, rng: np.random.Generator) -> RegressionFeatures:
+        # within the parts, so that no trial is fitted and scored at once
+        order = shuffled_order(features.samples.lengths, rng, features.train)
+        return replace(features, samples=features.samples.take(order), white=features.white[order])
+
+    @override
     def draw_trials(self, a, b, n_resamples, rng):
         # within the parts, so that no trial is fitted and scored at once
         counts = np.zeros((n_resamples, a.n_trials), dtype=np.int64)
@@ -261,13 +273,13 @@ def _sums(a: RegressionFeatures, b: RegressionFeatures, n_components: int | None
     check_paired(a.samples, b.samples, "state_r2")
     if not np.array_equal(a.train, b.train):
         raise ValueError("`train`: expected the same training trials for both systems, got other ones. Give both.")
-    x, scale = a.white, a.scale
+    x, scale, gram = a.white, a.scale, a.gram
     if n_components is not None:
         if n_components > len(scale):
             raise ValueError(
                 f"`n_components`: expected at most {len(scale)}, the rank of {a.samples.name!r}, got {n_components}."
             )
-        x, scale = x[..., :n_components], scale[:n_components]
+        x, scale, gram = x[..., :n_components], scale[:n_components], gram[:, :n_components, :n_components]
     # about its mean, so that the sums of squares lose no digits
     y = b.samples.x - b.samples.rows().mean(0)
     y[~b.samples.valid] = 0.0
@@ -276,7 +288,7 @@ def _sums(a: RegressionFeatures, b: RegressionFeatures, n_components: int | None
         "n": a.samples.lengths.astype(float),
         "x": x.sum(1),
         "y": y.sum(1),
-        "xx": xt @ x,
+        "xx": gram,
         "xy": xt @ y,
         "yy": (y**2).sum(1),
         "penalty": (scale[0] / scale) ** 2,
