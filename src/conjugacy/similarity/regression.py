@@ -16,7 +16,6 @@ pass over the data: training and held-out trials are resampled each within their
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,28 +37,29 @@ class RegressionFeatures:
     Attributes
     ----------
     samples : Samples
-        Training trials first where they were given apart.
+        States about their mean; training trials first where they were given apart.
     white : array (trial, time, component)
         States in principal coordinates, scaled to unit variance: well-conditioned whatever the units are.
+    gram : array (trial, component, component)
+        Sums of products of `white` over the steps of each trial.
     scale : array (component,)
         Standard deviations of the principal coordinates.
     train : bool array (trial,)
+    order : int array (trial,)
+        Which trial stands in the place of each: the trials' own order, unless they were shuffled.
     """
 
     samples: Samples
     white: np.ndarray
+    gram: np.ndarray
     scale: np.ndarray
     train: np.ndarray
+    order: np.ndarray
 
     @property
     def n_trials(self) -> int:
         """Number of trials."""
         return self.samples.n_trials
-
-    @cached_property
-    def gram(self) -> np.ndarray:
-        """Sums of products of `white` over the steps of each trial, (trial, component, component)."""
-        return self.white.transpose(0, 2, 1) @ self.white
 
 
 def principal_axes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -163,7 +163,12 @@ class StateR2(Measure):
             raise ValueError(f"`train`: the training trials of {samples.name!r} are constant. Use other trials.")
         white = (samples.x - mean) @ (axes / scale)
         white[~samples.valid] = 0.0
-        return RegressionFeatures(samples, white, scale, chosen)
+        gram = white.transpose(0, 2, 1) @ white
+        # about the mean of all, so that sums of squares lose no digits
+        states = samples.x - samples.rows().mean(0)
+        states[~samples.valid] = 0.0
+        centred = Samples(samples.name, states, samples.lengths)
+        return RegressionFeatures(centred, white, gram, scale, chosen, np.arange(samples.n_trials))
 
     @override
     def compare(self, a: RegressionFeatures, b: RegressionFeatures) -> tuple[float, dict[str, Any]]:
@@ -184,7 +189,7 @@ class StateR2(Measure):
     def shuffle(self, features: RegressionFeatures, rng: np.random.Generator) -> RegressionFeatures:
         # within the parts, so that no trial is fitted and scored at once
         order = shuffled_order(features.samples.lengths, rng, features.train)
-        return replace(features, samples=features.samples.take(order), white=features.white[order])
+        return replace(features, order=features.order[order])
 
     @override
     def draw_trials(self, a, b, n_resamples, rng):
@@ -280,17 +285,15 @@ def _sums(a: RegressionFeatures, b: RegressionFeatures, n_components: int | None
                 f"`n_components`: expected at most {len(scale)}, the rank of {a.samples.name!r}, got {n_components}."
             )
         x, scale, gram = x[..., :n_components], scale[:n_components], gram[:, :n_components, :n_components]
-    # about its mean, so that the sums of squares lose no digits
-    y = b.samples.x - b.samples.rows().mean(0)
-    y[~b.samples.valid] = 0.0
-    xt = x.transpose(0, 2, 1)
+    y, i, j = b.samples.x, a.order, b.order
     return {
-        "n": a.samples.lengths.astype(float),
-        "x": x.sum(1),
-        "y": y.sum(1),
-        "xx": gram,
-        "xy": xt @ y,
-        "yy": (y**2).sum(1),
+        "n": a.samples.lengths[i].astype(float),
+        "x": x.sum(1)[i],
+        "y": y.sum(1)[j],
+        "xx": gram[i],
+        # trial by trial: states of shuffled trials are not copied
+        "xy": np.stack([x[p].T @ y[q] for p, q in zip(i, j)]),
+        "yy": np.einsum("ktd,ktd->kd", y, y)[j],
         "penalty": (scale[0] / scale) ** 2,
     }
 
