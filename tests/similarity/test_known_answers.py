@@ -54,6 +54,8 @@ def test_data_that_differ_off_the_trajectories_only(pairs):
 
 @pytest.mark.parametrize("name", measure_names())
 def test_every_measure_does_what_it_declares(pairs, name):
+    if name == "portrait":
+        pytest.importorskip("conjugacy.dynamics.search", reason="fixed points are not part of this build")
     records = check_measure(get_measure(name), pairs)
     failed = [(r["relation"], r["value"], r["deviation"], r["expected"]) for r in records if r["verdict"] == "fails"]
     assert not failed

@@ -10,7 +10,7 @@ from conjugacy.similarity import get_measure
 from conjugacy.similarity.cca import canonical_correlations
 from conjugacy.similarity.covariance import Coordinates, Covariances
 from conjugacy.similarity.kernel import rows_to_kernel, unbiased_hsic, unbiased_linear_hsic
-from conjugacy.similarity.shape import nuclear_norm
+from conjugacy.similarity.shape import nuclear_norms
 
 PAIRED = [
     "procrustes",
@@ -188,10 +188,10 @@ def test_metric_axioms(seed, sizes, mix, name):
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 9), m=st.integers(1, 9), scale=st.integers(0, 8))
-def test_nuclear_norm_equals_the_sum_of_singular_values(seed, n, m, scale):
+def test_nuclear_norms_equal_the_sum_of_singular_values(seed, n, m, scale):
     rng = np.random.default_rng(seed)
     c = rng.normal(size=(n, m)) * 10.0 ** -np.linspace(0, scale, m)
-    assert nuclear_norm(c) == pytest.approx(np.linalg.svd(c, compute_uv=False).sum(), rel=1e-8)
+    assert nuclear_norms(c[None])[0] == pytest.approx(np.linalg.svd(c, compute_uv=False).sum(), rel=1e-8)
 
 
 @pytest.mark.parametrize("name", PAIRED)

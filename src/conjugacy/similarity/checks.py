@@ -17,7 +17,6 @@ Verdicts:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -68,7 +67,8 @@ def check_measures(
 def check_measure(measure: Measure, pairs: Sequence[KnownPair]) -> list[dict]:
     """Records of `check_measures` for one measure."""
     t = measure.traits
-    values = {pair.relation: _value(measure, pair) for pair in pairs}
+    features: dict = {}
+    values = {pair.relation: _value(measure, pair, features) for pair in pairs}
     scale = abs(values["unrelated"] - t.perfect)
     records = []
     for pair in pairs:
@@ -92,15 +92,17 @@ def check_measure(measure: Measure, pairs: Sequence[KnownPair]) -> list[dict]:
     return records
 
 
-def _value(measure: Measure, pair: KnownPair) -> float:
+def _value(measure: Measure, pair: KnownPair, features: dict) -> float:
     if not _applies(measure.traits, pair):
         return np.nan
     small = {"rank": 3, "n_delays": 1} if pair.relation == "other non-normality, same spectrum" else SUITE_OPTIONS
     options = {k: v for k, v in small.items() if k in getattr(measure, "__dataclass_fields__", {})}
     measure = replace(measure, **options)  # type: ignore[type-var]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return measure.compare(measure.prepare(pair.a), measure.prepare(pair.b))[0]
+    for system in (pair.a, pair.b):
+        # the reference system is in most pairs
+        if (id(system), measure) not in features:
+            features[id(system), measure] = measure.prepare(system)
+    return measure.compare(*(features[id(system), measure] for system in (pair.a, pair.b)))[0]
 
 
 # small systems: operators of a size that all of them support

@@ -327,6 +327,7 @@ _BUILTIN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "spectrum_w2": ("spectra", "Spectrum", {}),
     "spectrum_w1": ("spectra", "Spectrum", {"p": 1}),
     "spectrum_w2_continuous": ("spectra", "Spectrum", {"continuous": True}),
+    "portrait": ("portraits", "PortraitMeasure", {}),
     "input_dsa": ("input_dsa", "InputDSA", {}),
     "input_dsa_state": ("input_dsa", "InputDSA", {"part": "state"}),
     "input_dsa_input": ("input_dsa", "InputDSA", {"part": "input"}),

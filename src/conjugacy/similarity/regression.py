@@ -68,6 +68,9 @@ def principal_axes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     mean = mean + (rows - mean).mean(0)  # again: the first mean of large numbers is off by its rounding
     centred = rows - mean
     if centred.shape[0] > centred.shape[1]:
+        values, vectors = sla.eigh(centred.T @ centred, check_finite=False)
+        if values[0] > 1e-8 * values[-1]:  # well conditioned: the covariance tells all
+            return mean, np.sqrt(values[::-1] / len(rows)), vectors[:, ::-1]
         centred = sla.qr(centred, mode="r", check_finite=False)[0][: centred.shape[1]]
     _, s, vt = sla.svd(centred, full_matrices=False, check_finite=False)
     # below this, directions are rounding errors, of the decomposition or of the data as they came (large offsets)
