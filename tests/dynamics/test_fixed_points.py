@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from torch import nn
 
 import conjugacy as cj
-from conjugacy.dynamics.audit import coverage, unseen_points
+from conjugacy.dynamics.audit import coverage, unseen_points, well_covered
 from conjugacy.dynamics.maps import as_map
 
 from .known_systems import cell, cell_of, flip_flop, lorenz, states, van_der_pol
@@ -301,6 +301,12 @@ def test_estimators_on_urns_with_known_content():
         sample = tuple(Counter(rng.integers(0, 40, 60).tolist()).values())
         estimates.append(len(sample) + unseen_points(sample, len(sample)))
     assert 36 < np.mean(estimates) < 42
+
+
+def test_coverage_needs_points_that_are_met_more_than_once():
+    assert well_covered((40, 60, 2), [40, 60, 2]) and well_covered((1, 60, 80), [3, 60, 80])
+    assert not well_covered((1, 60, 80), [2, 60, 80]) and not well_covered((60, 80), [60, 80, 2])
+    assert not well_covered((1, 1, 2), [5, 5, 5]) and not well_covered((), [])
 
 
 def test_published_network_has_27_certified_points(published):

@@ -87,6 +87,17 @@ def unseen_points(sample: tuple[int, ...], n_known: int) -> float:
     return max(0.0, seen + f1 * (f1 - 1) / (2 * (f2 + 1)) - n_known)
 
 
+def well_covered(sample: tuple[int, ...], hits: list[int]) -> bool:
+    """Whether hits speak for a complete set of len(hits) points.
+
+    No unseen point is estimated, coverage is over 99 %, and no point was found by luck: every one was met twice by the
+    independent starts, or three times in all. Points that independent starts hardly reach are likely to have fellows.
+    """
+    padded = [*sample, *[0] * (len(hits) - len(sample))]
+    lucky = any(s < 2 and h < 3 for s, h in zip(padded, hits))
+    return unseen_points(sample, len(hits)) < 0.5 and coverage(sample) > 0.99 and not lucky
+
+
 def coverage(sample: tuple[int, ...]) -> float:
     """Good's estimate of the probability that the next draw is a point seen before; 0 without draws."""
     n = sum(sample)
@@ -98,6 +109,7 @@ def judge(
     *,
     index: list[int],
     isolated: list[bool],
+    hits: list[int],
     proven: int,
     sampled: int,
     distinct: bool,
@@ -111,10 +123,11 @@ def judge(
     index_sum = None if continuum else sum(index)
     lines = [f"{n} fixed points from {record.n_starts} starts ({record.n_zero} reached one)."]
     complete = _index_verdict(record, index_sum, continuum, lines)
-    covered = unseen < 0.5 and (seen > 0.99 or n == 0)
+    covered = n == 0 or well_covered(record.sample[:n], hits)
     lines.append(
         f"Coverage: {seen:.1%} of further independent starts would meet a known point; estimated unseen points: "
-        f"{unseen:.1f} (a lower estimate, for points that such starts can reach)."
+        f"{unseen:.1f} (a lower estimate, for points that such starts can reach). "
+        + (f"The rarest point was reached {min(hits)} times." if n else "")
     )
     if complete and not covered:
         complete = None

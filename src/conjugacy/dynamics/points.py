@@ -179,6 +179,7 @@ class FixedPoints:
             self.record,
             index=self.index[torch.from_numpy(fixed)].tolist(),
             isolated=self.isolated[torch.from_numpy(fixed)].tolist(),
+            hits=self.hits[torch.from_numpy(fixed)].tolist(),
             proven=int((self.certificate[fixed] == "kantorovich").sum()),
             sampled=int((self.certificate[fixed] == "contraction").sum()),
             distinct=self.distinct,
