@@ -257,6 +257,7 @@ BAD = [
         ValueError,
         "agrees with finite differences",
     ),
+    (lambda: search(lambda x, u: x / 0 * 0, x0=states(4, 2)), ValueError, "`step`: expected finite next states"),
     (lambda: search(lambda x, u: x), ValueError, "A function does not tell its size"),
     (lambda: search(flip_flop(2), n_inits=0), ValueError, "`n_inits`: expected an integer >= 1, got 0"),
     (lambda: search(flip_flop(2), inputs=[[0.0]]), ValueError, r"`inputs`: expected shape \(input=2\)"),
@@ -288,6 +289,14 @@ def test_ctrl_c_returns_what_was_found(monkeypatch):
     monkeypatch.setattr(module, "solve", interrupted)
     points = search(flip_flop(2))
     assert len(points) == 9 and points.record.interrupted and "interrupted" in str(points.audit())
+
+
+def test_starts_at_which_the_step_is_not_finite_are_counted_and_left_out():
+    # zeros of log x = 0, defined for x > 0 only
+    x0 = torch.linspace(-1, 2, 30)[:, None]
+    points = search(lambda x: torch.log(x), x0=x0, kind="flow", search="given", n_orbits=0)
+    assert points.x.flatten().tolist() == pytest.approx([1.0]) and points.record.n_diverged == int((x0 <= 0).sum())
+    assert "not finite" in str(points.audit())
 
 
 def test_estimators_on_urns_with_known_content():

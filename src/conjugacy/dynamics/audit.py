@@ -33,6 +33,10 @@ class SearchRecord:
         Rounds of continuation that were run.
     interrupted, exhausted : bool
         Stopped by the user; stopped by the budget of ``search="until_complete"``.
+    n_orbits, n_unsettled : int
+        Orbits that were followed, and how many of them settled on no fixed point.
+    selection : bool
+        Whether some of the points found have been left out since.
     """
 
     n_starts: int = 0
@@ -49,6 +53,7 @@ class SearchRecord:
     exhausted: bool = False
     n_orbits: int = 0
     n_unsettled: int = 0
+    selection: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,9 @@ def judge(
     continuum = n - sum(isolated)
     index_sum = None if continuum else sum(index)
     lines = [f"{n} fixed points from {record.n_starts} starts ({record.n_zero} reached one)."]
+    if record.selection:
+        lines = [f"A selection of {n} fixed points; only the whole set can be audited."]
+        return Audit(None, index_sum, record.expected_index, unseen, seen, tuple(lines))
     complete = _index_verdict(record, index_sum, continuum, lines)
     covered = n == 0 or well_covered(record.sample[:n], hits)
     lines.append(

@@ -173,8 +173,11 @@ class _Search:
         self.scale = spread(visited)
         probe = self.equation.project(visited[: min(8, len(visited))])
         jacobian = self.equation.jacobian(probe, u.expand(len(probe), -1))
+        jacobian = jacobian[torch.isfinite(jacobian).all(-1).all(-1)]
         # what rounding does to g is proportional to the size of its Jacobian
-        self.stiffness = max(1.0, float(torch.linalg.matrix_norm(jacobian, ord=2).nan_to_num(1.0, 1.0).median()))
+        self.stiffness = max(
+            1.0, *torch.linalg.matrix_norm(jacobian, ord=2).sort().values[len(jacobian) // 2 :][:1].tolist(), 1.0
+        )
         self.found = Found.nothing(probe.shape[1])
         self.leftover: list[Tensor] = []
         self.sample: tuple[int, ...] = ()
