@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from torch import nn
 
 import conjugacy as cj
-from conjugacy.dynamics.audit import coverage, unseen_points
+from conjugacy.dynamics.audit import coverage, unseen_points, well_covered
 from conjugacy.dynamics.maps import as_map
 
 from .known_systems import cell, cell_of, flip_flop, lorenz, states, van_der_pol
@@ -257,6 +257,7 @@ BAD = [
         ValueError,
         "agrees with finite differences",
     ),
+    (lambda: search(lambda x, u: x / 0 * 0, x0=states(4, 2)), ValueError, "`step`: expected finite next states"),
     (lambda: search(lambda x, u: x), ValueError, "A function does not tell its size"),
     (lambda: search(flip_flop(2), n_inits=0), ValueError, "`n_inits`: expected an integer >= 1, got 0"),
     (lambda: search(flip_flop(2), inputs=[[0.0]]), ValueError, r"`inputs`: expected shape \(input=2\)"),
@@ -290,6 +291,14 @@ def test_ctrl_c_returns_what_was_found(monkeypatch):
     assert len(points) == 9 and points.record.interrupted and "interrupted" in str(points.audit())
 
 
+def test_starts_at_which_the_step_is_not_finite_are_counted_and_left_out():
+    # zeros of log x = 0, defined for x > 0 only
+    x0 = torch.linspace(-1, 2, 30)[:, None]
+    points = search(lambda x: torch.log(x), x0=x0, kind="flow", search="given", n_orbits=0)
+    assert points.x.flatten().tolist() == pytest.approx([1.0]) and points.record.n_diverged == int((x0 <= 0).sum())
+    assert "not finite" in str(points.audit())
+
+
 def test_estimators_on_urns_with_known_content():
     assert unseen_points((3, 5, 2), 3) == 0 and coverage((3, 5, 2)) == 1
     assert unseen_points((1, 1, 1, 2), 4) == pytest.approx(3 * 2 / (2 * 2))
@@ -301,6 +310,12 @@ def test_estimators_on_urns_with_known_content():
         sample = tuple(Counter(rng.integers(0, 40, 60).tolist()).values())
         estimates.append(len(sample) + unseen_points(sample, len(sample)))
     assert 36 < np.mean(estimates) < 42
+
+
+def test_coverage_needs_points_that_are_met_more_than_once():
+    assert well_covered((40, 60, 2), [40, 60, 2]) and well_covered((1, 60, 80), [3, 60, 80])
+    assert not well_covered((1, 60, 80), [2, 60, 80]) and not well_covered((60, 80), [60, 80, 2])
+    assert not well_covered((1, 1, 2), [5, 5, 5]) and not well_covered((), [])
 
 
 def test_published_network_has_27_certified_points(published):

@@ -24,6 +24,9 @@ def test_slicing_keeps_rows_together(points):
     torch.testing.assert_close(points[-1].x, points.x[-1:])
     assert [len(p) for p in (points[i] for i in range(9))] == [1] * 9
     assert "none found" in repr(points[:0])
+    # a part is not audited as if it were the whole
+    assert points[points.is_stable].audit().complete is None and "selection of 4" in str(points[:4].audit())
+    assert points[points.fixed].audit().complete is True
 
 
 def test_modes_are_biorthonormal_eigenvectors(points):

@@ -67,6 +67,7 @@ def test_double_well_flow():
     assert p.counts == {0: 2, 1: 1} and p.edges == ((2, 0, 1),)
     # eigenvalues of the map over one unit of time
     np.testing.assert_allclose(p.eigenvalues[2].real.numpy(), [math.e, 1 / math.e], rtol=1e-10)
+    np.testing.assert_allclose(p.time_constants.numpy(), [1, 1, -1], rtol=1e-10)
 
 
 def test_branches_that_reach_no_attractor_are_marked():

@@ -33,6 +33,10 @@ class SearchRecord:
         Rounds of continuation that were run.
     interrupted, exhausted : bool
         Stopped by the user; stopped by the budget of ``search="until_complete"``.
+    n_orbits, n_unsettled : int
+        Orbits that were followed, and how many of them settled on no fixed point.
+    selection : bool
+        Whether some of the points found have been left out since.
     """
 
     n_starts: int = 0
@@ -49,6 +53,7 @@ class SearchRecord:
     exhausted: bool = False
     n_orbits: int = 0
     n_unsettled: int = 0
+    selection: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,17 @@ def unseen_points(sample: tuple[int, ...], n_known: int) -> float:
     return max(0.0, seen + f1 * (f1 - 1) / (2 * (f2 + 1)) - n_known)
 
 
+def well_covered(sample: tuple[int, ...], hits: list[int]) -> bool:
+    """Whether hits speak for a complete set of len(hits) points.
+
+    No unseen point is estimated, coverage is over 99 %, and no point was found by luck: every one was met twice by the
+    independent starts, or three times in all. Points that independent starts hardly reach are likely to have fellows.
+    """
+    padded = [*sample, *[0] * (len(hits) - len(sample))]
+    lucky = any(s < 2 and h < 3 for s, h in zip(padded, hits))
+    return unseen_points(sample, len(hits)) < 0.5 and coverage(sample) > 0.99 and not lucky
+
+
 def coverage(sample: tuple[int, ...]) -> float:
     """Good's estimate of the probability that the next draw is a point seen before; 0 without draws."""
     n = sum(sample)
@@ -98,6 +114,7 @@ def judge(
     *,
     index: list[int],
     isolated: list[bool],
+    hits: list[int],
     proven: int,
     sampled: int,
     distinct: bool,
@@ -110,11 +127,15 @@ def judge(
     continuum = n - sum(isolated)
     index_sum = None if continuum else sum(index)
     lines = [f"{n} fixed points from {record.n_starts} starts ({record.n_zero} reached one)."]
+    if record.selection:
+        lines = [f"A selection of {n} fixed points; only the whole set can be audited."]
+        return Audit(None, index_sum, record.expected_index, unseen, seen, tuple(lines))
     complete = _index_verdict(record, index_sum, continuum, lines)
-    covered = unseen < 0.5 and (seen > 0.99 or n == 0)
+    covered = n == 0 or well_covered(record.sample[:n], hits)
     lines.append(
         f"Coverage: {seen:.1%} of further independent starts would meet a known point; estimated unseen points: "
-        f"{unseen:.1f} (a lower estimate, for points that such starts can reach)."
+        f"{unseen:.1f} (a lower estimate, for points that such starts can reach). "
+        + (f"The rarest point was reached {min(hits)} times." if n else "")
     )
     if complete and not covered:
         complete = None

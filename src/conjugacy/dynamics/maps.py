@@ -160,7 +160,7 @@ def as_input(inputs: Any, n_inputs: int | None) -> Tensor:
 
 
 def check_step(dynamics: Map, x: Tensor, u: Tensor) -> None:
-    """Call the step once; raise TypeError or ValueError if it does not take float64 or changes the shape."""
+    """Call the step once; raise if it does not take float64, changes the shape or gives nothing finite."""
     try:
         with torch.no_grad():
             y = dynamics.step(x, u)
@@ -177,6 +177,11 @@ def check_step(dynamics: Map, x: Tensor, u: Tensor) -> None:
         raise ValueError(
             f"`step`: expected step(x, u) to return the shape of x {tuple(x.shape)}, got {tuple(y.shape)}. "
             "It is called on a batch: x (batch, unit), u (batch, input)."
+        )
+    if not bool(torch.isfinite(y).all(-1).any()):
+        raise ValueError(
+            f"`step`: expected finite next states, got none from any of {len(x)} start states tried. "
+            "Check the weights, the held input and x0."
         )
 
 

@@ -98,7 +98,8 @@ class FixedPoints:
             if isinstance(getattr(self, f.name), (Tensor, np.ndarray))
         }
         sample = tuple(self.record.sample[k] for k in index if k < len(self.record.sample))
-        return replace(self, **part, record=replace(self.record, sample=sample))
+        selection = self.record.selection or int((part["kind"] == "fixed").sum()) < int(self.fixed.sum())
+        return replace(self, **part, record=replace(self.record, sample=sample, selection=selection))
 
     def __repr__(self) -> str:
         fixed = self.fixed
@@ -179,6 +180,7 @@ class FixedPoints:
             self.record,
             index=self.index[torch.from_numpy(fixed)].tolist(),
             isolated=self.isolated[torch.from_numpy(fixed)].tolist(),
+            hits=self.hits[torch.from_numpy(fixed)].tolist(),
             proven=int((self.certificate[fixed] == "kantorovich").sum()),
             sampled=int((self.certificate[fixed] == "contraction").sum()),
             distinct=self.distinct,

@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number
-from conjugacy.dynamics.audit import SearchRecord, coverage, unseen_points
+from conjugacy.dynamics.audit import SearchRecord, well_covered
 from conjugacy.dynamics.classify import collect
 from conjugacy.dynamics.maps import Map, as_input, as_map, check_jacobian, check_step
 from conjugacy.dynamics.points import FixedPoints
@@ -173,8 +173,11 @@ class _Search:
         self.scale = spread(visited)
         probe = self.equation.project(visited[: min(8, len(visited))])
         jacobian = self.equation.jacobian(probe, u.expand(len(probe), -1))
+        jacobian = jacobian[torch.isfinite(jacobian).all(-1).all(-1)]
         # what rounding does to g is proportional to the size of its Jacobian
-        self.stiffness = max(1.0, float(torch.linalg.matrix_norm(jacobian, ord=2).nan_to_num(1.0, 1.0).median()))
+        self.stiffness = max(
+            1.0, *torch.linalg.matrix_norm(jacobian, ord=2).sort().values[len(jacobian) // 2 :][:1].tolist(), 1.0
+        )
         self.found = Found.nothing(probe.shape[1])
         self.leftover: list[Tensor] = []
         self.sample: tuple[int, ...] = ()
@@ -273,8 +276,10 @@ class _Search:
 
     def agrees(self) -> bool:
         """Whether index sum and coverage speak for a complete set; also when there is nothing to agree with."""
-        if unseen_points(self.sample, len(self.found.y)) >= 0.5 or coverage(self.sample) <= 0.99:
-            return not len(self.found.y)
+        if not len(self.found.y):
+            return True
+        if not well_covered(self.sample, self.found.hits):
+            return False
         if self.expected_index is None or "none" in self.found.method:
             return True
         x = self.equation.lift(self.found.y, self.u.expand(len(self.found.y), -1))

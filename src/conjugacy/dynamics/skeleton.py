@@ -65,6 +65,13 @@ class Portrait:
         cycles = f", {len(self.cycles)} cycles" if self.cycles else ""
         return f"Portrait({counts}{sum_}, {len(self.edges)} saddle edges{cycles})"
 
+    @property
+    def time_constants(self) -> Tensor:
+        """Slowest e-folding time at each point (P,), in the unit of `step`: > 0 decaying, < 0 growing."""
+        if not len(self.eigenvalues):
+            return torch.zeros(0, dtype=torch.float64)
+        return -self.step / self.eigenvalues[:, 0].abs().clamp_min(1e-300).log()
+
     def adjacency(self) -> np.ndarray:
         """Number of one-unstable saddles between each pair of stable points, int (A, A), in the order of the points."""
         stable = [p for p, n in enumerate(self.n_unstable) if n == 0]
