@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +142,8 @@ def pairwise(
     train : sequence of systems, optional
         Trials for measures that fit, one for each system; see `Measure.__call__`.
     interval, n_resamples, null, n_surrogates, seed
-        As in `Measure.__call__`, for every pair.
+        As in `Measure.__call__`, for every pair. Measures that do not depend on trials have no interval, and with
+        ``null="auto"`` no null. A mapping as null gives, by name, the systems to put in a system's place.
     n_threads : int, optional
         None: all cores.
     progress : bool
@@ -208,9 +209,8 @@ def _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress) 
     try:
         for name, measure in chosen.items():
             threads = {"n_threads": n_threads, "progress": progress}
-            prepare = measure.prepare
-            fa = map_threads(lambda st: prepare(*st), list(zip(a, train_a)), label=f"{name}: prepare", **threads)
-            fb = fa if same else map_threads(lambda st: prepare(*st), list(zip(b, train_b)), **threads)
+            fa = _prepared(measure, a, train_a, threads)
+            fb = fa if same else _prepared(measure, b, train_b, threads)
             if same:
                 np.fill_diagonal(values[name], measure.traits.perfect)
             symmetric = same and measure.traits.symmetric
@@ -220,17 +220,24 @@ def _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress) 
                 if symmetric:
                     values[name][j, i] = value
                 bounds = summary = None
-                if interval is not None:
+                if interval is not None and min(measure.n_trials(fa[i]), measure.n_trials(fb[j])) > 0:
                     bounds = bootstrap_interval(measure, fa[i], fb[j], value, interval, n_resamples, seed)
-                if null is not None:
+                instead = null.get(b[j].name) if isinstance(null, Mapping) else null
+                if instead is not None and not (instead == "auto" and measure.traits.needs == "step"):
                     trained = (train_a[i], train_b[j])
-                    summary = null_summary(measure, a[i], b[j], value, null, n_surrogates, seed, trained)
+                    features = (fa[i], fb[j])
+                    summary = null_summary(measure, a[i], b[j], value, instead, n_surrogates, seed, trained, features)
                 scores.append(measure.make_score(a[i].name, b[j].name, value, diagnostics, bounds, summary))
     except KeyboardInterrupt:
         complete = False
         print(f"Interrupted: {len(scores)} scores are done; the others are missing.")
     names_a, names_b = (tuple(s.name for s in systems) for systems in (a, b))
     return Pairwise(names_a, names_b, chosen, values, tuple(scores), complete)
+
+
+def _prepared(measure, systems, train, threads):
+    label = f"{measure.name}: prepare"
+    return map_threads(lambda pair: measure.prepare(*pair), list(zip(systems, train)), label=label, **threads)
 
 
 def _compared(measure, fa, fb, todo, threads):
