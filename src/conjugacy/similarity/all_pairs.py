@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.similarity.inference import bootstrap_interval, null_summary
+from conjugacy.similarity.inference import bootstrap_interval, default_null, null_summary
 from conjugacy.similarity.measure import Measure, Score, get_measure
 from conjugacy.similarity.samples import as_system
 from conjugacy.similarity.threads import map_threads
@@ -142,7 +142,8 @@ def pairwise(
     train : sequence of systems, optional
         Trials for measures that fit, one for each system; see `Measure.__call__`.
     interval, n_resamples, null, n_surrogates, seed
-        As in `Measure.__call__`, for every pair.
+        As in `Measure.__call__`, for every pair. Measures that do not depend on trials (portraits) have no intervals,
+        and with null="auto" no null.
     n_threads : int, optional
         None: all cores.
     progress : bool
@@ -208,9 +209,8 @@ def _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress) 
     try:
         for name, measure in chosen.items():
             threads = {"n_threads": n_threads, "progress": progress}
-            prepare = measure.prepare
-            fa = map_threads(lambda st: prepare(*st), list(zip(a, train_a)), label=f"{name}: prepare", **threads)
-            fb = fa if same else map_threads(lambda st: prepare(*st), list(zip(b, train_b)), **threads)
+            fa = _prepared(measure, a, train_a, threads)
+            fb = fa if same else _prepared(measure, b, train_b, threads)
             if same:
                 np.fill_diagonal(values[name], measure.traits.perfect)
             symmetric = same and measure.traits.symmetric
@@ -220,9 +220,9 @@ def _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress) 
                 if symmetric:
                     values[name][j, i] = value
                 bounds = summary = None
-                if interval is not None:
+                if interval is not None and measure.n_trials(fa[i]) and measure.n_trials(fb[j]):
                     bounds = bootstrap_interval(measure, fa[i], fb[j], value, interval, n_resamples, seed)
-                if null is not None:
+                if null is not None and not (null == "auto" and default_null(measure) is None):
                     trained = (train_a[i], train_b[j])
                     summary = null_summary(measure, a[i], b[j], value, null, n_surrogates, seed, trained)
                 scores.append(measure.make_score(a[i].name, b[j].name, value, diagnostics, bounds, summary))
@@ -231,6 +231,11 @@ def _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress) 
         print(f"Interrupted: {len(scores)} scores are done; the others are missing.")
     names_a, names_b = (tuple(s.name for s in systems) for systems in (a, b))
     return Pairwise(names_a, names_b, chosen, values, tuple(scores), complete)
+
+
+def _prepared(measure, systems, train, threads):
+    items = list(zip(systems, train))
+    return map_threads(lambda st: measure.prepare(*st), items, label=f"{measure.name}: prepare", **threads)
 
 
 def _compared(measure, fa, fb, todo, threads):
