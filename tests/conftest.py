@@ -5,6 +5,7 @@ import random
 import matplotlib
 import numpy as np
 import pytest
+import sklearn.linear_model  # noqa: F401  (its first import draws from Python's generator; not ours to mend)
 import torch
 
 matplotlib.use("Agg")
@@ -31,3 +32,23 @@ def global_state_is_untouched():
     assert torch.get_default_dtype() == dtype_before
     assert matplotlib.rcParams == rc_before, "the test changed rcParams"
     assert plt.get_fignums() == figures_before, "the test left figures open in pyplot"
+
+
+@pytest.fixture(scope="session")
+def small_task():
+    from conjugacy.tasks import NBitFlipFlop
+
+    return NBitFlipFlop(n=2, n_timesteps=40, switch_prob=0.05, noise=0.1)
+
+
+@pytest.fixture(scope="session")
+def small_runs(small_task):
+    """Two networks trained for a few steps: enough to save, load, analyse and compare."""
+    from conjugacy import networks
+    from conjugacy.training import train
+
+    settings = {"steps": 12, "batch_size": 8, "eval_every": 4, "progress": False}
+    return [
+        train(small_task, networks.GRU(7), seed=1, **settings),
+        train(small_task, networks.NODE(3, 2, 11), seed=1, **settings),
+    ]

@@ -14,8 +14,8 @@ from torch import Tensor
 
 def check_int(name: str, value: Any, low: int, high: int | None = None, hint: str = "") -> int:
     """Return `value` as an int in [low, high], or say what is wrong with it."""
-    ok = isinstance(value, Integral) and not isinstance(value, bool) and value >= low
-    if not ok or (high is not None and value > high):
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or int(value) < low or (high is not None and int(value) > high):
         span = f"an integer >= {low}" if high is None else f"an integer in [{low}, {high}]"
         raise ValueError(f"`{name}`: expected {span}, got {value!r}. {hint}".rstrip())
     return int(value)
@@ -31,14 +31,14 @@ def check_number(
     hint: str = "",
 ) -> float:
     """Return `value` as a finite float in [low, high] (or (low, high] with `open_low`), or say what is wrong."""
-    ok = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not ok or not (low <= value <= high) or (open_low and value == low):
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not (math.isfinite(number) and low <= number <= high) or (open_low and number == low):
         left = "(" if open_low or low == -math.inf else "["
         right = ")" if high == math.inf else "]"
         raise ValueError(
             f"`{name}`: expected a number in {left}{low:g}, {high:g}{right}, got {value!r}. {hint}".rstrip()
         )
-    return float(value)
+    return number
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str], hint: str = "") -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -144,7 +145,7 @@ def _stack(name: str, data: Any, last: str) -> tuple[Tensor, Tensor]:
     if ragged:
         trials = [_tensor(f"{name}[{k}]", trial) for k, trial in enumerate(data)]
         for k, trial in enumerate(trials):
-            check_axes(f"{name}[{k}]", trial, f"time {last}", **{last: trials[0].shape[-1]})
+            check_axes(f"{name}[{k}]", trial, f"time {last}", "", **{last: trials[0].shape[-1]})
         lengths = torch.tensor([len(trial) for trial in trials])
         return torch.nn.utils.rnn.pad_sequence(trials, batch_first=True), lengths
     if isinstance(data, Sequence) and len(data) and isinstance(data[0], Tensor):
@@ -156,7 +157,8 @@ def _stack(name: str, data: Any, last: str) -> tuple[Tensor, Tensor]:
 
 def _tensor(name: str, data: Any) -> Tensor:
     try:
-        x = torch.as_tensor(data).detach()
+        # by way of NumPy: torch reads Python floats as float32
+        x = data.detach() if isinstance(data, Tensor) else torch.as_tensor(np.asarray(data))
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"`{name}`: expected an array of numbers, got {type(data).__name__} ({error}).") from None
     if x.is_complex():

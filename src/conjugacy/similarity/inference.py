@@ -24,7 +24,7 @@ import torch
 
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.similarity.measure import Interval, Measure, Null
-from conjugacy.similarity.samples import as_system
+from conjugacy.similarity.samples import as_system, shuffled_order
 from conjugacy.system import System
 
 NULLS = ("shuffled_trials", "shuffled_time", "phase_randomised")
@@ -76,11 +76,7 @@ def surrogate(system: System, kind: str, rng: np.random.Generator) -> System:
     x = system.trajectories.detach().cpu().to(torch.float64).numpy().copy()
     lengths = system.lengths.numpy()
     if kind == "shuffled_trials":
-        order = np.arange(len(x))
-        for length in np.unique(lengths):
-            same = np.flatnonzero(lengths == length)
-            order[same] = rng.permutation(same)
-        x = x[order]
+        x = x[shuffled_order(lengths, rng)]
     else:
         for k, n in enumerate(lengths):
             x[k, :n] = x[k, rng.permutation(n)] if kind == "shuffled_time" else _phase_randomised(x[k, :n], rng)
@@ -98,6 +94,17 @@ def _phase_randomised(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.fft.irfft(spectrum * np.exp(1j * phase)[:, None], n=len(x), axis=0)
 
 
+def null_kind(measure: Measure, kind: str) -> str:
+    """`kind`, or for "auto" the null that suits the measure: other trials where it pairs them, else other phases."""
+    check_choice("null", kind, (*NULLS, "auto"), "Or give systems to put in the place of `b`.")
+    if kind != "auto":
+        return kind
+    suiting = default_null(measure)
+    if suiting is None:
+        raise ValueError(f"`null`: {measure.name!r} has no surrogates of its own. Give systems, or use null=None.")
+    return suiting
+
+
 def null_values(
     measure: Measure,
     a: System,
@@ -108,7 +115,7 @@ def null_values(
     train: tuple[System | None, System | None] = (None, None),
 ) -> np.ndarray:
     """Values (surrogate,) of ``measure(a, surrogate of b)``."""
-    check_choice("null", kind, NULLS, "Or give systems to put in the place of `b`.")
+    kind = null_kind(measure, kind)
     check_int("n_surrogates", n_surrogates, 1)
     if kind == "shuffled_trials" and measure.traits.needs != "paired trajectories":
         raise ValueError(
@@ -120,7 +127,12 @@ def null_values(
     rng = np.random.default_rng([seed, 1])
     features_a = measure.prepare(a, train[0])
     values = []
+    prepared = measure.prepare(b, train[1]) if kind == "shuffled_trials" else None
     for _ in range(n_surrogates):
+        shuffled = measure.shuffle(prepared, rng) if prepared is not None else None
+        if shuffled is not None:
+            values.append(measure.compare(features_a, shuffled)[0])
+            continue
         other = None if train[1] is None else surrogate(train[1], kind, rng)
         features_b = measure.prepare(surrogate(b, kind, rng), other)
         values.append(measure.compare(features_a, features_b)[0])
@@ -139,9 +151,7 @@ def null_summary(
 ) -> Null:
     """Summary of a null distribution; `null` is a kind of surrogate, or systems to put in the place of `b`."""
     if isinstance(null, str):
-        kind = null if null != "auto" else default_null(measure)
-        if kind is None:
-            raise ValueError(f"`null`: {measure.name!r} has no surrogates of its own. Give systems, or use null=None.")
+        kind = null_kind(measure, null)
         values = null_values(measure, a, b, kind, n_surrogates, seed, train)
     else:
         kind = "systems given"

@@ -187,6 +187,13 @@ class Measure(ABC):
             f"{self.name!r} has no intervals: its value does not depend on the trials. Use interval=None."
         )
 
+    def shuffle(self, features: Any, rng: np.random.Generator) -> Any:
+        """The features with the trials in a random order, each in the place of one as long.
+
+        For measures that pair trials, this makes a null without preparing anew; None where that cannot be.
+        """
+        return None
+
     def n_trials(self, features: Any) -> int:
         """Number of trials behind prepared features, 0 where they do not depend on trials."""
         return int(getattr(features, "n_trials", 0))

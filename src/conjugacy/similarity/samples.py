@@ -84,6 +84,16 @@ class Samples:
         return Samples(self.name, self.x[trials], self.lengths[trials])
 
 
+def shuffled_order(lengths: np.ndarray, rng: np.random.Generator, part: np.ndarray | None = None) -> np.ndarray:
+    """A random order of trials, each in the place of one as long, and of the same part if `part` (trial,) is given."""
+    group = lengths if part is None else lengths * 2 + part
+    order = np.arange(len(lengths))
+    for label in np.unique(group):
+        same = np.flatnonzero(group == label)
+        order[same] = rng.permutation(same)
+    return order
+
+
 def check_paired(a: Samples, b: Samples, measure: str) -> None:
     """Raise ValueError unless both systems have the same trials of the same lengths."""
     if a.n_trials != b.n_trials or not np.array_equal(a.lengths, b.lengths):

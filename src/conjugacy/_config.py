@@ -1,0 +1,66 @@
+"""Objects to plain configs and back: an object is its class name and its constructor's arguments.
+
+The convention is scikit-learn's: every argument of ``__init__`` is kept under its own name as an attribute. Then
+``describe`` reads a config off an object, and ``build`` makes an equal object from it, by name, from known classes
+only: no import path and no code ever comes out of a file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+
+def describe(thing: Any) -> dict[str, Any]:
+    """``{"class": name, "args": {...}}``, with which `build` makes an object equal to `thing`.
+
+    Raises
+    ------
+    TypeError
+        If the class does not keep an argument of its ``__init__`` as an attribute, or if its value is no plain
+        number, string, bool, None, or list or dict of these.
+    """
+    kind = type(thing)
+    args = {}
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"`{kind.__name__}.__init__`: expected named arguments only, got *{name}. List them.")
+        if not hasattr(thing, name):
+            raise TypeError(
+                f"`{kind.__name__}`: cannot be saved, its argument `{name}` is not kept. Add `self.{name} = {name}`."
+            )
+        args[name] = _plain(f"{kind.__name__}.{name}", getattr(thing, name))
+    return {"class": kind.__name__, "args": args}
+
+
+def build(what: str, config: dict[str, Any], classes: Iterable[type]) -> Any:
+    """The object that `config` (made by `describe`) stands for, if its class is among `classes`."""
+    known = {c.__name__: c for c in classes}
+    name = config.get("class")
+    if name not in known:
+        near = difflib.get_close_matches(str(name), known, n=1)
+        guess = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"`{what}`: expected one of the classes {', '.join(sorted(known))}, got {name!r}.{guess} "
+            f"A class of your own has to be named: load(folder, classes=[{name}])."
+        )
+    kind, args = known[name], config.get("args", {})
+    unknown = sorted(set(args) - set(inspect.signature(kind).parameters))
+    if unknown:
+        takes = ", ".join(inspect.signature(kind).parameters)
+        raise ValueError(f"`{what}`: {name} takes the arguments {takes}, got {', '.join(unknown)} too.")
+    return kind(**args)
+
+
+def _plain(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(f"{name}[{i}]", v) for i, v in enumerate(value)]
+    if isinstance(value, dict):
+        return {str(k): _plain(f"{name}[{k!r}]", v) for k, v in value.items()}
+    raise TypeError(
+        f"`{name}`: expected a number, string, bool, None, list or dict to save, got {type(value).__name__}."
+    )

@@ -1,0 +1,354 @@
+"""The command line: the same functions that a notebook calls, with flags made from their signatures."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from conjugacy._version import __version__
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command that `args` (the shell's, by default) ask for; errors are one line on stderr and exit code 2."""
+    from jsonargparse import ArgumentError
+
+    parser = _parser(
+        prog="conjugacy",
+        version=__version__,
+        description="Do these networks compute the same thing? Train recurrent networks on neuroscience tasks, look "
+        "inside, compare them.",
+    )
+    commands = parser.add_subcommands(required=True, title="commands", metavar="COMMAND")
+    for name, (command, make_parser) in COMMANDS.items():
+        summary = (command.__doc__ or "").split("\n")[0]
+        commands.add_subcommand(name, make_parser(command), help=summary)
+    args = sys.argv[1:] if args is None else args
+    _check_names(args)
+    try:
+        config = parser.instantiate(parser.parse_args(args))
+    except (ArgumentError, ValueError, TypeError) as error:
+        command = next((a for a in args if a in COMMANDS), "")
+        print(f"conjugacy {command}: {_gist(error)}\nSee: conjugacy {command} --help", file=sys.stderr)
+        sys.exit(2)
+    chosen = config[config.subcommand].as_dict() if hasattr(config[config.subcommand], "as_dict") else {}
+    chosen.pop("config", None)
+    try:
+        COMMANDS[config.subcommand][0](**chosen)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"conjugacy {config.subcommand}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def train(
+    task: Any,
+    network: Any,
+    out: str,
+    recipe: Any = None,
+    seed: int = 0,
+    device: str = "cpu",
+    keep_trials: bool = False,
+    progress: bool = True,
+) -> None:
+    """Train a network on a task and save the run.
+
+    Args:
+        task: Task to learn, for example NBitFlipFlop; its settings as --task.n 3.
+        network: Network that learns it, for example GRU; its settings as --network.latent_size 128.
+        out: Folder for the run. The same command resumes it after an interruption.
+        recipe: How to train, for example --recipe.steps 300.
+        seed: The one source of all randomness.
+        device: Where to train: cpu, cuda, ...
+        keep_trials: Store the trials in the folder too, as trials.h5.
+        progress: Show a progress bar.
+    """
+    from conjugacy.training.train import train as fit
+
+    run = fit(task, network, seed, progress, recipe=recipe, out=out, device=device)
+    if run.metrics["stopped"] == "interrupted":
+        print(f"Interrupted. The same command goes on from {out}.")
+        return
+    if keep_trials:
+        run.save(out, keep_trials=True)
+    _print_run(run, out)
+
+
+def repeat(run: str, out: str, progress: bool = True) -> None:
+    """Train again what a run folder holds, and say whether the weights are the same bit for bit.
+
+    Args:
+        run: Folder of the run to repeat.
+        out: Folder for the new run.
+        progress: Show a progress bar.
+    """
+    import torch
+
+    from conjugacy._config import build, describe
+    from conjugacy.networks import Network
+    from conjugacy.run import load, public_classes
+    from conjugacy.training.recipe import Recipe
+    from conjugacy.training.train import train as fit
+
+    old = load(run)
+    if "trainer" in old.recipe:
+        raise ValueError(f"`run`: {run} was trained by a Lightning Trainer, whose settings are not in the run.")
+    network: Network = build("network", describe(old.network), public_classes())
+    new = fit(old.task, network, old.seed, progress, recipe=Recipe(**old.recipe), out=out)
+    pairs = zip(old.network.state_dict().values(), new.network.state_dict().values())
+    same = all(torch.equal(a, b) for a, b in pairs)
+    _print_run(new, out)
+    print(f"The weights are {'the same as' if same else 'not those'} of {run}{', bit for bit' if same else ''}.")
+
+
+def compare(
+    runs: list[str],
+    measures: str = "state_r2",
+    out: str | None = None,
+    seed: int = 0,
+    n_trials: int = 250,
+    names: str | None = None,
+    null: str | None = None,
+) -> None:
+    """Compare trained networks pair by pair, on trials that are new to all of them.
+
+    Args:
+        runs: Folders of two or more runs.
+        measures: Measures to take, separated by commas.
+        out: Folder for the table (csv) and a figure of the affine maps; nothing is written without it.
+        seed: Seed of the trials.
+        n_trials: Number of trials.
+        names: Names for the runs in place of their own, separated by commas.
+        null: Kind of null to compare each score with.
+    """
+    from conjugacy.comparison import compare as compare_runs
+    from conjugacy.run import load
+
+    comparison = compare_runs(
+        [load(r) for r in runs],
+        measures.split(","),
+        seed=seed,
+        n_trials=n_trials,
+        names=names.split(",") if names else None,
+        null=null,
+    )
+    print_table(comparison)
+    if out is not None:
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        comparison.table().to_csv(folder / "comparison.csv")
+        comparison.plot_trials_3d_reference().savefig(folder / "affine_overlay.png", dpi=150)
+        print(f"Written: {folder / 'comparison.csv'}, {folder / 'affine_overlay.png'}")
+
+
+def show(run: str, out: str | None = None) -> None:
+    """Say what a run folder holds, and draw its figures if asked to.
+
+    Args:
+        run: Folder of the run.
+        out: Folder for the figures; none are drawn without it.
+    """
+    from conjugacy.analysis import Analysis
+    from conjugacy.run import load
+
+    loaded = load(run)
+    _print_run(loaded, run)
+    print(json.dumps(loaded.config(), indent=2))
+    if out is not None:
+        for path in draw(Analysis(loaded), Path(out)):
+            print(f"Written: {path}")
+
+
+def fixed_points(
+    run: str,
+    inputs: str = "0",
+    n_inits: int = 1024,
+    seed: int = 0,
+    search: str = "default",
+    out: str | None = None,
+    progress: bool = True,
+) -> None:
+    """Find, certify and count the fixed points of a run's network at a held input.
+
+    Args:
+        run: Folder of the run.
+        inputs: The held input, numbers separated by commas; one number stands for all channels.
+        n_inits: Number of starts.
+        seed: Seed of the starts.
+        search: default, or until_complete to go on until index and coverage agree.
+        out: Folder for the points (npz), their table (csv) and figures; nothing is written without it.
+        progress: Show a progress bar.
+    """
+    from conjugacy.analysis import Analysis
+    from conjugacy.run import load
+
+    try:
+        held = [float(u) for u in inputs.split(",")]
+    except ValueError:
+        raise ValueError(f"`inputs`: expected numbers separated by commas, got {inputs!r}.") from None
+    analysis = Analysis(load(run))
+    points = analysis.fixed_points(held[0] if len(held) == 1 else held, n_inits, seed, search=search, progress=progress)
+    print(points)
+    print(points.audit())
+    print(points.table().to_string(max_rows=60))
+    if out is not None:
+        folder = Path(out)
+        paths = draw_fixed_points(analysis, points, folder)
+        points.save(folder / f"{analysis.name}_fixed_points.npz")
+        points.table().to_csv(folder / f"{analysis.name}_fixed_points.csv")
+        print("Written:", *paths, *sorted(folder.glob(f"{analysis.name}_fixed_points.[nc]*")), sep="\n  ")
+
+
+def demo(out: str = "demo", seed: int = 0, progress: bool = True) -> None:
+    """The main job: train a GRU-128 and a NODE-3 on the 3-bit flip-flop, look inside, compare them.
+
+    Args:
+        out: Folder for the runs and figures.
+        seed: The one source of all randomness.
+        progress: Show progress bars.
+    """
+    from conjugacy.demo import main_job
+
+    main_job(Path(out), seed, progress)
+
+
+def draw(analysis: Any, folder: Path) -> list[Path]:
+    """Write the figures of one run to a folder; return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {
+        "trial_io": analysis.plot_trial_io(),
+        "scree": analysis.plot_scree(),
+        "latents_3d": analysis.plot_latents_3d(),
+    }
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"{analysis.name}_{name}.png")
+        figure.savefig(paths[-1], dpi=150)
+    return paths
+
+
+def draw_fixed_points(analysis: Any, points: Any, folder: Path) -> list[Path]:
+    """Write the figures of a run's fixed points to a folder; return their paths."""
+    from conjugacy.plots.fixed_points import fixed_points_3d, portrait_graph
+
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {
+        "fixed_points": fixed_points_3d(points, analysis.system("val")),
+        "portrait": portrait_graph(points.portrait()),
+    }
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"{analysis.name}_{name}.png")
+        figure.savefig(paths[-1], dpi=150)
+    return paths
+
+
+def print_table(comparison: Any) -> None:
+    """Print a comparison with a row a score: measure, direction, value, interval, null."""
+    import pandas as pd
+
+    rows = []
+    for s in comparison.scores:
+        row = {"measure": s.measure, "direction": s.direction, "value": f"{s.value:.4f}"}
+        if s.interval is not None:
+            row[f"{s.interval.level:.0%} interval"] = f"{s.interval.low:.4f} to {s.interval.high:.4f}"
+        if s.null is not None:
+            row |= {"null": f"{s.null.mean:.4f}", "p": f"{s.null.p_value:.3f}"}
+        rows.append(row)
+    print(f"\n{comparison.systems[0].n_trials} trials, new to all networks and the same for all:\n")
+    print(pd.DataFrame(rows).fillna("").to_string(index=False), end="\n\n")
+
+
+def _print_run(run: Any, folder: str | Path) -> None:
+    print(f"{run.name} on {run.task.name}, seed {run.seed}: {folder}")
+    for key, value in run.metrics.items():
+        print(f"  {key:<24} {value:.4f}" if isinstance(value, float) else f"  {key:<24} {value}")
+
+
+def _parser(**options: Any) -> Any:
+    from jsonargparse import ArgumentParser
+
+    return ArgumentParser(exit_on_error=False, **options)
+
+
+def _gist(error: Exception) -> str:
+    """What is wrong, out of the parser's account of all the types that it tried."""
+    noise = ("Expected a <class 'NoneType'>", "Problem with given class_path", "Expected a path")
+    lines = [line.strip().removeprefix("- ") for line in str(error).splitlines()]
+    telling = [n for n in lines if n.startswith("`") or "is not accepted" in n or "arguments are required" in n]
+    return "; ".join(dict.fromkeys(telling)) or " ".join(n for n in lines if n and not n.startswith(noise))
+
+
+def _plain_parser(command: Callable[..., None]) -> Any:
+    parser = _parser()
+    named = set(inspect.signature(command).parameters) & {"run"}
+    if named:
+        parser.add_argument("run", metavar="RUN", help="Folder of the run.")
+    parser.add_function_arguments(command, skip=named, as_positional=False)
+    return parser
+
+
+def _train_parser(command: Callable[..., None]) -> Any:
+    from conjugacy.networks import Network
+    from conjugacy.tasks import Task
+    from conjugacy.training.recipe import Recipe
+
+    parser = _parser()
+    parser.add_argument(
+        "--config", action="config", help="Read flags from a yaml or json file; write one: --print_config."
+    )
+    parser.add_subclass_arguments(Task, "task", required=True, help="Task to learn, for example NBitFlipFlop.")
+    parser.add_subclass_arguments(Network, "network", required=True, help="Network that learns it, for example GRU.")
+    parser.add_class_arguments(Recipe, "recipe")
+    parser.add_function_arguments(command, skip={"task", "network", "recipe"}, as_positional=False)
+    return parser
+
+
+def _compare_parser(command: Callable[..., None]) -> Any:
+    parser = _parser()
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="Folders of two or more runs.")
+    parser.add_function_arguments(command, skip={"runs"})
+    return parser
+
+
+def _check_names(args: list[str]) -> None:
+    """Say which tasks and networks there are before the parser says that it cannot import what was named."""
+    from conjugacy._check import check_choice
+
+    for flag, module in (("--task", "tasks"), ("--network", "networks")):
+        names = [b for a, b in pairwise(args) if a == flag] + [
+            a[len(flag) + 1 :] for a in args if a.startswith(f"{flag}=")
+        ]
+        for name in names if args[:1] == ["train"] else []:
+            if not name.isidentifier():
+                continue  # an import path or a file
+            try:
+                check_choice(flag, name, _concrete_classes(module), "A class of your own: give its import path.")
+            except ValueError as error:
+                print(f"conjugacy train: {error}", file=sys.stderr)
+                sys.exit(2)
+
+
+def _concrete_classes(module: str) -> list[str]:
+    import importlib
+
+    things = vars(importlib.import_module(f"conjugacy.{module}")).items()
+    return [
+        n for n, t in things if inspect.isclass(t) and not inspect.isabstract(t) and n not in ("Task", "CellNetwork")
+    ]
+
+
+COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., Any]]] = {
+    "demo": (demo, _plain_parser),
+    "train": (train, _train_parser),
+    "repeat": (repeat, _plain_parser),
+    "show": (show, _plain_parser),
+    "compare": (compare, _compare_parser),
+    "fixed-points": (fixed_points, _plain_parser),
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Is the set of fixed points complete? What the index sum and the hit counts establish, and what they do not.
+
+Index. A map that takes a box into itself has Lefschetz number 1, hence the indices sign det(I - J) of its fixed
+points, all isolated, sum to +1; a vector field pointing into the box likewise with sign det(-Df) (Poincare-Hopf). A
+sum that differs proves that points are missing. A sum that agrees proves nothing: a missing pair of opposite index
+leaves it unchanged.
+
+Coverage. Starts drawn independently from one distribution reach the points like draws from an urn. With f1 points
+reached once and f2 twice in n starts, the next start meets a point not seen with probability about f1 / n
+(Good 1953), and at least f1 (f1 - 1) / (2 (f2 + 1)) points are unseen (Chao 1984, bias-corrected). This sees only
+points that such starts can reach.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """What a search did: all that the audit needs beside the points themselves.
+
+    Attributes
+    ----------
+    n_starts : int
+        Starts in all; `n_zero` reached a zero, `n_minimum` a local minimum of q that is none, `n_running` ran out of
+        steps, `n_diverged` met values that are not finite.
+    sample : tuple of int
+        Hits per point among the `n_sample` independent starts (the first stage), in the order of the points.
+    expected_index : int or None
+        What the index sum must be, and `reason` why.
+    rounds : int
+        Rounds of continuation that were run.
+    interrupted, exhausted : bool
+        Stopped by the user; stopped by the budget of ``search="until_complete"``.
+    n_orbits, n_unsettled : int
+        Orbits that were followed, and how many of them settled on no fixed point.
+    selection : bool
+        Whether some of the points found have been left out since.
+    """
+
+    n_starts: int = 0
+    n_zero: int = 0
+    n_minimum: int = 0
+    n_running: int = 0
+    n_diverged: int = 0
+    n_sample: int = 0
+    sample: tuple[int, ...] = ()
+    expected_index: int | None = None
+    reason: str = ""
+    rounds: int = 0
+    interrupted: bool = False
+    exhausted: bool = False
+    n_orbits: int = 0
+    n_unsettled: int = 0
+    selection: bool = False
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The verdict on completeness.
+
+    Attributes
+    ----------
+    complete : bool or None
+        True: index and coverage agree with a complete set. False: points are missing, or very likely so.
+        None: cannot be told (no expected index, or points that are not isolated).
+    index_sum, expected_index : int or None
+    unseen : float
+        Chao's lower estimate of the number of points not found.
+    coverage : float
+        Good's estimate of the probability that one more independent start meets a point already known, in [0, 1].
+    lines : tuple of str
+        The same in words, what is established and what is not.
+    """
+
+    complete: bool | None
+    index_sum: int | None
+    expected_index: int | None
+    unseen: float
+    coverage: float
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def unseen_points(sample: tuple[int, ...], n_known: int) -> float:
+    """Chao's estimate of the number of points, less the `n_known` known, at least 0."""
+    f1, f2 = sum(h == 1 for h in sample), sum(h == 2 for h in sample)
+    seen = sum(h > 0 for h in sample)
+    return max(0.0, seen + f1 * (f1 - 1) / (2 * (f2 + 1)) - n_known)
+
+
+def well_covered(sample: tuple[int, ...], hits: list[int]) -> bool:
+    """Whether hits speak for a complete set of len(hits) points.
+
+    No unseen point is estimated, coverage is over 99 %, and no point was found by luck: every one was met twice by the
+    independent starts, or three times in all. Points that independent starts hardly reach are likely to have fellows.
+    """
+    padded = [*sample, *[0] * (len(hits) - len(sample))]
+    lucky = any(s < 2 and h < 3 for s, h in zip(padded, hits))
+    return unseen_points(sample, len(hits)) < 0.5 and coverage(sample) > 0.99 and not lucky
+
+
+def coverage(sample: tuple[int, ...]) -> float:
+    """Good's estimate of the probability that the next draw is a point seen before; 0 without draws."""
+    n = sum(sample)
+    return 1 - sum(h == 1 for h in sample) / n if n else 0.0
+
+
+def judge(
+    record: SearchRecord,
+    *,
+    index: list[int],
+    isolated: list[bool],
+    hits: list[int],
+    proven: int,
+    sampled: int,
+    distinct: bool,
+    n_slow: int,
+    n_unresolved: int,
+) -> Audit:
+    """The audit of a set of fixed points with these indices; see the module docstring for the two arguments."""
+    n = len(index)
+    unseen, seen = unseen_points(record.sample, n), coverage(record.sample)
+    continuum = n - sum(isolated)
+    index_sum = None if continuum else sum(index)
+    lines = [f"{n} fixed points from {record.n_starts} starts ({record.n_zero} reached one)."]
+    if record.selection:
+        lines = [f"A selection of {n} fixed points; only the whole set can be audited."]
+        return Audit(None, index_sum, record.expected_index, unseen, seen, tuple(lines))
+    complete = _index_verdict(record, index_sum, continuum, lines)
+    covered = n == 0 or well_covered(record.sample[:n], hits)
+    lines.append(
+        f"Coverage: {seen:.1%} of further independent starts would meet a known point; estimated unseen points: "
+        f"{unseen:.1f} (a lower estimate, for points that such starts can reach). "
+        + (f"The rarest point was reached {min(hits)} times." if n else "")
+    )
+    if complete and not covered:
+        complete = None
+    lines.append(_verdict(complete, covered, record, n))
+    if proven:
+        lines.append(
+            f"{proven} of {n} points are certified (Newton-Kantorovich): exactly one zero within each one's radius"
+            + (", no two the same." if distinct else ".")
+        )
+    if sampled:
+        lines.append(f"{sampled} of {n} points pass a sampled contraction test: evidence of one zero each, no proof.")
+    if n_slow or n_unresolved:
+        lines.append(f"Beside them {n_slow} slow points (minima of the speed, no zeros) and {n_unresolved} unresolved.")
+    if record.n_running or record.n_diverged:
+        lines.append(f"{record.n_running} starts ran out of steps, {record.n_diverged} met values that are not finite.")
+    if record.n_unsettled:
+        lines.append(
+            f"{record.n_unsettled} of {record.n_orbits} orbits settled on no fixed point; `cycles` has what was found."
+        )
+    if record.interrupted:
+        lines.append("The search was interrupted: this is what was found until then.")
+    if record.exhausted:
+        lines.append("The budget of search='until_complete' ended before index and coverage agreed.")
+    return Audit(complete, index_sum, record.expected_index, unseen, seen, tuple(lines))
+
+
+def _index_verdict(record, index_sum, continuum, lines):
+    if continuum:
+        lines.append(f"{continuum} points are not isolated (a line, ring or fold): they cannot be counted by index.")
+        return None
+    if record.expected_index is None:
+        lines.append(f"Index sum {index_sum:+d}; no condition is known that says what it must be.")
+        return None
+    if index_sum == record.expected_index:
+        lines.append(f"Index sum {index_sum:+d}, as it must be ({record.reason}).")
+        return True
+    lines.append(
+        f"Index sum {index_sum:+d}, but it must be {record.expected_index:+d} ({record.reason}): points are missing."
+    )
+    return False
+
+
+def _verdict(complete, covered, record, n):
+    if complete:
+        return "Complete as far as index and coverage tell; a missing pair of opposite index cannot be excluded."
+    if complete is False:
+        return "INCOMPLETE: search on with search='until_complete', more n_inits, or other x0."
+    if not covered:
+        return "Probably incomplete: points were reached too rarely. Search on with search='until_complete'."
+    return "Coverage is high, but nothing independent confirms that the set is complete."

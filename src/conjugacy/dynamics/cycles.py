@@ -1,0 +1,231 @@
+"""Periodic orbits: what orbits settle on when it is no fixed point.
+
+Found by recurrence of an orbit after its transient, refined (maps: Newton on the p-fold map; flows: the return to a
+hyperplane through the orbit, across the flow), with the Floquet multipliers of the period.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from conjugacy._check import check_int
+from conjugacy.dynamics.jacobian import chunks
+from conjugacy.dynamics.maps import Map, as_input, as_map
+from conjugacy.dynamics.orbits import advance, time_step
+
+
+@dataclass(frozen=True, eq=False)
+class Cycle:
+    """A periodic orbit.
+
+    Attributes
+    ----------
+    x : Tensor (n, D)
+        Its points: all of them for a map, samples at equal times for a flow.
+    period : float
+        Steps (a flow: units of time).
+    multipliers : complex Tensor (D,)
+        Eigenvalues of the derivative of the return, by falling modulus; a cycle of a flow has one equal to 1.
+    residual : float
+        Distance between the first point and itself after one period.
+    hits : int
+        Number of orbits that settled on it.
+    """
+
+    x: Tensor
+    period: float
+    multipliers: Tensor
+    residual: float
+    hits: int = 1
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether nearby orbits return: no multiplier outside the unit circle (one of a flow's is on it)."""
+        return int((self.multipliers.abs() > 1 + 1e-4).sum()) == 0
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Cycle:
+        """The cycle whose fields are given as arrays."""
+        return cls(
+            torch.from_numpy(arrays["x"]),
+            float(arrays["period"]),
+            torch.from_numpy(arrays["multipliers"]),
+            float(arrays["residual"]),
+            int(arrays["hits"]),
+        )
+
+
+def find_cycles(
+    step_or_system, x0: Tensor, inputs=0, *, kind: str = "map", n_transient: int = 2000, max_period: int = 2000
+) -> tuple[tuple[Cycle, ...], Tensor]:
+    """Periodic orbits on which the orbits of states `x0` settle.
+
+    Parameters
+    ----------
+    step_or_system : as in `fixed_points`
+    x0 : Tensor (B, D)
+    inputs : number or vector (I,)
+        The held input.
+    n_transient, max_period : int
+        Steps to run first, and longest period looked for, in steps (a flow: in time steps of 0.1 over its fastest
+        rate).
+
+    Returns
+    -------
+    tuple
+        The distinct stable cycles, and for each row of `x0` the position of its cycle there, or -1. Fixed points
+        (period 1) are not cycles, nor are periodic orbits that an orbit only passes by.
+    """
+    n_transient, max_period = check_int("n_transient", n_transient, 0), check_int("max_period", max_period, 2)
+    dynamics = as_map(step_or_system, kind)
+    u = as_input(inputs, dynamics.n_inputs)
+    x = torch.as_tensor(x0).double().clone()
+    x = x[None] if x.ndim == 1 else x
+    h = time_step(dynamics, x[:16], u)
+    for _ in range(n_transient):
+        x = advance(dynamics, x, u.expand(len(x), -1), h)
+    cycles: list[Cycle] = []
+    owner = torch.full((len(x),), -1)
+    good = torch.isfinite(x).all(-1)
+    if good.any():
+        h = time_step(dynamics, x[good][:16], u)
+    orbit = [x]
+    for _ in range(max_period + 1):
+        x = advance(dynamics, x, u.expand(len(x), -1), h)
+        orbit.append(x)
+    path = torch.stack(orbit, 1)
+    for k in torch.nonzero(good)[:, 0].tolist():
+        for c, cycle in enumerate(cycles):
+            if _on(cycle, path[k, 0], dynamics.flow):
+                owner[k] = c
+                break
+        else:
+            found = _flow_cycle(dynamics, path[k], u, h) if dynamics.flow else _map_cycle(dynamics, path[k], u)
+            if found is not None:
+                owner[k] = len(cycles)
+                cycles.append(found)
+    counts = torch.bincount(owner[owner >= 0], minlength=len(cycles)).tolist()
+    cycles = [Cycle(c.x, c.period, c.multipliers, c.residual, hits) for c, hits in zip(cycles, counts)]
+    return tuple(cycles), owner
+
+
+def _size(path: Tensor) -> float:
+    return float((path - path.mean(0)).norm(dim=-1).max())
+
+
+def _on(cycle: Cycle, x: Tensor, flow: bool) -> bool:
+    size = _size(cycle.x)
+    # samples of a flow's cycle lie apart: a point between two of them is at most half a gap away
+    gap = float((cycle.x - cycle.x.roll(1, 0)).norm(dim=-1).max()) if flow else 0.0
+    return float((cycle.x - x).norm(dim=-1).min()) <= 0.6 * gap + 1e-4 * size
+
+
+def _map_cycle(dynamics: Map, path: Tensor, u: Tensor) -> Cycle | None:
+    size = _size(path)
+    away = (path[1:] - path[0]).norm(dim=-1)
+    if size <= 1e-7 * (1 + float(path[0].norm())):
+        return None
+    near = torch.nonzero(away <= 1e-3 * size)[:, 0]
+    for p in (near + 1).tolist()[:5]:
+        points = _newton_cycle(dynamics, path[:p], u)
+        if points is not None and float((points[0] - path[0]).norm()) <= 1e-2 * size and _size(points) > 1e-3 * size:
+            jacobian = _product(dynamics.jacobians(points, u.expand(p, -1))[0])
+            residual = float((dynamics.step(points[-1:], u[None])[0].detach() - points[0]).norm())
+            values = torch.linalg.eigvals(jacobian)
+            cycle = Cycle(points, float(p), values[values.abs().argsort(descending=True)], residual)
+            return cycle if cycle.is_stable else None
+    return None
+
+
+def _newton_cycle(dynamics: Map, points: Tensor, u: Tensor, n_iters: int = 8) -> Tensor | None:
+    p, d = points.shape
+    x = points[0]
+    for _ in range(n_iters):
+        orbit = [x]
+        for _ in range(p):
+            orbit.append(advance(dynamics, orbit[-1][None], u[None], 1.0)[0])
+        miss = orbit[-1] - x
+        if not bool(torch.isfinite(miss).all()):
+            return None
+        if float(miss.norm()) <= 1e-12 * (1 + float(x.norm())):
+            return torch.stack(orbit[:-1])
+        jacobian = _product(dynamics.jacobians(torch.stack(orbit[:-1]), u.expand(p, -1))[0])
+        x = x - torch.linalg.lstsq(jacobian - torch.eye(d, dtype=torch.float64), miss[:, None]).solution[:, 0]
+    return torch.stack(orbit[:-1]) if float(miss.norm()) <= 1e-8 * (1 + float(x.norm())) else None
+
+
+def _product(jacobians: Tensor) -> Tensor:
+    total = torch.eye(jacobians.shape[-1], dtype=torch.float64)
+    for jacobian in jacobians:
+        total = jacobian @ total
+    return total
+
+
+def _flow_cycle(dynamics: Map, path: Tensor, u: Tensor, h: float, n_rounds: int = 4) -> Cycle | None:
+    size = _size(path)
+    if size <= 1e-6 * (1 + float(path[0].norm())):
+        return None
+    # the orbit's return to the hyperplane through its first point, across the velocity there
+    normal = dynamics.step(path[:1], u[None])[0].detach()
+    side = (path - path[0]) @ normal
+    span = (-side[:-1] / (side[1:] - side[:-1])).clamp(0, 1)
+    back = path[:-1] + span[:, None] * (path[1:] - path[:-1])
+    # an orbit that has settled comes back closely; a chaotic one that passes by does not
+    near = (back - path[0]).norm(dim=-1) <= 1e-2 * size
+    crossings = torch.nonzero((side[:-1] < 0) & (side[1:] >= 0) & near)[:, 0]
+    if not len(crossings):
+        return None
+    n = int(crossings[0]) + 1
+    period, x, d = (n - 1 + float(span[n - 1])) * h, path[0], path.shape[1]
+    for k in range(n_rounds + 1):
+        end, derivative = _transport(dynamics, x, u, period, n)
+        velocity = dynamics.step(end[None], u[None])[0].detach()
+        miss = end - x
+        if k == n_rounds or float(miss.norm()) <= 1e-11 * (1 + size):
+            break
+        # Newton for (x, T): stay on the hyperplane, return to the same point
+        bordered = torch.zeros(d + 1, d + 1, dtype=torch.float64)
+        bordered[:d, :d], bordered[:d, d] = derivative - torch.eye(d, dtype=torch.float64), velocity
+        bordered[d, :d] = normal
+        target = torch.cat([-miss, torch.zeros(1, dtype=torch.float64)])[:, None]
+        delta = torch.linalg.lstsq(bordered, target).solution[:, 0]
+        x, period = x + delta[:d], period + float(delta[d])
+        if not bool(torch.isfinite(x).all()) or float((x - path[0]).norm()) > 0.05 * size:
+            return None
+    samples = [x]
+    for _ in range(n - 1):
+        samples.append(advance(dynamics, samples[-1][None], u[None], period / n)[0])
+    values = torch.linalg.eigvals(derivative)
+    values = values[values.abs().argsort(descending=True)]
+    cycle = Cycle(torch.stack(samples), period, values, float(miss.norm()))
+    return cycle if cycle.residual <= 1e-6 * size and cycle.is_stable else None
+
+
+def _transport(dynamics: Map, x: Tensor, u: Tensor, period: float, n: int) -> tuple[Tensor, Tensor]:
+    """The state after `period`, and its derivative with respect to `x`, in n Runge-Kutta steps."""
+    d, h = len(x), period / n
+    stages = []
+    for _ in range(n):
+        y, k = x, torch.zeros_like(x)
+        total = torch.zeros_like(x)
+        for weight, reach in ((1, 0.0), (2, 0.5), (2, 0.5), (1, 1.0)):
+            y = x + reach * h * k
+            stages.append(y)
+            k = dynamics.step(y[None], u[None])[0].detach()
+            total = total + weight * k
+        x = x + h / 6 * total
+    states = torch.stack(stages)
+    jacobians = torch.cat(
+        [dynamics.jacobians(states[c], u.expand(len(states[c]), -1))[0] for c in chunks(len(states), d)]
+    )
+    m = torch.eye(d, dtype=torch.float64)
+    for a, b, c, e in jacobians.reshape(n, 4, d, d):
+        m1 = a @ m
+        m2 = b @ (m + h / 2 * m1)
+        m3 = c @ (m + h / 2 * m2)
+        m = m + h / 6 * (m1 + 2 * m2 + 2 * m3 + e @ (m + h * m3))
+    return x, m

@@ -1,0 +1,129 @@
+"""Recurrent cells: modules ``cell(u, x) -> x_next`` that hold the weights of one step.
+
+torch's own cells serve for the vanilla, GRU and LSTM networks; here are the others. A cell that knows the derivatives
+of its step in closed form offers ``jacobian(u, x)``, and one that keeps a box offers ``box``; dynamics looks for them.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+class LeakyCell(nn.Module):
+    """x' = (1 - alpha) x + alpha tanh(W x + V u + b), an Euler step of tau dx/dt = -x + tanh(W x + V u + b).
+
+    Parameters
+    ----------
+    input_size, latent_size : int
+        Numbers of inputs and of units.
+    alpha : float
+        dt / tau, in (0, 1]; with 1 it is the vanilla network.
+    """
+
+    def __init__(self, input_size: int, latent_size: int, alpha: float):
+        super().__init__()
+        self.alpha = alpha
+        self.weight_hh = nn.Parameter(torch.empty(latent_size, latent_size))
+        self.weight_ih = nn.Parameter(torch.empty(latent_size, input_size))
+        self.bias = nn.Parameter(torch.zeros(latent_size))
+
+    def forward(self, u: Tensor, x: Tensor) -> Tensor:
+        """One step; u (..., input), x (..., unit)."""
+        return (1 - self.alpha) * x + self.alpha * torch.tanh(x @ self.weight_hh.T + u @ self.weight_ih.T + self.bias)
+
+    def jacobian(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(dx'/dx, dx'/du) = ((1 - alpha) I + alpha S W, alpha S V) with S = diag(1 - tanh^2)."""
+        slope = 1 - torch.tanh(x @ self.weight_hh.T + u @ self.weight_ih.T + self.bias).square()
+        leak = (1 - self.alpha) * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+        gain = self.alpha * slope[..., None]
+        return leak + gain * self.weight_hh, gain * self.weight_ih
+
+    @property
+    def box(self) -> tuple[Tensor, Tensor]:
+        """[-1, 1] in every unit: x' is a mean of x and a tanh."""
+        one = torch.ones_like(self.bias).detach()
+        return -one, one
+
+
+class LowRankCell(nn.Module):
+    """x' = (1 - alpha) x + alpha (M N^T tanh(x) / D + V u + b): recurrent connectivity of a given rank.
+
+    Parameters
+    ----------
+    input_size, latent_size : int
+        Numbers of inputs and of units D.
+    rank : int
+        Columns of M and N, in [1, D].
+    alpha : float
+        dt / tau, in (0, 1].
+    """
+
+    def __init__(self, input_size: int, latent_size: int, rank: int, alpha: float):
+        super().__init__()
+        self.alpha = alpha
+        self.m = nn.Parameter(torch.empty(latent_size, rank))
+        self.n = nn.Parameter(torch.empty(latent_size, rank))
+        self.weight_ih = nn.Parameter(torch.empty(latent_size, input_size))
+        self.bias = nn.Parameter(torch.zeros(latent_size))
+
+    def forward(self, u: Tensor, x: Tensor) -> Tensor:
+        """One step; u (..., input), x (..., unit)."""
+        recurrent = (torch.tanh(x) @ self.n / x.shape[-1]) @ self.m.T
+        return (1 - self.alpha) * x + self.alpha * (recurrent + u @ self.weight_ih.T + self.bias)
+
+    def jacobian(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(dx'/dx, dx'/du) = ((1 - alpha) I + alpha M N^T diag(1 - tanh^2) / D, alpha V)."""
+        d = x.shape[-1]
+        leak = (1 - self.alpha) * torch.eye(d, dtype=x.dtype, device=x.device)
+        slope = 1 - torch.tanh(x).square()
+        by_input = (self.alpha * self.weight_ih).expand(*x.shape, -1)
+        return leak + self.alpha / d * (self.m @ self.n.T) * slope[..., None, :], by_input
+
+
+class FlowCell(nn.Module):
+    """x' = x + step MLP([x, u]): an Euler step of a neural ODE dx/dt = MLP([x, u]) with ReLU layers.
+
+    Parameters
+    ----------
+    input_size, latent_size : int
+        Numbers of inputs and of latents.
+    num_layers : int
+        Linear layers of the MLP, >= 1.
+    layer_hidden_size : int
+        Units of each layer but the last.
+    step : float
+        The Euler step, in units of the ODE's time.
+    """
+
+    def __init__(self, input_size: int, latent_size: int, num_layers: int, layer_hidden_size: int, step: float):
+        super().__init__()
+        self.step = step
+        widths = [latent_size + input_size, *[layer_hidden_size] * (num_layers - 1), latent_size]
+        layers: list[nn.Module] = []
+        for wide_in, wide_out in pairwise(widths):
+            layers += [nn.Linear(wide_in, wide_out), nn.ReLU()]
+        self.field = nn.Sequential(*layers[:-1])
+
+    def forward(self, u: Tensor, x: Tensor) -> Tensor:
+        """One step; u (..., input), x (..., latent)."""
+        return x + self.step * self.field(torch.cat([x, u], -1))
+
+
+class LSTMStateCell(nn.Module):
+    """torch's LSTM cell with its hidden and cell state in one vector x = [h, c], so that it is a map of x.
+
+    i, f, o = sigma(W_i [h, u] + b_i), ..., g = tanh(W_g [h, u] + b_g), c' = f c + i g, h' = o tanh(c').
+    """
+
+    def __init__(self, input_size: int, latent_size: int):
+        super().__init__()
+        self.lstm = nn.LSTMCell(input_size, latent_size)
+
+    def forward(self, u: Tensor, x: Tensor) -> Tensor:
+        """One step; u (..., input), x (..., 2 * hidden)."""
+        flat = x.reshape(-1, x.shape[-1])
+        h, c = self.lstm(u.reshape(-1, u.shape[-1]), tuple(flat.chunk(2, -1)))
+        return torch.cat([h, c], -1).reshape(x.shape)

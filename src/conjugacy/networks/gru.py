@@ -1,0 +1,57 @@
+"""Gated recurrent unit: Cho et al. (2014), arXiv:1406.1078, in the form of torch.nn.GRUCell."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from conjugacy._check import check_number
+from conjugacy.networks.network import Network, fill_uniform, linear_readout
+
+
+class GRU(Network):
+    """Gated recurrent unit with a linear readout.
+
+        r = sigma(W_r u + U_r x + b_r)            reset gate
+        z = sigma(W_z u + U_z x + b_z)            update gate
+        n = tanh(W_n u + c_n + r (U_n x + b_n))   candidate
+        x' = (1 - z) n + z x
+
+    Parameters
+    ----------
+    latent_size : int
+        Number of units, >= 1.
+    update_bias : float
+        Initial b_z. With +3 a unit starts as a memory of 1 / (1 - sigma(3)) = 21 steps, without which long delays are
+        found late (Jozefowicz et al. 2015, PMLR 37:2342, for the LSTM's forget gate; here by measurement, see
+        docs/training.md).
+    noise_level, ic_noise : float
+        See `Network`.
+    """
+
+    def __init__(self, latent_size: int, update_bias: float = 3.0, noise_level: float = 0.0, ic_noise: float = 0.05):
+        super().__init__(latent_size, noise_level, ic_noise)
+        self.update_bias = check_number("update_bias", update_bias)
+
+    def make_cell(self, input_size: int, generator: torch.Generator) -> nn.GRUCell:
+        """Input weights uniform in +-1/sqrt(D), recurrent weights orthogonal for each gate."""
+        d = self.latent_size
+        cell = nn.GRUCell(input_size, d)
+        fill_uniform(cell, d, generator)
+        for gate in cell.weight_hh.detach().chunk(3):
+            nn.init.orthogonal_(gate, generator=generator)
+        nn.init.zeros_(cell.bias_hh)
+        nn.init.zeros_(cell.bias_ih)
+        nn.init.constant_(cell.bias_ih.detach()[d : 2 * d], self.update_bias)
+        return cell
+
+    def make_readout(self, output_size: int, generator: torch.Generator) -> nn.Linear:
+        """A linear map of the state."""
+        return linear_readout(self.latent_size, output_size, generator)
+
+
+class NoisyGRU(GRU):
+    """The GRU with noise in its state: x' = GRU(u, x) + noise_level * xi, xi standard normal, while it is trained."""
+
+    def __init__(self, latent_size: int, update_bias: float = 3.0, noise_level: float = 0.05, ic_noise: float = 0.05):
+        super().__init__(latent_size, update_bias, noise_level, ic_noise)

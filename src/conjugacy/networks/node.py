@@ -1,0 +1,56 @@
+"""Neural ordinary differential equation: Chen et al. (2018), arXiv:1806.07366; of latents: Sedler et al. (2023)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from conjugacy._check import check_int, check_number
+from conjugacy.networks.cells import FlowCell
+from conjugacy.networks.network import Network, fill_uniform, linear_readout
+
+
+class NODE(Network):
+    """dx/dt = MLP([x, u]) by Euler steps, x' = x + step_size MLP([x, u]), y = C x + d.
+
+    The vector field is as rich as its layers, whatever the number of latents: three are enough for three bits.
+
+    Parameters
+    ----------
+    latent_size : int
+        Number of latents, >= 1.
+    num_layers : int
+        Linear layers of the MLP (ReLU between them), >= 1.
+    layer_hidden_size : int
+        Units of each layer but the last, >= 1.
+    step_size : float
+        The Euler step, > 0.
+    noise_level, ic_noise : float
+        See `Network`.
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        num_layers: int = 3,
+        layer_hidden_size: int = 64,
+        step_size: float = 0.1,
+        noise_level: float = 0.0,
+        ic_noise: float = 0.05,
+    ):
+        super().__init__(latent_size, noise_level, ic_noise)
+        self.num_layers = check_int("num_layers", num_layers, 1, hint="It counts the linear layers.")
+        self.layer_hidden_size = check_int("layer_hidden_size", layer_hidden_size, 1)
+        self.step_size = check_number("step_size", step_size, 0, open_low=True)
+
+    def make_cell(self, input_size: int, generator: torch.Generator) -> FlowCell:
+        """Every layer uniform in +-1/sqrt(its inputs)."""
+        cell = FlowCell(input_size, self.latent_size, self.num_layers, self.layer_hidden_size, self.step_size)
+        for layer in cell.field:
+            if isinstance(layer, nn.Linear):
+                fill_uniform(layer, layer.in_features, generator)
+        return cell
+
+    def make_readout(self, output_size: int, generator: torch.Generator) -> nn.Linear:
+        """A linear map of the latents."""
+        return linear_readout(self.latent_size, output_size, generator)

@@ -1,0 +1,68 @@
+"""States of a cell over a whole sequence of inputs: x_t = cell(u_t, x_{t-1}) for t = 1 ... T.
+
+The plain loop holds for every cell. For torch's own cells the whole sequence is one call: of our kernel for larger
+float32 GRUs on the CPU, of torch's kernels else. They give the same numbers up to rounding, and gradients to 1e-5
+(tests/networks/test_sequence.py). `plain_sequence` is there for whoever wants the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+
+import torch
+from torch import Tensor, nn
+
+from conjugacy.networks.cells import LSTMStateCell
+
+_WORTH_COMPILING = 200_000  # state variables in a rollout; below, loading the kernel takes longer than it saves
+
+
+@singledispatch
+def sequence(cell: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, x0: Tensor) -> Tensor:
+    """States (trial, time, unit) after each of the inputs (trial, time, input), from x0 (trial, unit)."""
+    return plain_sequence(cell, inputs, x0)
+
+
+def plain_sequence(
+    cell: Callable[[Tensor, Tensor], Tensor],
+    inputs: Tensor,
+    x0: Tensor,
+    noise_level: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The reference: one step after the other, with Gaussian noise of that level added to every new state."""
+    x, states = x0, []
+    for u in inputs.unbind(1):
+        x = cell(u, x)
+        if noise_level > 0:
+            x = x + noise_level * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        states.append(x)
+    return torch.stack(states, 1)
+
+
+def _weights(cell: nn.RNNCellBase) -> list[Tensor]:
+    weights = [cell.weight_ih, cell.weight_hh]
+    return [*weights, cell.bias_ih, cell.bias_hh] if cell.bias else weights
+
+
+@sequence.register
+def _(cell: nn.GRUCell, inputs: Tensor, x0: Tensor) -> Tensor:
+    large = inputs.shape[0] * inputs.shape[1] * x0.shape[1] >= _WORTH_COMPILING
+    if large and cell.bias and inputs.device.type == "cpu" and inputs.dtype == cell.weight_hh.dtype == torch.float32:
+        from conjugacy.networks.gru_kernel import gru_states
+
+        return gru_states(cell, inputs, x0)
+    return torch.gru(inputs, x0[None], _weights(cell), cell.bias, 1, 0.0, cell.training, False, True)[0]
+
+
+@sequence.register
+def _(cell: nn.RNNCell, inputs: Tensor, x0: Tensor) -> Tensor:
+    rnn = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}[cell.nonlinearity]
+    return rnn(inputs, x0[None], _weights(cell), cell.bias, 1, 0.0, cell.training, False, True)[0]
+
+
+@sequence.register
+def _(cell: LSTMStateCell, inputs: Tensor, x0: Tensor) -> Tensor:
+    # torch's fused LSTM returns h at every step but c only at the last, and x is both
+    return plain_sequence(cell, inputs, x0)

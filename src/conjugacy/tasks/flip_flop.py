@@ -1,0 +1,159 @@
+"""N-bit flip-flop: hold N bits, each set or cleared by brief pulses on its own input.
+
+Sussillo & Barak (2013), Neural Computation 25:626, sections 3.1 and 3.2; there the bits are -1 and 1, here 0 and 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from torch import Tensor
+
+from conjugacy._check import check_int, check_number
+from conjugacy.tasks.task import Task
+from conjugacy.trials import Rollout, Trials
+
+_BLANK_STEPS = 3  # no pulses before: the network has time to leave its initial state
+_UNSCORED_STEPS = 5
+
+
+class NBitFlipFlop(Task):
+    """Hold n bits. A pulse of +1 on input i sets bit i to 1, a pulse of -1 clears it to 0; all bits start at 0.
+
+    Parameters
+    ----------
+    n : int
+        Number of bits, >= 1.
+    n_timesteps : int
+        Steps of a trial, > 5 (the first three have no pulses, the first five are not scored).
+    switch_prob : float
+        Probability p of a pulse per channel and step, for each sign: P(+1) = P(-1) = p, in [0, 0.5]. A pulse that
+        finds its bit in that state already changes nothing.
+    noise : float
+        Standard deviation of the Gaussian noise on every input and step, >= 0.
+    transition_blind : int
+        Steps that do not count after a bit flips, for that bit, the step of the flip included, >= 0.
+    dt : float
+        Seconds per step, > 0. The task has no time scale of its own; this one labels the axes.
+
+    Notes
+    -----
+    The target of step t is the bit after the pulse of step t. Inputs are unbounded as soon as there is noise, and so is
+    `observation_space`. Differences from CtDB are listed in docs/differences.md.
+    """
+
+    def __init__(
+        self,
+        n: int = 3,
+        n_timesteps: int = 500,
+        switch_prob: float = 0.015,
+        noise: float = 0.15,
+        transition_blind: int = 4,
+        dt: float = 0.01,
+    ):
+        self.n = check_int("n", n, 1, hint="It is the number of bits.")
+        self.n_timesteps = check_int("n_timesteps", n_timesteps, _UNSCORED_STEPS + 1)
+        self.switch_prob = check_number(
+            "switch_prob", switch_prob, 0, 0.5, hint="It is the probability of each sign: both together are at most 1."
+        )
+        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
+        self.transition_blind = check_int("transition_blind", transition_blind, 0)
+        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+        self.name = f"{n}BFF"
+        reach = np.inf if self.noise > 0 else 1.0
+        self.observation_space = Box(-reach, reach, (n,), np.float32)
+        self.context_inputs = Box(-1.0, 1.0, (0,), np.float32)
+        self.action_space = Box(0.0, 1.0, (n,), np.float32)
+        self.input_labels = [f"Input {i + 1}" for i in range(n)]
+        self.output_labels = [f"Bit {i + 1}" for i in range(n)]
+
+    def trials(self, n: int, seed: int) -> Trials:
+        """`n` trials from `seed`; see the class for their statistics."""
+        k, t, bits, p = (
+            check_int("n", n, 1, hint="It is the number of trials."),
+            self.n_timesteps,
+            self.n,
+            self.switch_prob,
+        )
+        rng = np.random.default_rng(check_int("seed", seed, 0))
+        # one bit's trials lie end to end as one line: arrays are made flat from (bit, trial, time)
+        at = _pulse_times(2 * p, bits * k * t, rng)
+        sign = np.where(rng.random(len(at)) < 0.5, 1, -1).astype(np.float32)
+        kept = at % t >= _BLANK_STEPS
+        at, sign = at[kept], sign[kept]
+        pulses = np.zeros(bits * k * t, np.float32)
+        pulses[at] = sign
+        targets, flips = _hold(at, sign > 0, bits * k, t)
+        mask = np.ones((bits * k, t), bool)
+        for lag in range(self.transition_blind):
+            inside = flips % t + lag < t
+            mask.reshape(-1)[flips[inside] + lag] = False
+        mask[:, :_UNSCORED_STEPS] = False
+        true_inputs, targets, mask = (
+            torch.from_numpy(x.reshape(bits, k, t)).permute(1, 2, 0).contiguous() for x in (pulses, targets, mask)
+        )
+        inputs = true_inputs
+        if self.noise > 0:
+            inputs = torch.from_numpy(rng.standard_normal((k, t, bits), dtype=np.float32))
+            inputs.mul_(self.noise).add_(true_inputs)
+        return Trials.from_tensors(inputs, targets, mask=mask, true_inputs=true_inputs)
+
+    def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
+        """Mean squared error of the outputs over the steps that count."""
+        return ((rollout.outputs - trials.targets).square() * trials.mask).sum() / trials.mask.sum()
+
+    def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
+        """Share of bits read right (output on the target's side of 1/2) over the steps that count.
+
+        Returns
+        -------
+        dict
+            "accuracy" over all bits, "accuracy/Bit i" for each.
+        """
+        right = ((outputs > 0.5) == (trials.targets > 0.5)) & trials.mask
+        per_bit = right.sum((0, 1)) / trials.mask.sum((0, 1))
+        rates = {f"accuracy/{label}": float(r) for label, r in zip(self.output_labels, per_bit)}
+        return {"accuracy": float(right.sum() / trials.mask.sum()), **rates}
+
+    def render(self, seed: int = 0):
+        """Figure of one trial: a row for each bit's target, and a row with all inputs."""
+        from conjugacy.plots.flip_flop import trial
+
+        return trial(self, self.trials(1, seed))
+
+    def render_3d(self, n_trials: int = 10, seed: int = 0):
+        """Figure of the targets of `n_trials` trials, a panel each: in 3-D, in the plane (n = 2) or in time (n = 1)."""
+        from conjugacy.plots.flip_flop import corners
+
+        return corners(self, self.trials(check_int("n_trials", n_trials, 1), seed))
+
+
+def _pulse_times(rate: float, n_steps: int, rng: np.random.Generator) -> np.ndarray:
+    """The steps, in order, at which a pulse falls when each step has one with probability `rate`.
+
+    The gaps between pulses are geometric; drawing them costs as much as there are pulses, not steps.
+    """
+    if rate == 0:
+        return np.zeros(0, np.int64)
+    at = np.zeros(0, np.int64)
+    while not len(at) or at[-1] < n_steps:
+        last = at[-1] if len(at) else -1
+        more = rng.geometric(rate, size=int(1.05 * rate * (n_steps - last)) + 20)
+        at = np.concatenate([at, last + np.cumsum(more)])
+    return at[at < n_steps]
+
+
+def _hold(at: np.ndarray, up: np.ndarray, n_lines: int, t: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bits after every step, (line * time,), and the flat indices of the steps at which they flip.
+
+    `at` are the flat indices of the pulses in order, `up` says which of them set the bit.
+    """
+    starts = np.arange(n_lines) * t  # a line starts with its bit cleared; no pulse falls there
+    where = np.searchsorted(at, starts)
+    at = np.insert(at, where, starts)
+    bit = np.insert(up.astype(np.float32), where, 0)
+    bits = np.repeat(bit, np.diff(at, append=n_lines * t))
+    flipped = np.flatnonzero(bit[1:] != bit[:-1]) + 1
+    flips = at[flipped]
+    return bits, flips[flips % t != 0]

@@ -1,0 +1,85 @@
+"""The recipe: how a network is trained from nothing to having learned its task.
+
+Fresh trials at every step; short trials first, whole ones later; Adam with a one-cycle learning rate (Smith & Topin
+2019, arXiv:1708.07120) and clipped gradients (Pascanu et al. 2013, arXiv:1211.5063). The figures behind the defaults
+are in docs/training.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+
+from conjugacy._check import check_int, check_number
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes
+    ----------
+    steps : int
+        Gradient steps at most.
+    batch_size : int
+        Fresh trials per step.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    warmup : float
+        Share of the steps in which the learning rate rises to its peak.
+    clip : float
+        Largest norm of the gradient.
+    weight_decay : float
+        L2 penalty in Adam.
+    short_timesteps : int
+        Length of the first trials; trials that are not longer are never cut.
+    short_share : float
+        Share of the steps that see short trials.
+    eval_every : int
+        Steps between two looks at the validation trials.
+    stop_accuracy, stop_r2 : float
+        Training has learned, and stops, once both are reached on the validation trials.
+    """
+
+    steps: int = 800
+    batch_size: int = 64
+    learning_rate: float = 1e-2
+    warmup: float = 0.3
+    clip: float = 1.0
+    weight_decay: float = 0.0
+    short_timesteps: int = 100
+    short_share: float = 0.9
+    eval_every: int = 25
+    stop_accuracy: float = 0.995
+    stop_r2: float = 0.98
+
+    def __post_init__(self):
+        for name, low in (("steps", 1), ("batch_size", 1), ("short_timesteps", 1), ("eval_every", 1)):
+            check_int(name, getattr(self, name), low)
+        for name in ("learning_rate", "clip"):
+            check_number(name, getattr(self, name), 0, open_low=True)
+        check_number("weight_decay", self.weight_decay, 0)
+        for name in ("warmup", "short_share"):
+            check_number(name, getattr(self, name), 0, 1)
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of gradient step 0 ... steps - 1: a cosine up to the peak, one down to 1/1000 of it."""
+        up = max(1.0, self.warmup * self.steps)
+        if step < up:
+            low, high, phase = 0.04, 1.0, step / up
+        else:
+            low, high, phase = 1e-3, 1.0, 1 - (step - up) / max(1.0, self.steps - up)
+        return self.learning_rate * (low + (high - low) * 0.5 * (1 - math.cos(math.pi * phase)))
+
+    def timesteps_at(self, step: int, n_timesteps: int) -> int:
+        """How many steps of each trial gradient step `step` sees."""
+        return min(self.short_timesteps, n_timesteps) if step < self.short_share * self.steps else n_timesteps
+
+    def as_dict(self) -> dict:
+        """The recipe as plain numbers."""
+        return asdict(self)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Names of the settings."""
+        return [f.name for f in fields(cls)]

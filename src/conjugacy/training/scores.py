@@ -1,0 +1,35 @@
+"""How well outputs match targets, over the steps that count."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from conjugacy.networks.network import Network
+from conjugacy.simulate import rollout
+from conjugacy.tasks.task import Task
+from conjugacy.trials import Trials
+
+_CHUNK = 256  # trials rolled out at once: bounds memory, not the result
+
+
+def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
+    """Variance-weighted R2 of outputs (trial, time, output) over the masked-in steps.
+
+    1 - sum (y - t)^2 / sum (t - mean t)^2 with sums over trials, steps and outputs, and the mean per output. NaN if the
+    targets do not vary.
+    """
+    y, t, m = outputs.detach().double(), targets.double(), mask.double()
+    mean = (t * m).sum((0, 1)) / m.sum((0, 1)).clamp(min=1)
+    total = ((t - mean).square() * m).sum()
+    return float(1 - ((y - t).square() * m).sum() / total) if total > 0 else float("nan")
+
+
+@torch.no_grad()
+def evaluate(network: Network, task: Task, trials: Trials) -> dict[str, float]:
+    """Noise-free scores of a network on trials: "r2", and what the task's `success_rate` gives."""
+    device = next(network.parameters()).device
+    outputs = torch.cat(
+        [rollout(network, task, trials[k : k + _CHUNK].to(device)).outputs.cpu() for k in range(0, len(trials), _CHUNK)]
+    )
+    return {"r2": masked_r2(outputs, trials.targets, trials.mask), **task.success_rate(outputs, trials)}

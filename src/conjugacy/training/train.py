@@ -1,0 +1,209 @@
+"""train(): from a task and a network to a Run."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from conjugacy._check import check_choice, check_int
+from conjugacy.networks.network import Network
+from conjugacy.run import Run, load
+from conjugacy.simulate import rollout
+from conjugacy.tasks.task import Task, input_size, output_size
+from conjugacy.training import checkpoint
+from conjugacy.training.checkpoint import Progress
+from conjugacy.training.recipe import Recipe
+from conjugacy.training.scores import evaluate
+from conjugacy.trial_sets import TrialSets, derive_seed
+
+_SECONDS_BETWEEN_CHECKPOINTS = 20.0
+
+
+def train(
+    task: Task,
+    network: Network,
+    seed: int = 0,
+    progress: bool = True,
+    *,
+    recipe: Recipe | None = None,
+    out: str | Path | None = None,
+    device: str = "cpu",
+    **settings: Any,
+) -> Run:
+    """Train a network on a task until it has learned it.
+
+    Parameters
+    ----------
+    task : Task
+        What to learn.
+    network : Network
+        What learns. It is copied: the one passed in stays as it is. Its weights are drawn from `seed`, or, if it has
+        been built already (`init_model`), training starts from those it has.
+    seed : int
+        The one source of all randomness: weights, trials, noise. The same seed gives the same weights, bit for bit, on
+        the same machine with the same number of threads.
+    progress : bool
+        Show a progress bar.
+    recipe : Recipe, optional
+        How to train; see `Recipe`.
+    out : path, optional
+        Folder for the run. While it trains, a checkpoint is kept there: the same call resumes it after an
+        interruption, and returns the saved run if it had finished.
+    device : str
+        "cpu", "cuda", ...; trials are drawn on the CPU and moved.
+    **settings
+        Single settings of the recipe, for example ``steps=300, batch_size=32``.
+
+    Returns
+    -------
+    Run
+        With the weights that scored best on the validation trials. Ctrl-C ends training early and returns the best so
+        far; ``run.metrics["stopped"]`` says how it ended: "learned", "steps", "interrupted" or "diverged".
+    """
+    for name in settings:
+        check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
+    recipe = replace(recipe or Recipe(), **settings)
+    check_int("seed", seed, 0)
+    sets = TrialSets.from_seed(seed)
+    model = copy.deepcopy(network)
+    fresh = not model.input_size
+    if fresh:
+        model.init_model(input_size(task), output_size(task), derive_seed(seed, "weights"))
+    elif (model.input_size, model.output_size) != (input_size(task), output_size(task)):
+        raise ValueError(
+            f"`network`: expected {input_size(task)} inputs and {output_size(task)} outputs for task {task.name}, "
+            f"got {model.input_size} and {model.output_size}. Build it with init_model({input_size(task)}, "
+            f"{output_size(task)})."
+        )
+    run = Run(task, model, seed, sets, recipe.as_dict())
+    folder = Path(out) if out is not None else None
+    if folder is not None:
+        if not fresh:
+            raise ValueError(
+                "`out`: a network with weights of its own cannot be resumed. Train it without `out`, then save."
+            )
+        config = run.config()  # raises before any work is done if task or network cannot be saved
+        if (folder / "config.json").exists():
+            return _finished(folder, config, task, network)
+        if folder.exists() and any(p.name != checkpoint.FILE for p in folder.iterdir()):
+            raise FileExistsError(f"`out`: {folder} exists and holds no run. Name an empty or a new folder.")
+    state, stopped = _fit(run, recipe, device, folder, progress)
+    if state.best:
+        model.load_state_dict(state.best)
+    model.cpu().eval()
+    test = evaluate(model, task, run.trials("test"))
+    metrics = {f"test_{k}": v for k, v in test.items()}
+    metrics |= {"stopped": stopped, "steps": state.step, "seconds": round(state.seconds, 3)}
+    run = replace(run, history=pd.DataFrame(state.history), metrics=metrics)
+    if folder is not None and stopped != "interrupted":
+        checkpoint.delete(folder)
+        if folder.exists():
+            folder.rmdir()
+        run.save(folder)
+    return run
+
+
+def _fit(run: Run, recipe: Recipe, device: str, folder: Path | None, show: bool) -> tuple[Progress, str]:
+    task, model = run.task, run.network.to(device)
+    optimizer = torch.optim.Adam(model.parameters(), weight_decay=recipe.weight_decay)
+    state = checkpoint.read(folder, run.config(), model, optimizer) if folder is not None else Progress()
+    val = run.trials("val")
+    started = saved = time.monotonic() - state.seconds
+    bar = tqdm(
+        total=recipe.steps,
+        initial=state.step,
+        desc=f"{run.name} on {task.name}",
+        disable=not show,
+        unit="step",
+        mininterval=0.5,
+    )
+    stopped = "steps"
+    try:
+        while state.step < recipe.steps:
+            loss = _gradient_step(run, recipe, optimizer, state.step, device)
+            state.step += 1
+            bar.update()
+            if not math.isfinite(loss):
+                warnings.warn(
+                    f"training {run.name} diverged at step {state.step} (loss {loss}); its best weights so far are "
+                    "kept. Try a smaller learning_rate.",
+                    stacklevel=3,
+                )
+                stopped = "diverged"
+                break
+            if state.step % recipe.eval_every == 0 or state.step == recipe.steps:
+                state.seconds = time.monotonic() - started
+                if _look(run, recipe, state, loss, val, bar):
+                    stopped = "learned"
+                    break
+                if folder is not None and time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+                    checkpoint.write(folder, run.config(), model, optimizer, state)
+                    saved = time.monotonic()
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+        if folder is not None:
+            checkpoint.write(folder, run.config(), model, optimizer, state)
+        if show:
+            tqdm.write(f"Interrupted at step {state.step}: the best weights so far are kept.")
+    finally:
+        bar.close()
+    state.seconds = time.monotonic() - started
+    return state, stopped
+
+
+def _gradient_step(run: Run, recipe: Recipe, optimizer: torch.optim.Adam, step: int, device: str) -> float:
+    task, model = run.task, run.network
+    trials = task.trials(recipe.batch_size, derive_seed(run.seed, "batch", step))
+    trials = trials.first(recipe.timesteps_at(step, task.n_timesteps)).to(device)
+    noise = torch.Generator(device=device).manual_seed(derive_seed(run.seed, "noise", step))
+    loss = task.loss(rollout(model.train(), task, trials, noise=noise), trials)
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.learning_rate_at(step)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+    value = loss.item()
+    if math.isfinite(value):
+        optimizer.step()
+    return value
+
+
+def _look(run: Run, recipe: Recipe, state: Progress, loss: float, val: Any, bar: Any) -> bool:
+    """Score the validation trials, keep the weights if they are the best; True if the task has been learned."""
+    scores = evaluate(run.network.eval(), run.task, val)
+    if scores["r2"] > state.best_score:
+        state.best_score = scores["r2"]
+        state.best = {k: v.detach().cpu().clone() for k, v in run.network.state_dict().items()}
+    state.history.append(
+        {
+            "step": state.step,
+            "seconds": round(state.seconds, 3),
+            "loss": loss,
+            "learning_rate": recipe.learning_rate_at(state.step - 1),
+            "val_r2": scores["r2"],
+            "val_accuracy": scores["accuracy"],
+        }
+    )
+    bar.set_postfix_str(f"held-out R2 {scores['r2']:.3f}, accuracy {scores['accuracy']:.4f}")
+    return scores["accuracy"] >= recipe.stop_accuracy and scores["r2"] >= recipe.stop_r2
+
+
+def _finished(folder: Path, config: dict[str, Any], task: Task, network: Network) -> Run:
+    run = load(folder, classes=[type(task), type(network)])
+    there = run.config()
+    differing = sorted(k for k in config if k != "versions" and there.get(k) != config[k])
+    if differing:
+        raise FileExistsError(
+            f"`out`: {folder} holds a finished run of another config (other {', '.join(differing)}). "
+            "Name another folder."
+        )
+    return run

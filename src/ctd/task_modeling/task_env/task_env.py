@@ -1,0 +1,5 @@
+"""Tasks, under the names of CtDB."""
+
+from conjugacy.tasks import NBitFlipFlop
+
+__all__ = ["NBitFlipFlop"]

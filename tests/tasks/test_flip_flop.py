@@ -1,0 +1,143 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conjugacy.tasks import NBitFlipFlop, validate
+from conjugacy.trials import Rollout
+
+
+def oracle(pulses):
+    """Bits after every step, one step and one bit after the other."""
+    bits = np.zeros_like(pulses)
+    for trial, channels in zip(bits, pulses):
+        for i in range(pulses.shape[2]):
+            bit = 0
+            for t in range(pulses.shape[1]):
+                bit = {1: 1, -1: 0, 0: bit}[int(channels[t, i])]
+                trial[t, i] = bit
+    return bits
+
+
+def oracle_mask(targets, blind):
+    mask = np.ones(targets.shape, bool)
+    for k, t, i in np.ndindex(targets.shape):
+        before = targets[k, t - 1, i] if t > 0 else 0
+        if targets[k, t, i] != before:
+            mask[k, t : t + blind, i] = False
+    mask[:, :5] = False
+    return mask
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 4),
+    steps=st.integers(6, 40),
+    p=st.sampled_from([0.0, 0.01, 0.2, 0.5]),
+    blind=st.integers(0, 7),
+    seed=st.integers(0, 2**31),
+)
+def test_targets_and_mask_equal_a_plain_loop(n, steps, p, blind, seed):
+    task = NBitFlipFlop(n, steps, p, noise=0.1, transition_blind=blind)
+    trials = task.trials(3, seed)
+    pulses = trials.true_inputs.numpy()
+    np.testing.assert_array_equal(trials.targets, oracle(pulses))
+    np.testing.assert_array_equal(trials.mask, oracle_mask(trials.targets.numpy(), blind))
+    assert not pulses[:, :3].any()
+
+
+def test_pulse_rate_sign_and_noise_have_the_stated_statistics():
+    task = NBitFlipFlop(n=3, n_timesteps=500, switch_prob=0.015, noise=0.15)
+    trials = task.trials(400, seed=7)
+    pulses = trials.true_inputs[:, 3:].numpy()
+    n = pulses.size
+    for sign in (1, -1):
+        count, sd = (pulses == sign).sum(), np.sqrt(n * 0.015 * 0.985)
+        assert abs(count - 0.015 * n) < 5 * sd
+    noise = (trials.inputs - trials.true_inputs).numpy()
+    assert abs(noise.mean()) < 5 * 0.15 / np.sqrt(noise.size)
+    assert abs(noise.std() - 0.15) < 5 * 0.15 / np.sqrt(2 * noise.size)
+    # neighbouring steps are independent: P(two pulses in a row) = (2 p)^2
+    hit = pulses != 0
+    pairs = (hit[:, 1:] & hit[:, :-1]).sum()
+    assert abs(pairs - 0.03**2 * n) < 6 * np.sqrt(0.03**2 * n)
+
+
+def test_same_seed_same_trials_other_seed_others():
+    task = NBitFlipFlop()
+    assert task.trials(5, 3).digest() == task.trials(5, 3).digest()
+    assert task.trials(5, 3).digest() != task.trials(5, 4).digest()
+    assert task.trials(5, 3).digest() != NBitFlipFlop(switch_prob=0.02).trials(5, 3).digest()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_is_a_valid_task_whose_spaces_hold_its_trials(n, noise):
+    task = NBitFlipFlop(n=n, n_timesteps=37, noise=noise, switch_prob=0.1)
+    validate(task)
+    trials = task.trials(2, 0)
+    assert all(step.numpy() in task.observation_space for step in trials.inputs.reshape(-1, n))
+    assert all(step.numpy() in task.action_space for step in trials.targets.reshape(-1, n))
+
+
+def test_loss_forgives_the_steps_of_a_flip_and_no_others():
+    task = NBitFlipFlop(n=2, n_timesteps=60, switch_prob=0.05, noise=0.0, transition_blind=3)
+    trials = task.trials(4, 1)
+    lag = torch.cat([torch.zeros(4, 3, 2), trials.targets[:, :-3]], 1)
+    answer = torch.where(trials.mask, trials.targets, lag)
+    assert task.loss(Rollout(answer, answer), trials) == 0
+    late = torch.cat([torch.zeros(4, 4, 2), trials.targets[:, :-4]], 1)
+    assert task.loss(Rollout(late, late), trials) > 0
+    assert task.loss(Rollout(answer, trials.targets + 0.5), trials).item() == pytest.approx(0.25)
+
+
+def test_success_rate_counts_bits():
+    task = NBitFlipFlop(n=2, n_timesteps=60)
+    trials = task.trials(4, 1)
+    assert task.success_rate(trials.targets, trials)["accuracy"] == 1
+    one_wrong = trials.targets.clone()
+    one_wrong[..., 1] = 1 - one_wrong[..., 1]
+    rates = task.success_rate(one_wrong, trials)
+    assert rates["accuracy/Bit 1"] == 1 and rates["accuracy/Bit 2"] == 0
+    assert rates["accuracy"] == pytest.approx(float(trials.mask[..., 0].sum() / trials.mask.sum()))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_renders_figures_for_any_number_of_bits(n):
+    task = NBitFlipFlop(n=n, n_timesteps=50, switch_prob=0.1)
+    assert len(task.render().axes) == n + 1
+    panels = [ax for ax in task.render_3d(n_trials=4).axes if ax.get_title().startswith("trial")]
+    assert len(panels) == 4
+    assert panels[0].name == ("3d" if n >= 3 else "rectilinear")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"n": 0}, "`n`: expected an integer >= 1, got 0. It is the number of bits."),
+        ({"n": 2.5}, "`n`: expected an integer >= 1, got 2.5. It is the number of bits."),
+        ({"n_timesteps": 5}, "`n_timesteps`: expected an integer >= 6, got 5."),
+        (
+            {"switch_prob": 0.6},
+            "`switch_prob`: expected a number in [0, 0.5], got 0.6. "
+            "It is the probability of each sign: both together are at most 1.",
+        ),
+        ({"noise": -0.1}, "`noise`: expected a number in [0, inf), got -0.1. It is a standard deviation."),
+        ({"noise": float("nan")}, "`noise`: expected a number in [0, inf), got nan. It is a standard deviation."),
+        ({"transition_blind": -1}, "`transition_blind`: expected an integer >= 0, got -1."),
+        ({"dt": 0}, "`dt`: expected a number in (0, inf), got 0. It is the duration of a time step in seconds."),
+    ],
+)
+def test_bad_arguments_are_named(args, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        NBitFlipFlop(**args)
+
+
+def test_bad_counts_of_trials_are_named():
+    with pytest.raises(ValueError, match=r"^`n`: expected an integer >= 1, got 0\. It is the number of trials\.$"):
+        NBitFlipFlop().trials(0, 0)
+    with pytest.raises(ValueError, match=r"^`seed`: expected an integer >= 0, got -1\.$"):
+        NBitFlipFlop().trials(1, -1)

@@ -1,0 +1,25 @@
+"""The documentation's code runs as it is printed."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.mark.parametrize("page", ["your_own_task", "your_own_network"])
+def test_code_on_the_page_runs(page):
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 2
+    # a reader's own modules draw their first weights from torch's global generator
+    with torch.random.fork_rng():
+        exec("\n".join(blocks), {"__name__": "docs"})
+
+
+def test_pages_name_no_file_that_is_not_there():
+    root = DOCS.parent
+    for path in [root / "README.md", *DOCS.glob("*.md"), *(root / "src").rglob("*.py")]:
+        for name in re.findall(r"docs/([a-z_]+\.md)", path.read_text()):
+            assert (DOCS / name).exists(), f"{path.name} names docs/{name}"

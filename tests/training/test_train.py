@@ -1,0 +1,177 @@
+import math
+import re
+
+import pytest
+import torch
+
+import conjugacy as cj
+from conjugacy.training import checkpoint
+from conjugacy.training import train as train_function
+from conjugacy.training.recipe import Recipe
+from conjugacy.training.scores import masked_r2
+
+QUICK = {"steps": 12, "batch_size": 8, "eval_every": 4, "progress": False}
+
+
+def weights(run):
+    return list(run.network.state_dict().values())
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(weights(a), weights(b)))
+
+
+def test_same_seed_same_weights_other_seed_others(small_task, small_runs):
+    again = cj.train(small_task, cj.networks.GRU(7), seed=1, **QUICK)
+    assert same(again, small_runs[0])
+    drop = {"seconds"}
+    assert {k: v for k, v in again.metrics.items() if k not in drop} == {
+        k: v for k, v in small_runs[0].metrics.items() if k not in drop
+    }
+    assert not same(cj.train(small_task, cj.networks.GRU(7), seed=2, **QUICK), small_runs[0])
+
+
+def test_the_network_passed_in_stays_as_it_is(small_task):
+    network = cj.networks.GRU(7)
+    cj.train(small_task, network, **QUICK)
+    assert not network.input_size and not list(network.parameters())
+    network.init_model(2, 2, seed=9)
+    before = [p.clone() for p in network.parameters()]
+    run = cj.train(small_task, network, **QUICK)
+    assert all(torch.equal(p, q) for p, q in zip(network.parameters(), before))
+    assert not same(run, cj.train(small_task, cj.networks.GRU(7), **QUICK))
+
+
+def test_the_best_weights_on_validation_trials_are_kept(small_task):
+    run = cj.train(small_task, cj.networks.NODE(3, 2, 11), seed=0, **{**QUICK, "learning_rate": 0.3, "eval_every": 1})
+    assert not run.history.val_r2.is_monotonic_increasing  # otherwise this would test nothing
+    kept = cj.training.evaluate(run.network, run.task, run.trials("val"))["r2"]
+    assert kept == pytest.approx(run.history.val_r2.max(), abs=1e-6)
+
+
+def test_it_learns_one_bit_and_stops_when_it_has():
+    task = cj.tasks.NBitFlipFlop(n=1, n_timesteps=60, switch_prob=0.05, noise=0.05)
+    run = cj.train(task, cj.networks.GRU(16), steps=600, progress=False, stop_accuracy=0.98, stop_r2=0.8)
+    assert run.metrics["stopped"] == "learned" and run.metrics["steps"] < 600
+    assert run.metrics["test_accuracy"] > 0.97
+    assert run.history.iloc[-1].val_accuracy >= 0.98
+
+
+def test_an_interrupted_training_resumes_as_if_nothing_had_happened(small_task, small_runs, tmp_path, monkeypatch):
+    out = tmp_path / "gru"
+    step = train_function.__globals__["_gradient_step"]
+    calls = []
+
+    def interrupted_at_the_seventh(*args):
+        calls.append(args)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return step(*args)
+
+    monkeypatch.setitem(train_function.__globals__, "_gradient_step", interrupted_at_the_seventh)
+    half = cj.train(small_task, cj.networks.GRU(7), seed=1, out=out, **QUICK)
+    assert half.metrics["stopped"] == "interrupted" and half.metrics["steps"] == 6
+    assert [p.name for p in out.iterdir()] == [checkpoint.FILE]
+    whole = cj.train(small_task, cj.networks.GRU(7), seed=1, out=out, **QUICK)
+    assert len(calls) == 7 + 6
+    assert same(whole, small_runs[0]) and whole.history.loss.tolist() == small_runs[0].history.loss.tolist()
+    assert not (out / checkpoint.FILE).exists()
+    returned = cj.train(small_task, cj.networks.GRU(7), seed=1, out=out, **QUICK)
+    assert len(calls) == 13 and same(returned, whole)
+
+
+def test_a_folder_of_another_run_or_training_is_refused(small_task, small_runs, tmp_path):
+    small_runs[0].save(tmp_path / "done")
+    with pytest.raises(FileExistsError, match=r"^`out`: .* holds a finished run of another config \(other .*seed"):
+        cj.train(small_task, cj.networks.GRU(7), seed=5, out=tmp_path / "done", **QUICK)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"exists and holds no run\. Name an empty or a new folder\.$"):
+        cj.train(small_task, cj.networks.GRU(7), out=tmp_path / "full", **QUICK)
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / checkpoint.FILE).write_bytes(b"123")
+    with pytest.raises(
+        ValueError, match=r"checkpoint\.safetensors: not a whole checkpoint .* Delete it to start over\.$"
+    ):
+        cj.train(small_task, cj.networks.GRU(7), out=tmp_path / "cut", **QUICK)
+
+
+def test_what_cannot_be_saved_is_said_before_any_work(small_task, tmp_path):
+    cell = torch.nn.Identity()
+    with pytest.raises((TypeError, ValueError)):
+        cj.train(small_task, cj.networks.from_cell(cell, 4), out=tmp_path / "x", **QUICK)
+    built = cj.networks.GRU(4)
+    built.init_model(2, 2)
+    with pytest.raises(ValueError, match=r"^`out`: a network with weights of its own cannot be resumed"):
+        cj.train(small_task, built, out=tmp_path / "x", **QUICK)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_diverging_training_keeps_its_best_weights(small_task, monkeypatch):
+    step = train_function.__globals__["_gradient_step"]
+    monkeypatch.setitem(
+        train_function.__globals__,
+        "_gradient_step",
+        lambda r, c, o, s, d: step(r, c, o, s, d) if s < 6 else float("nan"),
+    )
+    with pytest.warns(UserWarning, match=r"diverged at step 7 \(loss nan\); its best weights .* smaller learning_rate"):
+        run = cj.train(small_task, cj.networks.GRU(7), **QUICK)
+    assert run.metrics["stopped"] == "diverged"
+    assert run.metrics["test_r2"] == run.metrics["test_r2"]
+
+
+def test_a_progress_bar_tells_what_matters(small_task, capsys):
+    cj.train(small_task, cj.networks.GRU(7), **{**QUICK, "progress": True})
+    shown = capsys.readouterr().err
+    assert "GRU-7 on 2BFF" in shown and "held-out R2" in shown and "accuracy" in shown
+
+
+def test_r2_is_variance_weighted_and_blind_to_what_is_masked():
+    targets = torch.zeros(2, 3, 2)
+    targets[..., 0] = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
+    targets[..., 1] = 10 * targets[..., 0]
+    mask = torch.ones(2, 3, 2, dtype=torch.bool)
+    assert masked_r2(targets, targets, mask) == 1
+    assert masked_r2(torch.tensor([3.5, 35.0]).expand(2, 3, 2), targets, mask) == pytest.approx(0)
+    outputs = targets.clone()
+    outputs[0, 0] += 7
+    mask[0, 0] = False
+    assert masked_r2(outputs, targets, mask) == 1
+    off = targets + torch.tensor([0.0, 1.0])
+    left = targets[mask].reshape(-1, 2)
+    total = (left - left.mean(0)).square().sum()
+    assert masked_r2(off, targets, mask) == pytest.approx(1 - 5 / total.item())
+    assert math.isnan(masked_r2(torch.ones(1, 2, 1), torch.ones(1, 2, 1), torch.ones(1, 2, 1)))  # nothing varies
+
+
+def test_the_schedule_is_one_cycle():
+    recipe = Recipe(steps=100, learning_rate=0.01, warmup=0.3, short_share=0.5, short_timesteps=20)
+    rates = [recipe.learning_rate_at(s) for s in range(100)]
+    assert max(rates) == rates[30] == pytest.approx(0.01)
+    assert rates[:31] == sorted(rates[:31]) and rates[30:] == sorted(rates[30:], reverse=True)
+    assert rates[0] == pytest.approx(4e-4) and rates[-1] < 2e-5
+    assert [recipe.timesteps_at(s, 500) for s in (0, 49, 50, 99)] == [20, 20, 500, 500]
+    assert recipe.timesteps_at(0, 15) == 15
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"stepz": 3}, "`settings`: expected one of 'steps', "),
+        ({"batch_size": 0}, "`batch_size`: expected an integer >= 1, got 0."),
+        ({"learning_rate": -1.0}, "`learning_rate`: expected a number in (0, inf), got -1.0."),
+        ({"seed": -2}, "`seed`: expected an integer >= 0, got -2."),
+    ],
+)
+def test_bad_settings_are_named(small_task, settings, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        cj.train(small_task, cj.networks.GRU(3), progress=False, **settings)
+
+
+def test_a_network_for_another_task_is_named(small_task):
+    network = cj.networks.GRU(3)
+    network.init_model(4, 2)
+    with pytest.raises(
+        ValueError, match=r"^`network`: expected 2 inputs and 2 outputs for task 2BFF, got 4 and 2\. Build"
+    ):
+        cj.train(small_task, network, progress=False)
