@@ -168,3 +168,33 @@ def test_split_half_ceiling(systems):
 def test_bad_arguments_are_named(systems, arguments, options, message):
     with pytest.raises(ValueError, match=message):
         pairwise(systems[:arguments], progress=False, **options)
+
+
+def test_measures_without_trials_have_no_intervals_and_no_automatic_null(systems):
+    from dataclasses import dataclass
+
+    from conjugacy.similarity import Measure, Traits
+
+    @dataclass(frozen=True)
+    class NumberOfUnits(Measure):
+        @property
+        def traits(self):
+            return Traits("n_units", "1", "difference in units", "step", 0, np.inf, 0, False)
+
+        def prepare(self, system, train=None):
+            return system.n_units
+
+        def compare(self, a, b):
+            return float(abs(a - b)), {}
+
+    options = {"interval": 0.9, "n_resamples": 10, "null": "auto", "n_surrogates": 2}
+    result = pairwise(
+        systems, [NumberOfUnits(), "cka", get_measure("dsa", rank=2, n_delays=1)], progress=False, **options
+    )
+    by = {s.measure: s for s in result.scores}
+    assert by["n_units"].interval is None and by["n_units"].null is None
+    assert by["cka"].null.kind == "shuffled_trials" and by["dsa"].null.kind == "phase_randomised"
+    with pytest.raises(NotImplementedError, match="'n_units' has no intervals"):
+        NumberOfUnits()(systems[0], systems[1], interval=0.9)
+    with pytest.raises(ValueError, match="`null`: 'n_units' has no surrogates"):
+        NumberOfUnits()(systems[0], systems[1], null="auto")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.similarity.inference import bootstrap_interval, null_summary
+from conjugacy.similarity.inference import bootstrap_interval, default_null, null_summary
 from conjugacy.similarity.measure import Measure, Score, get_measure
 from conjugacy.similarity.samples import as_system
 from conjugacy.similarity.threads import map_threads
@@ -220,10 +220,10 @@ def _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress) 
                 if symmetric:
                     values[name][j, i] = value
                 bounds = summary = None
-                if interval is not None and min(measure.n_trials(fa[i]), measure.n_trials(fb[j])) > 0:
+                if interval is not None and measure.n_trials(fa[i]) and measure.n_trials(fb[j]):
                     bounds = bootstrap_interval(measure, fa[i], fb[j], value, interval, n_resamples, seed)
                 instead = null.get(b[j].name) if isinstance(null, Mapping) else null
-                if instead is not None and not (instead == "auto" and measure.traits.needs == "step"):
+                if instead is not None and not (instead == "auto" and default_null(measure) is None):
                     trained = (train_a[i], train_b[j])
                     features = (fa[i], fb[j])
                     summary = null_summary(measure, a[i], b[j], value, instead, n_surrogates, seed, trained, features)
@@ -236,8 +236,8 @@ def _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress) 
 
 
 def _prepared(measure, systems, train, threads):
-    label = f"{measure.name}: prepare"
-    return map_threads(lambda pair: measure.prepare(*pair), list(zip(systems, train)), label=label, **threads)
+    items = list(zip(systems, train))
+    return map_threads(lambda st: measure.prepare(*st), items, label=f"{measure.name}: prepare", **threads)
 
 
 def _compared(measure, fa, fb, todo, threads):

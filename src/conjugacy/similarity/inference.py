@@ -8,6 +8,7 @@ Null: the second system is replaced by surrogates in which the relation has been
 
 - ``"shuffled_trials"`` keeps the dynamics and breaks the pairing of trials.
 - ``"shuffled_time"`` keeps the set of states of each trial and breaks their order.
+- ``"auto"`` stands for "shuffled_trials" where trials are paired, else for "phase_randomised".
 - ``"phase_randomised"`` keeps the auto- and cross-spectra of the units in each trial, and breaks all else (Prichard and
   Theiler 1994: the same random phases in all units).
 """
@@ -27,6 +28,12 @@ from conjugacy.similarity.samples import as_system, shuffled_order
 from conjugacy.system import System
 
 NULLS = ("shuffled_trials", "shuffled_time", "phase_randomised")
+
+
+def default_null(measure: Measure) -> str | None:
+    """The kind of surrogate that suits a measure: what ``null="auto"`` stands for; None where there is none."""
+    needs = measure.traits.needs
+    return {"paired trajectories": "shuffled_trials", "step": None}.get(needs, "phase_randomised")
 
 
 def bootstrap_values(measure: Measure, a: Any, b: Any, n_resamples: int, seed: int) -> np.ndarray:
@@ -92,7 +99,10 @@ def null_kind(measure: Measure, kind: str) -> str:
     check_choice("null", kind, (*NULLS, "auto"), "Or give systems to put in the place of `b`.")
     if kind != "auto":
         return kind
-    return "shuffled_trials" if measure.traits.needs == "paired trajectories" else "phase_randomised"
+    suiting = default_null(measure)
+    if suiting is None:
+        raise ValueError(f"`null`: {measure.name!r} has no surrogates of its own. Give systems, or use null=None.")
+    return suiting
 
 
 def null_values(

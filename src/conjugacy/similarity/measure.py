@@ -254,8 +254,8 @@ class Measure(ABC):
         n_resamples : int
             Number of bootstrap resamples.
         null : str, sequence of systems or None
-            Kind of surrogate (see `conjugacy.similarity.inference.NULLS`), or systems to put in the place of `b`,
-            such as retrained or untrained copies.
+            Kind of surrogate (see `conjugacy.similarity.inference.NULLS`; "auto" takes the one that suits), or systems
+            to put in the place of `b`, such as retrained or untrained copies.
         n_surrogates : int
             Number of surrogates, if `null` is a kind.
         seed : int
