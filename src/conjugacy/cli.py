@@ -122,7 +122,7 @@ def compare(
         seed: Seed of the trials.
         n_trials: Number of trials.
         names: Names for the runs in place of their own, separated by commas.
-        null: Kind of null to compare each score with.
+        null: Kind of null to compare each score with; auto takes what suits each measure.
     """
     from conjugacy.comparison import compare as compare_runs
     from conjugacy.run import load
@@ -260,6 +260,10 @@ def print_table(comparison: Any) -> None:
         rows.append(row)
     print(f"\n{comparison.systems[0].n_trials} trials, new to all networks and the same for all:\n")
     print(pd.DataFrame(rows).fillna("").to_string(index=False), end="\n\n")
+    for measure in comparison.measures:
+        t = measure.traits
+        print(f"  {t.name:<12} {t.summary}; {t.perfect:g} for equal systems")
+    print()
 
 
 def _print_run(run: Any, folder: str | Path) -> None:
