@@ -103,7 +103,7 @@ def fixed_points(
     if method == "newton" and adam_options:
         name = next(iter(adam_options))
         raise TypeError(f"`{name}`: expected only with method='adam', got method='newton'. Drop it.")
-    dynamics, x0, u, generator = _prepare(step_or_system, x0, inputs, kind, box, seed)
+    dynamics, x0, u, generator = prepare(step_or_system, x0, inputs, kind, box, seed)
     if method == "adam":
         from conjugacy.dynamics.adam import adam_search
 
@@ -129,7 +129,8 @@ def fixed_points(
     )
 
 
-def _prepare(step_or_system, x0, inputs, kind, box, seed) -> tuple[Map, Tensor, Tensor, Generator]:
+def prepare(step_or_system, x0, inputs, kind, box, seed) -> tuple[Map, Tensor, Tensor, Generator]:
+    """The map, visited states (N, D), held input (I,) and generator behind the arguments of an analysis, all checked."""
     dynamics = as_map(step_or_system, kind)
     u = as_input(inputs, dynamics.n_inputs)
     generator = torch.Generator().manual_seed(seed)
