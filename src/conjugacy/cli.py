@@ -162,6 +162,46 @@ def show(run: str, out: str | None = None) -> None:
             print(f"Written: {path}")
 
 
+def fixed_points(
+    run: str,
+    inputs: str = "0",
+    n_inits: int = 1024,
+    seed: int = 0,
+    search: str = "default",
+    out: str | None = None,
+    progress: bool = True,
+) -> None:
+    """Find, certify and count the fixed points of a run's network at a held input.
+
+    Args:
+        run: Folder of the run.
+        inputs: The held input, numbers separated by commas; one number stands for all channels.
+        n_inits: Number of starts.
+        seed: Seed of the starts.
+        search: default, or until_complete to go on until index and coverage agree.
+        out: Folder for the points (npz), their table (csv) and figures; nothing is written without it.
+        progress: Show a progress bar.
+    """
+    from conjugacy.analysis import Analysis
+    from conjugacy.run import load
+
+    try:
+        held = [float(u) for u in inputs.split(",")]
+    except ValueError:
+        raise ValueError(f"`inputs`: expected numbers separated by commas, got {inputs!r}.") from None
+    analysis = Analysis(load(run))
+    points = analysis.fixed_points(held[0] if len(held) == 1 else held, n_inits, seed, search=search, progress=progress)
+    print(points)
+    print(points.audit())
+    print(points.table().to_string(max_rows=60))
+    if out is not None:
+        folder = Path(out)
+        paths = draw_fixed_points(analysis, points, folder)
+        points.save(folder / f"{analysis.name}_fixed_points.npz")
+        points.table().to_csv(folder / f"{analysis.name}_fixed_points.csv")
+        print("Written:", *paths, *sorted(folder.glob(f"{analysis.name}_fixed_points.[nc]*")), sep="\n  ")
+
+
 def demo(out: str = "demo", seed: int = 0, progress: bool = True) -> None:
     """The main job: train a GRU-128 and a NODE-3 on the 3-bit flip-flop, look inside, compare them.
 
@@ -182,6 +222,22 @@ def draw(analysis: Any, folder: Path) -> list[Path]:
         "trial_io": analysis.plot_trial_io(),
         "scree": analysis.plot_scree(),
         "latents_3d": analysis.plot_latents_3d(),
+    }
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"{analysis.name}_{name}.png")
+        figure.savefig(paths[-1], dpi=150)
+    return paths
+
+
+def draw_fixed_points(analysis: Any, points: Any, folder: Path) -> list[Path]:
+    """Write the figures of a run's fixed points to a folder; return their paths."""
+    from conjugacy.plots.fixed_points import fixed_points_3d, portrait_graph
+
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {
+        "fixed_points": fixed_points_3d(points, analysis.system("val")),
+        "portrait": portrait_graph(points.portrait()),
     }
     paths = []
     for name, figure in figures.items():
@@ -291,6 +347,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., Any]]] = {
     "repeat": (repeat, _plain_parser),
     "show": (show, _plain_parser),
     "compare": (compare, _compare_parser),
+    "fixed-points": (fixed_points, _plain_parser),
 }
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
     """Train a GRU-128 and a NODE-3 on the 3-bit flip-flop, draw them, compare them; all files go to `out`."""
     import conjugacy as cj
-    from conjugacy.cli import draw, print_table
+    from conjugacy.cli import draw, draw_fixed_points, print_table
 
     task = cj.tasks.NBitFlipFlop(n=3, n_timesteps=500, switch_prob=0.015, noise=0.15)
     networks = (
@@ -32,7 +32,10 @@ def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
     task.render(seed=seed).savefig(task_figure, dpi=150)
     written.append(task_figure)
     for run in runs:
-        written += draw(cj.Analysis(run), out)
+        analysis = cj.Analysis(run)
+        points = analysis.fixed_points(seed=seed, progress=progress)
+        print(f"  {run.name} without input: {points!r}", flush=True)
+        written += draw(analysis, out) + draw_fixed_points(analysis, points, out)
     print("Comparing ...", flush=True)
     comparison = cj.compare(runs, seed=seed)
     comparison.plot_trials_3d_reference().savefig(out / "affine_overlay.png", dpi=150)

@@ -1,7 +1,8 @@
 """States of a cell over a whole sequence of inputs: x_t = cell(u_t, x_{t-1}) for t = 1 ... T.
 
-The plain loop holds for every cell. For torch's own cells the whole sequence is one call of torch's fused kernels,
-which give the same numbers up to rounding (tests/networks/test_sequence.py) and hoist the input projection.
+The plain loop holds for every cell. For torch's own cells the whole sequence is one call: of our kernel for larger
+float32 GRUs on the CPU, of torch's kernels else. They give the same numbers up to rounding, and gradients to 1e-5
+(tests/networks/test_sequence.py). `plain_sequence` is there for whoever wants the loop.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from conjugacy.networks.cells import LSTMStateCell
+
+_WORTH_COMPILING = 200_000  # state variables in a rollout; below, loading the kernel takes longer than it saves
 
 
 @singledispatch
@@ -45,6 +48,11 @@ def _weights(cell: nn.RNNCellBase) -> list[Tensor]:
 
 @sequence.register
 def _(cell: nn.GRUCell, inputs: Tensor, x0: Tensor) -> Tensor:
+    large = inputs.shape[0] * inputs.shape[1] * x0.shape[1] >= _WORTH_COMPILING
+    if large and cell.bias and inputs.device.type == "cpu" and inputs.dtype == cell.weight_hh.dtype == torch.float32:
+        from conjugacy.networks.gru_kernel import gru_states
+
+        return gru_states(cell, inputs, x0)
     return torch.gru(inputs, x0[None], _weights(cell), cell.bias, 1, 0.0, cell.training, False, True)[0]
 
 

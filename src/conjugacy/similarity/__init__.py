@@ -11,9 +11,28 @@ _PUBLIC = {
     "register": "measure",
     "registry": "measure",
     "state_r2": "regression",
+    "pairwise": "all_pairs",
+    "cross": "all_pairs",
+    "Pairwise": "all_pairs",
+    "surface": "surfaces",
+    "Surface": "surfaces",
     "split_half_ceiling": "inference",
+    "check_measures": "checks",
+    "known_pairs": "known_answers",
 }
-_SUBMODULES = ("inference", "measure", "regression")
+# no module bears the name of something public above: importing it would hide that
+_SUBMODULES = (
+    "checks",
+    "dmd",
+    "dsa",
+    "inference",
+    "input_dsa",
+    "known_answers",
+    "measure",
+    "regression",
+    "shape",
+    "spectra",
+)
 
 __all__ = [*_PUBLIC, *_SUBMODULES]
 

@@ -8,7 +8,7 @@ The problem has many local maxima and two components, so the search has four par
 
 1. Starts. If B = Q' A Q, every symmetric matrix made of A and A' in the same way as of B and B' has eigenvectors that
    correspond by Q up to signs. Six such matrices give six starts; they are exact for conjugate operators with simple
-   spectra, whatever the sign of det Q. The axes themselves and draws from the Haar measure (fixed seed) come after.
+   spectra, whatever the sign of det Q. Draws from the Haar measure (fixed seed) and the axes as they are come after.
 2. Sweeps over the coordinate planes, each brought to its global optimum over O(2).
 3. Riemannian trust-region Newton steps to a maximum.
 4. Iterated search (fixed seed): the best so far is turned in random planes and climbs again, until several climbs
@@ -41,6 +41,8 @@ class Operator:
     norm : float
     bases : array (basis, n, n)
         Eigenbases of symmetric matrices made of the operator; the axes themselves last.
+    seen : array (basis, n, n)
+        The operator in each of the bases.
     symmetric, skew, singular : arrays (n,)
         Sorted eigenvalues of the symmetric part, of i times the skew part, and the singular values.
     """
@@ -48,6 +50,7 @@ class Operator:
     unit: np.ndarray
     norm: float
     bases: np.ndarray
+    seen: np.ndarray
     symmetric: np.ndarray
     skew: np.ndarray
     singular: np.ndarray
@@ -62,10 +65,12 @@ class Operator:
         left, right, square = a @ a.T, a.T @ a, a @ a
         forms = [s, left, right, left + right, s + (square + square.T) / 2, left - right]
         bases = [np.linalg.eigh(form)[1] for form in forms] + [np.eye(len(a))]
+        bases = np.ascontiguousarray(bases)
         return cls(
             a,
             norm,
-            np.ascontiguousarray(bases),
+            bases,
+            bases.transpose(0, 2, 1) @ a @ bases,
             np.linalg.eigvalsh(s),
             np.linalg.eigvalsh(1j * k),
             np.linalg.svd(a, compute_uv=False),
@@ -113,16 +118,10 @@ def align(a: Operator, b: Operator, effort: int = 1) -> Alignment:
 
     `effort` multiplies the rounds of the iterated search: 0 leaves only the spectral starts.
     """
-    from conjugacy.similarity import alignment_kernel
-
-    n = len(a.unit)
-    bound = lower_bound(a, b)
-    n_haar, n_rounds = _plan(n, effort)
-    _, rotation, agree, tried, products = alignment_kernel.align(
-        a.unit, b.unit, a.bases, b.bases, _haar(n, n_haar), 1 - bound**2 / 2, n_rounds, 6 + 2 * effort, n
-    )
-    chord = float(np.linalg.norm(a.unit - rotation @ b.unit @ rotation.T))
-    return Alignment(chord, rotation, bound, agree, tried, products)
+    search = _Search(a, b, effort)
+    search.from_starts()
+    search.iterate()
+    return search.result()
 
 
 def align_many(
@@ -138,10 +137,112 @@ def lower_bound(a: Operator, b: Operator) -> float:
     return float(np.sqrt(max(parts, ((a.singular - b.singular) ** 2).sum())))
 
 
-def _plan(n: int, effort: int) -> tuple[int, int]:
-    """Random starts, and rounds of the iterated search, for size n: small problems afford more."""
-    rounds = next(r for size, r in ((8, 40), (12, 32), (24, 28), (40, 20), (64, 8), (np.inf, 4)) if n <= size)
-    return (5 if n <= 12 else 2) * min(effort, 1), rounds * effort
+class _Search:
+    """The state of one search: the best operator C B C' and rotation so far, and what was spent."""
+
+    def __init__(self, a: Operator, b: Operator, effort: int):
+        from conjugacy.similarity import alignment_kernel
+
+        self.kernel, self.a, self.b = alignment_kernel, a.unit, b.unit
+        self.at = np.ascontiguousarray(a.unit.T)
+        self.bound = lower_bound(a, b)
+        self.ceiling = 1 - self.bound**2 / 2 - 1e-12
+        n = len(a.unit)
+        _, self.rounds, self.budget = next(row for row in _PLAN if n <= row[0])
+        self.rounds, self.budget = self.rounds * effort, self.budget * max(effort, 1)
+        self.enough = 8 + 2 * effort
+        self.starts = np.concatenate([_spectral_starts(a, b), _haar(n, (5 if n <= 12 else 2) * min(effort, 1))])
+        self.value, self.moved, self.rotation = -np.inf, self.b, np.eye(n)
+        self.products, self.tried, self.agree = 0, 0, 0
+
+    def from_starts(self) -> None:
+        """Sweep and climb a little from all starts, then all the way from those that promise something."""
+        candidates = []
+        swapped = np.eye(len(self.a))
+        swapped[:2] = swapped[:2][::-1]
+        # the axes as they are, in both components, without sweeps: where operators fitted alike lie already
+        plain = [np.eye(len(self.a)), swapped]
+        for k, c in enumerate([*self.starts, *plain]):
+            moved = c @ self.b @ c.T
+            for _ in range(4 if k < len(self.starts) else 0):
+                if self.kernel.sweep(self.a, moved, c) < 3e-3:
+                    break
+            value = self._climb(moved, c, 1e-2, 200)
+            candidates.append((value, moved, c))
+            if value > self.ceiling:
+                break
+        for value, moved, c in sorted(candidates, key=lambda candidate: -candidate[0]):
+            # what a climb to 1e-2 leaves to gain
+            if value > self.value - 0.03 and not self._done():
+                self._finish(moved, c)
+
+    def iterate(self) -> None:
+        """Turn the best so far in random planes, climb, keep what is better. Every third round turns far."""
+        n = len(self.a)
+        near, far = (n if n >= 20 else max(2, n // 2)), 2 * n
+        if n < 2:
+            return
+        for k, (planes, cosines, sines) in enumerate(_turns(n, self.rounds, far)):
+            if self._done():
+                return
+            moved, c = self.moved.copy(), self.rotation.copy()
+            count = far if k % 3 == 2 else near
+            self.kernel.turn(moved, c, planes[:count], cosines[:count], sines[:count])
+            self.kernel.sweep(self.a, moved, c)
+            self._finish(moved, c)
+
+    def result(self) -> Alignment:
+        """Polish the best to the last digit."""
+        c = self.rotation.copy()
+        self._climb(c @ self.b @ c.T, c, 1e-14, 300)
+        chord = float(np.linalg.norm(self.a - c @ self.b @ c.T))
+        return Alignment(chord, c, self.bound, self.agree, self.tried, self.products)
+
+    def _done(self) -> bool:
+        return self.value > self.ceiling or self.agree >= self.enough or self.products > self.budget
+
+    def _climb(self, moved: np.ndarray, c: np.ndarray, tolerance: float, most: int) -> float:
+        value, used = self.kernel.climb(self.a, self.at, moved, c, tolerance, most)
+        self.products += used
+        return value
+
+    def _finish(self, moved: np.ndarray, c: np.ndarray) -> None:
+        """Climb in stages, given up as soon as what a stage usually leaves to gain would not reach the best."""
+        self.tried += 1
+        for tolerance, left in ((3e-3, 4e-3), (1e-3, 7e-4), (1e-5, 1e-6)):
+            value = self._climb(moved, c, tolerance, 600)
+            if value < self.value - left:
+                return
+        self.agree = 1 if value > self.value + 1e-6 else self.agree + 1
+        if value > self.value:
+            self.value, self.moved, self.rotation = value, moved, c
+
+
+# size up to, rounds of the iterated search, Hessian products: small problems afford more
+_PLAN = ((8, 45, 4000), (12, 60, 4000), (24, 40, 4500), (40, 36, 5800), (64, 12, 5000), (np.inf, 8, 5000))
+
+
+def _spectral_starts(a: Operator, b: Operator) -> np.ndarray:
+    """Rotations (basis, n, n) that carry the bases of b to those of a.
+
+    The signs D of the axes are those of the leading eigenvector of (Va' A Va) * (Vb' B Vb), the quadratic form that
+    D Vb' B Vb D has in D against Va' A Va.
+    """
+    form = a.seen * b.seen
+    form = form + form.transpose(0, 2, 1)
+    form[:, np.arange(len(a.unit)), np.arange(len(a.unit))] = 0.0
+    signs = np.where(np.linalg.eigh(form)[1][..., -1] >= 0, 1.0, -1.0)
+    return (a.bases * signs[:, None, :]) @ b.bases.transpose(0, 2, 1)
+
+
+@lru_cache(maxsize=32)
+def _turns(n: int, rounds: int, planes: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Random planes (plane, 2) of n coordinates and angles for each round, from a fixed seed."""
+    rng = np.random.default_rng([n, 4409])
+    first = rng.integers(n, size=(rounds, planes))
+    second = (first + rng.integers(1, n, size=(rounds, planes))) % n
+    angle = rng.uniform(0, 2 * np.pi, (rounds, planes))
+    return list(zip(np.stack([first, second], -1), np.cos(angle), np.sin(angle)))
 
 
 @lru_cache(maxsize=32)

@@ -1,7 +1,8 @@
 """Compiled loops of the search for the rotation that best aligns two operators; `alignment` has the mathematics.
 
-Everything here changes its arguments in place and releases the interpreter lock. Random numbers are numba's own, of the
-thread at work, seeded by `align`: NumPy's global state is neither read nor changed. Matrices are C-contiguous float64. `b` always holds the rotated operator C B C', and `c` the rotation C.
+Everything here changes its arguments in place, draws no random numbers and releases the interpreter lock. Matrices are
+C-contiguous float64; `b` always holds the rotated operator C B C', and `c` the rotation C. The functions are few and
+small on purpose: each takes seconds to compile, once.
 """
 
 from __future__ import annotations
@@ -25,17 +26,25 @@ def _jit(function):
 
 @_jit
 def _mul(x, y, out):
-    n = len(x)
+    """The product of x (n, m) and y (m, n): four rows of y at a time, so that each row of the result is touched m / 4 times."""
+    n, m = x.shape
     if n >= _BLAS_FROM:
         np.dot(x, y, out)
         return
     for i in range(n):
         for j in range(n):
             out[i, j] = 0.0
-        for k in range(n):
-            v = x[i, k]
+        k = 0
+        while k + 3 < m:
+            u, v, w, z = x[i, k], x[i, k + 1], x[i, k + 2], x[i, k + 3]
             for j in range(n):
-                out[i, j] += v * y[k, j]
+                out[i, j] += u * y[k, j] + v * y[k + 1, j] + w * y[k + 2, j] + z * y[k + 3, j]
+            k += 4
+        while k < m:
+            u = x[i, k]
+            for j in range(n):
+                out[i, j] += u * y[k, j]
+            k += 1
 
 
 @_jit
@@ -157,9 +166,6 @@ def _cayley(d, t, left, out):
             out[i, j] = h * d[i, j]
         left[i, i] += 1.0
         out[i, i] += 1.0
-    if n >= _BLAS_FROM:
-        out[:] = np.linalg.solve(left, out)
-        return
     for k in range(n):
         inverse = 1.0 / left[k, k]
         for i in range(k + 1, n):
@@ -180,45 +186,56 @@ def _cayley(d, t, left, out):
 
 
 @_jit
-def _gradient(a, at, b, bt, w1, w2, g):
-    """G = skew part of a b' + a' b. Returns its squared norm."""
-    n = len(a)
-    _mul(a, bt, w1)
-    _mul(at, b, w2)
-    for i in range(n):
-        for j in range(n):
-            w1[i, j] += w2[i, j]
+def _skew(w, out):
+    """The skew part of w. Returns its squared norm."""
+    n = len(w)
     total = 0.0
     for i in range(n):
-        g[i, i] = 0.0
+        out[i, i] = 0.0
         for j in range(i):
-            v = 0.5 * (w1[i, j] - w1[j, i])
-            g[i, j], g[j, i] = v, -v
+            v = 0.5 * (w[i, j] - w[j, i])
+            out[i, j], out[j, i] = v, -v
             total += 2 * v * v
     return total
 
 
 @_jit
-def _hessian(a, at, b, g, d, w1, w2, e, out):
-    """Out = the Riemannian Hessian of <a, C b C'> along the skew d: skew(a e' + a' e) + [g, d] / 2, e = [d, b]."""
-    n = len(a)
-    _mul(d, b, e)
-    _mul(b, d, w1)
+def _gradient(left, right, b, w, g):
+    """The skew part g of a b' + a' b, as the product of left = [a, a', .] and right = [b'; b; .] that _hessian reuses."""
+    n = len(b)
     for i in range(n):
         for j in range(n):
-            e[i, j] -= w1[i, j]
-    _mul_transposed(a, e, w1)
-    _mul(at, e, w2)
+            left[i, 2 * n + j] = 0.0
+            right[i, j] = b[j, i]
+            right[n + i, j] = b[i, j]
+            right[2 * n + i, j] = 0.0
+    _mul(left, right, w)
+    square = _skew(w, g)
     for i in range(n):
         for j in range(n):
-            w1[i, j] += w2[i, j]
-    _mul(g, d, w2)
-    # [g, d] = gd - (gd)' for skew g, d
+            left[i, 2 * n + j] = g[i, j]
+    return square
+
+
+@_jit
+def _hessian(left, right, inner, outer, d, e, w, out):
+    """The Riemannian Hessian of <a, C b C'> along the skew d: the skew part of a e' + a' e + g d, e = d b - b d.
+
+    left = [a, a', g] and the right halves of inner = [d, -b], outer = [b; d] are in place; the rest is filled here.
+    """
+    n = len(d)
     for i in range(n):
-        out[i, i] = 0.0
-        for j in range(i):
-            v = 0.5 * (w1[i, j] - w1[j, i]) + 0.5 * (w2[i, j] - w2[j, i])
-            out[i, j], out[j, i] = v, -v
+        for j in range(n):
+            inner[i, j] = d[i, j]
+            outer[n + i, j] = d[i, j]
+            right[2 * n + i, j] = d[i, j]
+    _mul(inner, outer, e)
+    for i in range(n):
+        for j in range(n):
+            right[i, j] = e[j, i]
+            right[n + i, j] = e[i, j]
+    _mul(left, right, w)
+    _skew(w, out)
 
 
 @_jit
@@ -232,6 +249,10 @@ def climb(a, at, b, c, tolerance, max_products):
     g, d, r, step = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
     w1, w2, e = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
     hd, hs, bt = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    left, right = np.empty((n, 3 * n)), np.empty((3 * n, n))
+    inner, outer = np.empty((n, 2 * n)), np.empty((2 * n, n))
+    left[:, :n] = a
+    left[:, n : 2 * n] = at
     value = _inner(a, b)
     radius = 0.5
     used = 0
@@ -239,8 +260,9 @@ def climb(a, at, b, c, tolerance, max_products):
     while True:
         for i in range(n):
             for j in range(n):
-                bt[i, j] = b[j, i]
-        square = _gradient(a, at, b, bt, w1, w2, g)
+                inner[i, n + j] = -b[i, j]
+                outer[i, j] = b[i, j]
+        square = _gradient(left, right, b, w1, g)
         norm = np.sqrt(square)
         if norm <= tolerance or used >= max_products or rejected >= 6:
             return value, used
@@ -251,7 +273,7 @@ def climb(a, at, b, c, tolerance, max_products):
         rr, ss, sd, dd = square, 0.0, 0.0, square
         target = norm * min(0.1, norm)
         for _ in range(min(n * (n - 1) // 2, 60)):
-            _hessian(a, at, b, g, d, w1, w2, e, hd)
+            _hessian(left, right, inner, outer, d, e, w1, hd)
             used += 1
             curvature = -_inner(d, hd)
             t = rr / curvature if curvature > 0 else np.inf
@@ -305,51 +327,12 @@ def climb(a, at, b, c, tolerance, max_products):
 
 
 @_jit
-def _start(a, b, va, vb, work, c):
-    """C = va D vb' with the signs D from the leading eigenvector of (va' a va) * (vb' b vb), improved by flips."""
-    n = len(a)
-    x, y = np.empty((n, n)), np.empty((n, n))
-    vat, vbt = np.ascontiguousarray(va.T), np.ascontiguousarray(vb.T)
-    _conjugate(vat, a, work, x)
-    _conjugate(vbt, b, work, y)
-    for i in range(n):
-        for j in range(n):
-            work[i, j] = x[i, j] * y[i, j]
-    form = work + work.T
-    for i in range(n):
-        form[i, i] = 0.0
-    _, vectors = np.linalg.eigh(form)
-    sign = np.empty(n)
-    for i in range(n):
-        sign[i] = 1.0 if vectors[i, n - 1] >= 0 else -1.0
-    for _ in range(10):
-        flipped = False
-        for i in range(n):
-            total = 0.0
-            for j in range(n):
-                total += form[i, j] * sign[j]
-            if total * sign[i] < -1e-14:
-                sign[i] = -sign[i]
-                flipped = True
-        if not flipped:
-            break
-    for i in range(n):
-        for j in range(n):
-            work[i, j] = va[i, j] * sign[j]
-    _mul(work, vbt, c)
-
-
-@_jit
-def _perturb(b, c, n_planes):
-    """Turn n_planes random planes by random angles."""
+def turn(b, c, planes, cosines, sines):
+    """Turn the planes (plane, 2) of coordinates one after the other."""
     n = len(b)
-    for _ in range(n_planes):
-        p = np.random.randint(n)  # noqa: NPY002
-        q = np.random.randint(n - 1)  # noqa: NPY002
-        if q >= p:
-            q += 1
-        angle = np.random.uniform(0.0, 2 * np.pi)  # noqa: NPY002
-        cos, sin = np.cos(angle), np.sin(angle)
+    for k in range(len(planes)):
+        p, q = planes[k, 0], planes[k, 1]
+        cos, sin = cosines[k], sines[k]
         for j in range(n):
             u, v = b[p, j], b[q, j]
             b[p, j], b[q, j] = cos * u - sin * v, sin * u + cos * v
@@ -358,93 +341,3 @@ def _perturb(b, c, n_planes):
         for j in range(n):
             u, v = b[j, p], b[j, q]
             b[j, p], b[j, q] = cos * u - sin * v, sin * u + cos * v
-
-
-@_jit
-def _rising(a, at, b, c, best, max_products):
-    """Climb in three stages, given up as soon as what a stage usually leaves to gain would not reach `best`."""
-    value, used = climb(a, at, b, c, 3e-3, max_products)
-    if value < best - 6e-3:
-        return value, used
-    value, more = climb(a, at, b, c, 1e-3, max_products)
-    used += more
-    if value < best - 1.5e-3:
-        return value, used
-    value, more = climb(a, at, b, c, 1e-5, max_products)
-    return value, used + more
-
-
-@_jit
-def align(a, b, va, vb, haar, ceiling, n_rounds, enough, seed):
-    """The best rotation found: value, rotation (n, n), maxima equal to the best, maxima tried, Hessian products.
-
-    Parameters
-    ----------
-    a, b : (n, n), of Frobenius norm 1
-    va, vb : (basis, n, n), matching orthonormal bases of the two: each gives a start
-    haar : (start, n, n), further starts
-    ceiling : float
-        A value that cannot be exceeded: the search ends where it is reached.
-    n_rounds : int
-        Rounds of the iterated search: the best so far is perturbed in random planes, and climbs again.
-    enough : int
-        The search ends when so many climbs have led to the same best value.
-    """
-    np.random.seed(seed)  # noqa: NPY002
-    n = len(a)
-    n_starts = len(va) + len(haar)
-    bs, cs = np.empty((n_starts, n, n)), np.empty((n_starts, n, n))
-    values = np.empty(n_starts)
-    work, b_try, c_try = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
-    at = np.ascontiguousarray(a.T)
-    products = 0
-    for s in range(n_starts):
-        if s < len(va):
-            _start(a, b, va[s], vb[s], work, cs[s])
-        else:
-            cs[s] = haar[s - len(va)]
-        _conjugate(cs[s], b, work, bs[s])
-        values[s] = _inner(a, bs[s])
-        for _ in range(4):
-            if sweep(a, bs[s], cs[s]) < 3e-3:
-                break
-        values[s], used = climb(a, at, bs[s], cs[s], 1e-2, 200)
-        products += used
-        if values[s] > ceiling - 1e-12:
-            n_starts = s + 1
-            n_rounds = 0
-            break
-    order = np.argsort(-values[:n_starts])
-    winner = order[0]
-    best, used = climb(a, at, bs[winner], cs[winner], 1e-5, 1000)
-    products += used
-    agree, tried = 1, 1
-    for k in range(1, n_starts + n_rounds):
-        if agree >= enough or best > ceiling - 1e-12:
-            break
-        if k < n_starts:
-            b_try[:] = bs[order[k]]
-            c_try[:] = cs[order[k]]
-            # what a climb to 1e-2 leaves to gain
-            if values[order[k]] < best - 0.03:
-                continue
-        else:
-            b_try[:] = bs[winner]
-            c_try[:] = cs[winner]
-            _perturb(b_try, c_try, n if n >= 20 else max(2, n // 2))
-            sweep(a, b_try, c_try)
-        tried += 1
-        value, used = _rising(a, at, b_try, c_try, best, 600)
-        products += used
-        if value > best + 1e-6:
-            agree = 1
-        elif value > best - 1e-6:
-            agree += 1
-        if value > best:
-            best = value
-            bs[winner][:] = b_try
-            cs[winner][:] = c_try
-    c = cs[winner].copy()
-    _conjugate(c, b, work, b_try)
-    best, used = climb(a, at, b_try, c, 1e-14, 300)
-    return best, c, agree, tried, products + used

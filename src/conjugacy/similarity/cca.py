@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from conjugacy._check import check_number
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
-from conjugacy.similarity.measure import Traits
+from conjugacy.similarity.measure import OFF_DATA, Traits
 from conjugacy.system import System
 
 
@@ -59,7 +59,10 @@ class SVCCA(CovarianceMeasure):
             high=1.0,
             perfect=1.0,
             higher_is_more_similar=True,
-            invariances=frozenset({"rotation", "mirror", "permutation", "scaling", "translation", "other size"}),
+            invariances=frozenset(
+                {"rotation", "mirror", "permutation", "scaling", "translation", "other size", "observation noise"}
+            ),
+            blind_to=OFF_DATA | {"other dynamics, same geometry"},
             reference="Raghu, Gilmer, Yosinski, Sohl-Dickstein 2017",
         )
 
@@ -94,8 +97,18 @@ class PWCCA(CovarianceMeasure):
             symmetric=False,
             # whatever the weights are, they average correlations that are all 1 here
             invariances=frozenset(
-                {"rotation", "mirror", "permutation", "scaling", "translation", "affine map", "other size"}
+                {
+                    "rotation",
+                    "mirror",
+                    "permutation",
+                    "scaling",
+                    "translation",
+                    "affine map",
+                    "other size",
+                    "observation noise",
+                }
             ),
+            blind_to=OFF_DATA | {"other dynamics, same geometry"},
             reference="Morcos, Raghu, Bengio 2018, eq. 2",
         )
 

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.regression import principal_axes
-from conjugacy.similarity.samples import Samples, check_paired, check_varies
+from conjugacy.similarity.samples import Samples, check_paired, check_varies, shuffled_order
 from conjugacy.system import System
 
 
@@ -56,6 +56,11 @@ class Coordinates:
         """Number of trials."""
         return self.samples.n_trials
 
+    def reorder(self, order: np.ndarray) -> Coordinates:
+        """The same with the trials in another order."""
+        trials = np.split(self.scores, np.cumsum(self.samples.lengths)[:-1])
+        return Coordinates(self.samples.take(order), np.concatenate([trials[k] for k in order]), self.sd, self.axes)
+
     def keep(self, n_components: int) -> Coordinates:
         """The leading components only."""
         n = n_components
@@ -90,6 +95,10 @@ class CovarianceMeasure(Measure):
     def prepare(self, system: System, train: System | None = None) -> Coordinates:
         del train  # nothing is fitted across systems
         return Coordinates.of(system, self.name)
+
+    @override
+    def shuffle(self, features: Coordinates, rng: np.random.Generator) -> Coordinates:
+        return features.reorder(shuffled_order(features.samples.lengths, rng))
 
     @override
     def compare(self, a: Coordinates, b: Coordinates) -> tuple[float, dict[str, Any]]:

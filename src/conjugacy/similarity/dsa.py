@@ -24,7 +24,7 @@ from typing_extensions import override
 from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.alignment import Alignment, Operator, align, align_many
 from conjugacy.similarity.dmd import DMD, embed, fit
-from conjugacy.similarity.measure import Measure, Score, Traits
+from conjugacy.similarity.measure import OFF_DATA, Measure, Score, Traits
 from conjugacy.system import System
 
 UNEQUAL = ("error", "min")
@@ -216,6 +216,7 @@ class DSA(OperatorMeasure):
             higher_is_more_similar=False,
             is_metric=True,
             invariances=frozenset(invariances),
+            blind_to=OFF_DATA | {"fixed point removed"},
             reference="Ostrow, Eisen, Kozachkov, Fiete 2023",
         )
 

@@ -8,6 +8,7 @@ Null: the second system is replaced by surrogates in which the relation has been
 
 - ``"shuffled_trials"`` keeps the dynamics and breaks the pairing of trials.
 - ``"shuffled_time"`` keeps the set of states of each trial and breaks their order.
+- ``"auto"`` stands for "shuffled_trials" where trials are paired, else for "phase_randomised".
 - ``"phase_randomised"`` keeps the auto- and cross-spectra of the units in each trial, and breaks all else (Prichard and
   Theiler 1994: the same random phases in all units).
 """
@@ -23,10 +24,16 @@ import torch
 
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.similarity.measure import Interval, Measure, Null
-from conjugacy.similarity.samples import as_system
+from conjugacy.similarity.samples import as_system, shuffled_order
 from conjugacy.system import System
 
 NULLS = ("shuffled_trials", "shuffled_time", "phase_randomised")
+
+
+def default_null(measure: Measure) -> str | None:
+    """The kind of surrogate that suits a measure: what ``null="auto"`` stands for; None where there is none."""
+    needs = measure.traits.needs
+    return {"paired trajectories": "shuffled_trials", "step": None}.get(needs, "phase_randomised")
 
 
 def bootstrap_values(measure: Measure, a: Any, b: Any, n_resamples: int, seed: int) -> np.ndarray:
@@ -69,11 +76,7 @@ def surrogate(system: System, kind: str, rng: np.random.Generator) -> System:
     x = system.trajectories.detach().cpu().to(torch.float64).numpy().copy()
     lengths = system.lengths.numpy()
     if kind == "shuffled_trials":
-        order = np.arange(len(x))
-        for length in np.unique(lengths):
-            same = np.flatnonzero(lengths == length)
-            order[same] = rng.permutation(same)
-        x = x[order]
+        x = x[shuffled_order(lengths, rng)]
     else:
         for k, n in enumerate(lengths):
             x[k, :n] = x[k, rng.permutation(n)] if kind == "shuffled_time" else _phase_randomised(x[k, :n], rng)
@@ -91,6 +94,17 @@ def _phase_randomised(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.fft.irfft(spectrum * np.exp(1j * phase)[:, None], n=len(x), axis=0)
 
 
+def null_kind(measure: Measure, kind: str) -> str:
+    """`kind`, or for "auto" the null that suits the measure: other trials where it pairs them, else other phases."""
+    check_choice("null", kind, (*NULLS, "auto"), "Or give systems to put in the place of `b`.")
+    if kind != "auto":
+        return kind
+    suiting = default_null(measure)
+    if suiting is None:
+        raise ValueError(f"`null`: {measure.name!r} has no surrogates of its own. Give systems, or use null=None.")
+    return suiting
+
+
 def null_values(
     measure: Measure,
     a: System,
@@ -99,9 +113,10 @@ def null_values(
     n_surrogates: int = 50,
     seed: int = 0,
     train: tuple[System | None, System | None] = (None, None),
+    prepared: tuple[Any, Any] | None = None,
 ) -> np.ndarray:
-    """Values (surrogate,) of ``measure(a, surrogate of b)``."""
-    check_choice("null", kind, NULLS, "Or give systems to put in the place of `b`.")
+    """Values (surrogate,) of ``measure(a, surrogate of b)``; `prepared` are the features of both, where at hand."""
+    kind = null_kind(measure, kind)
     check_int("n_surrogates", n_surrogates, 1)
     if kind == "shuffled_trials" and measure.traits.needs != "paired trajectories":
         raise ValueError(
@@ -111,9 +126,15 @@ def null_values(
     if kind == "shuffled_trials" and b.n_trials < 2:
         raise ValueError("`null`: 'shuffled_trials' needs at least 2 trials, got 1. Use 'phase_randomised'.")
     rng = np.random.default_rng([seed, 1])
-    features_a = measure.prepare(a, train[0])
+    features_a, features_b = prepared or (measure.prepare(a, train[0]), None)
+    if kind == "shuffled_trials" and features_b is None:
+        features_b = measure.prepare(b, train[1])
     values = []
     for _ in range(n_surrogates):
+        shuffled = measure.shuffle(features_b, rng) if kind == "shuffled_trials" else None
+        if shuffled is not None:
+            values.append(measure.compare(features_a, shuffled)[0])
+            continue
         other = None if train[1] is None else surrogate(train[1], kind, rng)
         features_b = measure.prepare(surrogate(b, kind, rng), other)
         values.append(measure.compare(features_a, features_b)[0])
@@ -129,17 +150,18 @@ def null_summary(
     n_surrogates: int = 50,
     seed: int = 0,
     train: tuple[System | None, System | None] = (None, None),
+    prepared: tuple[Any, Any] | None = None,
 ) -> Null:
     """Summary of a null distribution; `null` is a kind of surrogate, or systems to put in the place of `b`."""
     if isinstance(null, str):
-        kind = null
-        values = null_values(measure, a, b, kind, n_surrogates, seed, train)
+        kind = null_kind(measure, null)
+        values = null_values(measure, a, b, kind, n_surrogates, seed, train, prepared)
     else:
         kind = "systems given"
         others = [as_system(f"null[{i}]", s) for i, s in enumerate(null)]
         if not others:
             raise ValueError(f"`null`: expected one of {NULLS} or at least one system, got an empty list.")
-        features_a = measure.prepare(a, train[0])
+        features_a = prepared[0] if prepared else measure.prepare(a, train[0])
         values = np.array([measure.compare(features_a, measure.prepare(s))[0] for s in others])
     as_similar = values >= value if measure.traits.higher_is_more_similar else values <= value
     low, high = np.quantile(values, [0.025, 0.975])

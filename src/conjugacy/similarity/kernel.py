@@ -22,11 +22,13 @@ from typing_extensions import override
 
 from conjugacy._check import check_int, check_number
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
-from conjugacy.similarity.measure import Measure, Traits
+from conjugacy.similarity.measure import OFF_DATA, Measure, Traits
 from conjugacy.similarity.samples import Samples, check_paired, check_varies, repeated
 from conjugacy.system import System
 
-_INVARIANCES = frozenset({"rotation", "mirror", "permutation", "scaling", "translation", "other size"})
+_INVARIANCES = frozenset(
+    {"rotation", "mirror", "permutation", "scaling", "translation", "other size", "observation noise"}
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class LinearCKA(CovarianceMeasure):
             higher_is_more_similar=not self.angular,
             is_metric=self.angular,
             invariances=_INVARIANCES,
+            blind_to=OFF_DATA | {"other dynamics, same geometry"},
             reference="Kornblith, Norouzi, Lee, Hinton 2019, eq. 4",
         )
 
@@ -65,10 +68,12 @@ class LinearCKA(CovarianceMeasure):
         diagnostics = {"n_samples": int(c.n), "rank_a": len(c.xx), "rank_b": len(c.yy)}
         if not self.angular:
             return similarity, diagnostics
-        if 1 - similarity < 1e-6 and c.n == len(a.scores) and c.n <= 5000:
+        if 1 - similarity < 1e-6 and c.n == len(a.scores):
             # near zero arccos loses half of the digits: the chord between the normalised kernels keeps them
-            x, y = (f.scores @ f.scores.T / c.n / np.linalg.norm(f.sd**2) for f in (a, b))
-            return float(2 * np.arcsin(min(np.linalg.norm(x - y) / 2, 1.0))), diagnostics
+            x, y = (f.scores / np.sqrt(c.n * np.linalg.norm(f.sd**2)) for f in (a, b))
+            r = np.linalg.qr(np.concatenate([x, y], axis=1), mode="r")
+            rx, ry = r[:, : x.shape[1]], r[:, x.shape[1] :]
+            return float(2 * np.arcsin(min(np.linalg.norm(rx @ rx.T - ry @ ry.T) / 2, 1.0))), diagnostics
         return float(np.arccos(similarity)), diagnostics
 
     @override
@@ -174,6 +179,7 @@ class KernelCKA(Measure):
             perfect=1.0,
             higher_is_more_similar=True,
             invariances=_INVARIANCES,
+            blind_to=OFF_DATA | {"other dynamics, same geometry"},
             reference="Kornblith et al. 2019; Song et al. 2012, eq. 5",
         )
 

@@ -38,11 +38,14 @@ RELATIONS_THAT_KEEP_THE_COMPUTATION = (
 )
 RELATIONS_THAT_CHANGE_IT = (
     "other dynamics, same geometry",
+    "other flow off the data",
     "fixed point added",
     "fixed point removed",
     "other non-normality, same spectrum",
     "unrelated",
 )
+# what no measure can see that knows a system by its trajectories alone
+OFF_DATA = frozenset({"other flow off the data", "fixed point added"})
 
 
 class Interval(NamedTuple):
@@ -184,6 +187,13 @@ class Measure(ABC):
             f"{self.name!r} has no intervals: its value does not depend on the trials. Use interval=None."
         )
 
+    def shuffle(self, features: Any, rng: np.random.Generator) -> Any:
+        """The features with the trials in a random order, each in the place of one as long.
+
+        For measures that pair trials, this makes a null without preparing anew; None where that cannot be.
+        """
+        return None
+
     def n_trials(self, features: Any) -> int:
         """Number of trials behind prepared features, 0 where they do not depend on trials."""
         return int(getattr(features, "n_trials", 0))
@@ -244,8 +254,8 @@ class Measure(ABC):
         n_resamples : int
             Number of bootstrap resamples.
         null : str, sequence of systems or None
-            Kind of surrogate (see `conjugacy.similarity.inference.NULLS`), or systems to put in the place of `b`,
-            such as retrained or untrained copies.
+            Kind of surrogate (see `conjugacy.similarity.inference.NULLS`; "auto" takes the one that suits), or systems
+            to put in the place of `b`, such as retrained or untrained copies.
         n_surrogates : int
             Number of surrogates, if `null` is a kind.
         seed : int
@@ -267,7 +277,9 @@ class Measure(ABC):
             check_int("n_resamples", n_resamples, 10)
             bounds = bootstrap_interval(self, features_a, features_b, value, interval, n_resamples, seed)
         if null is not None:
-            summary = null_summary(self, a, b, value, null, n_surrogates, seed, train=(train_a, train_b))
+            summary = null_summary(
+                self, a, b, value, null, n_surrogates, seed, (train_a, train_b), (features_a, features_b)
+            )
         return self.make_score(a.name, b.name, value, diagnostics, bounds, summary)
 
     def make_score(
@@ -317,6 +329,10 @@ _BUILTIN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "spectrum_w2": ("spectra", "Spectrum", {}),
     "spectrum_w1": ("spectra", "Spectrum", {"p": 1}),
     "spectrum_w2_continuous": ("spectra", "Spectrum", {"continuous": True}),
+    "portrait": ("portraits", "PortraitMeasure", {}),
+    "input_dsa": ("input_dsa", "InputDSA", {}),
+    "input_dsa_state": ("input_dsa", "InputDSA", {"part": "state"}),
+    "input_dsa_input": ("input_dsa", "InputDSA", {"part": "input"}),
 }
 _REGISTERED: dict[str, Callable[..., Measure]] = {}
 

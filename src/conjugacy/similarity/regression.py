@@ -15,7 +15,7 @@ pass over the data: training and held-out trials are resampled each within their
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,8 @@ import scipy.linalg as sla
 from typing_extensions import override
 
 from conjugacy._check import check_int, check_number
-from conjugacy.similarity.measure import Measure, Score, Traits
-from conjugacy.similarity.samples import Samples, as_system, check_paired, check_varies
+from conjugacy.similarity.measure import OFF_DATA, Measure, Score, Traits
+from conjugacy.similarity.samples import Samples, as_system, check_paired, check_varies, shuffled_order
 from conjugacy.system import System
 
 RIDGE_GRID = tuple(10.0**e for e in range(-8, 3))
@@ -37,18 +37,24 @@ class RegressionFeatures:
     Attributes
     ----------
     samples : Samples
-        Training trials first where they were given apart.
+        States about their mean; training trials first where they were given apart.
     white : array (trial, time, component)
         States in principal coordinates, scaled to unit variance: well-conditioned whatever the units are.
+    gram : array (trial, component, component)
+        Sums of products of `white` over the steps of each trial.
     scale : array (component,)
         Standard deviations of the principal coordinates.
     train : bool array (trial,)
+    order : int array (trial,)
+        Which trial stands in the place of each: the trials' own order, unless they were shuffled.
     """
 
     samples: Samples
     white: np.ndarray
+    gram: np.ndarray
     scale: np.ndarray
     train: np.ndarray
+    order: np.ndarray
 
     @property
     def n_trials(self) -> int:
@@ -62,6 +68,9 @@ def principal_axes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     mean = mean + (rows - mean).mean(0)  # again: the first mean of large numbers is off by its rounding
     centred = rows - mean
     if centred.shape[0] > centred.shape[1]:
+        values, vectors = sla.eigh(centred.T @ centred, check_finite=False)
+        if values[0] > 1e-8 * values[-1]:  # well conditioned: the covariance tells all
+            return mean, np.sqrt(values[::-1] / len(rows)), vectors[:, ::-1]
         centred = sla.qr(centred, mode="r", check_finite=False)[0][: centred.shape[1]]
     _, s, vt = sla.svd(centred, full_matrices=False, check_finite=False)
     # below this, directions are rounding errors, of the decomposition or of the data as they came (large offsets)
@@ -128,8 +137,18 @@ class StateR2(Measure):
             higher_is_more_similar=True,
             symmetric=False,
             invariances=frozenset(
-                {"rotation", "mirror", "permutation", "scaling", "translation", "affine map", "other size"}
+                {
+                    "rotation",
+                    "mirror",
+                    "permutation",
+                    "scaling",
+                    "translation",
+                    "affine map",
+                    "other size",
+                    "observation noise",
+                }
             ),
+            blind_to=OFF_DATA | {"other dynamics, same geometry"},
             reference="Versteeg et al. 2025 (CtDB), State R2; here in both directions",
         )
 
@@ -147,7 +166,12 @@ class StateR2(Measure):
             raise ValueError(f"`train`: the training trials of {samples.name!r} are constant. Use other trials.")
         white = (samples.x - mean) @ (axes / scale)
         white[~samples.valid] = 0.0
-        return RegressionFeatures(samples, white, scale, chosen)
+        gram = white.transpose(0, 2, 1) @ white
+        # about the mean of all, so that sums of squares lose no digits
+        states = samples.x - samples.rows().mean(0)
+        states[~samples.valid] = 0.0
+        centred = Samples(samples.name, states, samples.lengths)
+        return RegressionFeatures(centred, white, gram, scale, chosen, np.arange(samples.n_trials))
 
     @override
     def compare(self, a: RegressionFeatures, b: RegressionFeatures) -> tuple[float, dict[str, Any]]:
@@ -163,6 +187,12 @@ class StateR2(Measure):
             "n_train": int(a.train.sum()),
             "n_held_out": int((~a.train).sum()),
         }
+
+    @override
+    def shuffle(self, features: RegressionFeatures, rng: np.random.Generator) -> RegressionFeatures:
+        # within the parts, so that no trial is fitted and scored at once
+        order = shuffled_order(features.samples.lengths, rng, features.train)
+        return replace(features, order=features.order[order])
 
     @override
     def draw_trials(self, a, b, n_resamples, rng):
@@ -251,24 +281,22 @@ def _sums(a: RegressionFeatures, b: RegressionFeatures, n_components: int | None
     check_paired(a.samples, b.samples, "state_r2")
     if not np.array_equal(a.train, b.train):
         raise ValueError("`train`: expected the same training trials for both systems, got other ones. Give both.")
-    x, scale = a.white, a.scale
+    x, scale, gram = a.white, a.scale, a.gram
     if n_components is not None:
         if n_components > len(scale):
             raise ValueError(
                 f"`n_components`: expected at most {len(scale)}, the rank of {a.samples.name!r}, got {n_components}."
             )
-        x, scale = x[..., :n_components], scale[:n_components]
-    # about its mean, so that the sums of squares lose no digits
-    y = b.samples.x - b.samples.rows().mean(0)
-    y[~b.samples.valid] = 0.0
-    xt = x.transpose(0, 2, 1)
+        x, scale, gram = x[..., :n_components], scale[:n_components], gram[:, :n_components, :n_components]
+    y, i, j = b.samples.x, a.order, b.order
     return {
-        "n": a.samples.lengths.astype(float),
-        "x": x.sum(1),
-        "y": y.sum(1),
-        "xx": xt @ x,
-        "xy": xt @ y,
-        "yy": (y**2).sum(1),
+        "n": a.samples.lengths[i].astype(float),
+        "x": x.sum(1)[i],
+        "y": y.sum(1)[j],
+        "xx": gram[i],
+        # trial by trial: states of shuffled trials are not copied
+        "xy": np.stack([x[p].T @ y[q] for p, q in zip(i, j)]),
+        "yy": np.einsum("ktd,ktd->kd", y, y)[j],
         "penalty": (scale[0] / scale) ** 2,
     }
 

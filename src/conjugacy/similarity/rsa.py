@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.kernel import centred, spread_rows
-from conjugacy.similarity.measure import Measure, Traits
+from conjugacy.similarity.measure import OFF_DATA, Measure, Traits
 from conjugacy.similarity.samples import Samples, check_paired, check_varies, repeated
 from conjugacy.system import System
 
@@ -68,7 +68,7 @@ class RSA(Measure):
     @property
     @override
     def traits(self) -> Traits:
-        invariances = {"permutation"}
+        invariances = {"permutation", "observation noise"}
         if self.dissimilarity in ("euclidean", "sqeuclidean"):
             invariances |= {"rotation", "mirror", "scaling", "translation", "other size"}
         elif self.dissimilarity == "cosine":
@@ -87,6 +87,7 @@ class RSA(Measure):
             perfect=1.0,
             higher_is_more_similar=True,
             invariances=frozenset(invariances),
+            blind_to=OFF_DATA | {"other dynamics, same geometry"},
             reference="Kriegeskorte, Mur, Bandettini 2008",
         )
 

@@ -26,6 +26,8 @@ def as_system(name: str, data: Any) -> System:
         made = make()
         if isinstance(made, System):
             return made
+    if isinstance(data, np.ndarray):
+        data = np.ascontiguousarray(data)  # torch takes no reversed views
     try:
         return System.from_arrays(name, data)
     except (TypeError, ValueError) as error:
@@ -80,6 +82,16 @@ class Samples:
     def take(self, trials: np.ndarray) -> Samples:
         """The given trials, which may repeat."""
         return Samples(self.name, self.x[trials], self.lengths[trials])
+
+
+def shuffled_order(lengths: np.ndarray, rng: np.random.Generator, part: np.ndarray | None = None) -> np.ndarray:
+    """A random order of trials, each in the place of one as long, and of the same part if `part` (trial,) is given."""
+    group = lengths if part is None else lengths * 2 + part
+    order = np.arange(len(lengths))
+    for label in np.unique(group):
+        same = np.flatnonzero(group == label)
+        order[same] = rng.permutation(same)
+    return order
 
 
 def check_paired(a: Samples, b: Samples, measure: str) -> None:

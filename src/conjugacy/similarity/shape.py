@@ -25,10 +25,11 @@ from typing_extensions import override
 
 from conjugacy._check import check_choice, check_number
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
-from conjugacy.similarity.measure import Traits
+from conjugacy.similarity.measure import OFF_DATA, Traits
 from conjugacy.similarity.samples import check_paired
+from conjugacy.similarity.threads import map_threads
 
-_RIGID = frozenset({"rotation", "mirror", "permutation", "translation", "other size"})
+_RIGID = frozenset({"rotation", "mirror", "permutation", "translation", "other size", "observation noise"})
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Shape(CovarianceMeasure):
             higher_is_more_similar=similarity,
             is_metric=not similarity,
             invariances=frozenset(invariances),
+            blind_to=OFF_DATA | ({"other dynamics, same geometry"} if self.alpha == 1 else set()),
             reference="Williams, Kunz, Kornblith, Linderman 2021, eqs. 4-11",
         )
 
@@ -100,42 +102,59 @@ class Shape(CovarianceMeasure):
     def compare_many(
         self, a: Sequence[Coordinates], b: Sequence[Coordinates], pairs: Sequence[tuple[int, int]]
     ) -> list[tuple[float, dict[str, Any]]]:
-        weighted: dict[tuple[int, int], tuple[np.ndarray, float]] = {}
+        name = self.name
+        gains = [{i: _gain(f[i].sd, self.alpha) for i in {p[k] for p in pairs}} for k, f in enumerate((a, b))]
+        results: list[Any] = [None] * len(pairs)
 
-        def coordinates(side: int, index: int) -> tuple[np.ndarray, float]:
-            key = (id(a) if side == 0 else id(b), index)
-            if key not in weighted:
-                features = (a, b)[side][index]
-                w, power = _whitener(np.diag(features.sd**2), self.alpha)
-                weighted[key] = features.scores * (np.diag(w) / np.sqrt(len(features.scores))), power
-            return weighted[key]
+        def block(indices: Sequence[int]) -> None:
+            # pairs of one size go through LAPACK together
+            by_shape: dict[tuple[int, int], list[int]] = {}
+            for k in indices:
+                x, y = a[pairs[k][0]], b[pairs[k][1]]
+                check_paired(x.samples, y.samples, name)
+                by_shape.setdefault((len(x.sd), len(y.sd)), []).append(k)
+            for members in by_shape.values():
+                crosses = np.empty((len(members), len(a[pairs[members[0]][0]].sd), len(b[pairs[members[0]][1]].sd)))
+                for cross, k in zip(crosses, members):
+                    i, j = pairs[k]
+                    np.matmul(a[i].scores.T, b[j].scores, out=cross)
+                    cross *= gains[0][i][0][:, None] * (gains[1][j][0] / len(a[i].scores))
+                for k, n in zip(members, nuclear_norms(crosses)):
+                    i, j = pairs[k]
+                    results[k] = self._from_norm(n, gains[0][i][1], gains[1][j][1], a[i], b[j])
 
-        results: list[tuple[float, dict[str, Any]]] = []
-        for i, j in pairs:
-            check_paired(a[i].samples, b[j].samples, self.name)
-            (x, x2), (y, y2) = coordinates(0, i), coordinates(1, j)
-            n = nuclear_norm(x.T @ y)
-            bures = min(n / np.sqrt(x2 * y2), 1.0)
-            if 1 - bures < 1e-5:
-                results.append(self.compare(a[i], b[j]))
-                continue
-            value = {
-                "angular": np.arccos(bures),
-                "euclidean": np.sqrt(max(x2 + y2 - 2 * n, 0.0)),
-                "bures": bures,
-            }[self.score]
-            results.append((float(value), {"n_samples": len(x), "rank_a": x.shape[1], "rank_b": y.shape[1]}))
+        size = max(1, min(16, len(pairs) // 4))
+        map_threads(block, [range(k, min(k + size, len(pairs))) for k in range(0, len(pairs), size)])
         return results
 
+    def _from_norm(
+        self, n: float, x2: float, y2: float, a: Coordinates, b: Coordinates
+    ) -> tuple[float, dict[str, Any]]:
+        bures = min(n / np.sqrt(x2 * y2), 1.0)
+        distance2 = x2 + y2 - 2 * n
+        if 1 - bures < 1e-5 or distance2 < 1e-5 * (x2 + y2):
+            return self.compare(a, b)
+        value = {"angular": np.arccos(bures), "euclidean": np.sqrt(distance2), "bures": bures}[self.score]
+        return float(value), {"n_samples": len(a.scores), "rank_a": len(a.sd), "rank_b": len(b.sd)}
 
-def nuclear_norm(c: np.ndarray) -> float:
-    """Sum of the singular values of `c`, through the smaller Gram matrix where that loses no digits."""
-    gram = c @ c.T if c.shape[0] <= c.shape[1] else c.T @ c
+
+def nuclear_norms(c: np.ndarray) -> np.ndarray:
+    """Sums of the singular values of matrices (.., n, m), through the smaller Gram matrix where that loses no digits."""
+    gram = c @ c.transpose(0, 2, 1) if c.shape[1] <= c.shape[2] else c.transpose(0, 2, 1) @ c
     values = np.linalg.eigvalsh(gram)
+    roots = np.sqrt(values.clip(1e-300))
+    norms = roots.sum(1)
     # a singular value s is known to eps s_max^2 / s from the Gram matrix
-    if values[0] > 1e-8 * values[-1]:
-        return float(np.sqrt(values).sum())
-    return float(np.linalg.svd(c, compute_uv=False).sum())
+    sound = np.finfo(float).eps * values[:, -1] * (1 / roots).sum(1) < 1e-11 * norms
+    if not sound.all():
+        norms[~sound] = np.linalg.svd(c[~sound], compute_uv=False).sum(1)
+    return norms
+
+
+def _gain(sd: np.ndarray, alpha: float) -> tuple[np.ndarray, float]:
+    """What partial whitening multiplies principal coordinates by, and the mean square of the result."""
+    gain = alpha + (1 - alpha) * np.sqrt((sd**2).mean()) / sd
+    return gain, float((gain**2 * sd**2).sum())
 
 
 def _residual(x: np.ndarray, y: np.ndarray, left: np.ndarray, right: np.ndarray) -> float:

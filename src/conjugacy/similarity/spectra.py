@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.dsa import UNEQUAL, OperatorFeatures, OperatorMeasure
-from conjugacy.similarity.measure import Traits
+from conjugacy.similarity.measure import OFF_DATA, Traits
 
 POLICIES = ("error", "min", "uniform", "zero")
 
@@ -104,6 +104,7 @@ class Spectrum(OperatorMeasure):
             higher_is_more_similar=False,
             is_metric=True,
             invariances=frozenset(invariances),
+            blind_to=OFF_DATA | {"fixed point removed", "other non-normality, same spectrum"},
             reference="Redman et al. 2023; Ostrow et al. 2023",
         )
 

@@ -41,6 +41,13 @@ def map_threads(
         return [result for block in done for result in block]
 
 
+def one_blas_thread():
+    """A context in which BLAS runs on one thread: for many small products, more threads are slower."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")
+
+
 def _and_tick(work: Callable[[Any], Any], item: Any, bar: Any) -> Any:
     result = work(item)
     bar.update()

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from conjugacy.analysis import Analysis
+from conjugacy.dynamics import FixedPoints
 from conjugacy.training.data_module import TaskDataModule
 from conjugacy.training.lightning_module import TaskTrainedWrapper, as_dict
 from ctd._display import display
@@ -88,6 +90,59 @@ class Analysis_TT(Analysis):
         """Show the scree figure, and return the explained variance ratios."""
         display(super().plot_scree(max_pcs))
         return self.explained_variance(max_pcs)
+
+    def compute_FPs(
+        self,
+        noiseless: bool = True,
+        inputs: Tensor | None = None,
+        n_inits: int = 1024,
+        noise_scale: float = 0.0,
+        learning_rate: float = 1e-3,
+        max_iters: int = 10000,
+        device: str = "cpu",
+        seed: int = 0,
+        compute_jacobians: bool = True,
+        method: str = "newton",
+    ) -> FixedPoints:
+        """All fixed points at a held input, zero by default.
+
+        `learning_rate`, `max_iters` and `noise_scale` are those of the notebook's search, ``method="adam"``; the exact
+        solver has no use for them, nor for `device` and `noiseless`, and always returns Jacobians.
+        """
+        del noiseless, device, compute_jacobians
+        held = torch.zeros(self.run.network.input_size) if inputs is None else torch.as_tensor(inputs)
+        options: dict[str, Any] = {}
+        if method == "adam":
+            options = {"learning_rate": learning_rate, "max_iters": max_iters, "noise_scale": noise_scale}
+        return self.fixed_points(held, n_inits, seed, method=method, progress=False, **options)
+
+    def plot_fps(
+        self,
+        inputs: Tensor | None = None,
+        num_traj: int = 10,
+        n_inits: int = 1024,
+        noise_scale: float = 0.0,
+        learning_rate: float = 1e-3,
+        max_iters: int = 10000,
+        device: str = "cpu",
+        seed: int = 0,
+        compute_jacobians: bool = True,
+        q_thresh: float = 1e-5,
+        method: str = "newton",
+    ) -> FixedPoints:
+        """Show the fixed points with q below `q_thresh` among trajectories, and how often each was found; return all.
+
+        Arguments as in `compute_FPs`; `num_traj` is the number of validation trials drawn.
+        """
+        from conjugacy.plots.fixed_points import fixed_points_3d, hits
+
+        points = self.compute_FPs(
+            True, inputs, n_inits, noise_scale, learning_rate, max_iters, device, seed, compute_jacobians, method
+        )
+        shown = points[points.qstar < q_thresh]
+        display(fixed_points_3d(shown, self.system("val"), n_trials=num_traj))
+        display(hits(shown))
+        return points
 
     def save_latents(self, filepath: str | os.PathLike) -> None:
         """Write the latents of all trials as a NumPy file."""

@@ -1,0 +1,74 @@
+"""Claim: a training step of a GRU over whole trials is faster than the loop over torch's GRUCell that users write.
+
+For each batch size the three ways are timed in turn (loop, torch's fused GRU, ours), forward and backward with a linear
+readout and a squared error, and the medians over all turns are printed, with the ratio loop / ours.
+
+    python benchmarks/training_step.py [--json PATH] [--threads N] [--repeats N] [--units D] [--steps T]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+
+import torch
+
+from conjugacy.networks.gru_kernel import gru_states
+from conjugacy.networks.sequence import plain_sequence
+
+
+def torch_gru(cell, inputs, x0):
+    weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
+    return torch.gru(inputs, x0[None], weights, True, 1, 0.0, True, False, True)[0]
+
+
+WAYS = {"loop over GRUCell": plain_sequence, "torch.gru": torch_gru, "conjugacy": gru_states}
+
+
+def seconds(states, cell, readout, inputs, targets):
+    started = time.perf_counter()
+    y = readout(states(cell, inputs, torch.zeros(len(inputs), cell.hidden_size)))
+    (y - targets).square().mean().backward()
+    return time.perf_counter() - started
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--units", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--batches", type=int, nargs="+", default=[64, 256, 800])
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    cell, readout = torch.nn.GRUCell(3, args.units), torch.nn.Linear(args.units, 3)
+    rows = []
+    for batch in args.batches:
+        inputs, targets = torch.randn(batch, args.steps, 3), torch.randn(batch, args.steps, 3)
+        times = {way: [] for way in WAYS}
+        for repeat in range(args.repeats + 1):
+            for way, states in WAYS.items():
+                elapsed = seconds(states, cell, readout, inputs, targets)
+                if repeat:  # the first turn compiles and fills caches
+                    times[way].append(elapsed)
+        median = {way: statistics.median(t) for way, t in times.items()}
+        ratio = median["loop over GRUCell"] / median["conjugacy"]
+        rows.append(
+            {"batch": batch, **{k: round(v, 4) for k, v in median.items()}, "loop / conjugacy": round(ratio, 2)}
+        )
+        print(
+            f"GRU-{args.units}, T = {args.steps}, batch {batch}: "
+            + ", ".join(f"{way} {1e3 * t:.0f} ms" for way, t in median.items())
+            + f"; loop / conjugacy {ratio:.2f}",
+            flush=True,
+        )
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump({"threads": args.threads, "units": args.units, "steps": args.steps, "rows": rows}, f, indent=2)
+
+
+if __name__ == "__main__":
+    main()

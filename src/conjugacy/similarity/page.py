@@ -1,0 +1,118 @@
+"""The page `docs/measures.md`, made from the known-answer suite: ``python -m conjugacy.similarity.page docs/measures.md``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conjugacy.similarity.checks import check_measures, verdicts
+from conjugacy.similarity.known_answers import known_pairs
+from conjugacy.similarity.measure import registry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_INTRODUCTION = """# Which measure sees what
+
+Two networks, two recordings, or one of each: `conjugacy.similarity` has {n} measures of how similar they are, and none
+answers every question. This page says what each of them takes, what it promises not to react to, and what it did on
+pairs of systems whose relation is known by construction. It is generated, not written; to make it again:
+
+    python -m conjugacy.similarity.page docs/measures.md
+
+## Where to start
+
+| question | measure |
+|---|---|
+| Are the states of one a linear read-out of the other's? What is missing, what is invented? | `state_r2`, both ways |
+| Do the states lie in the same shape, trial by trial? | `procrustes` (a metric), `cka` (dominated by large variance), `cca` (blind to variance) |
+| Do they move alike, without pairing trials? | `dsa`, with a `surface` over ranks and delays |
+| Have they the same modes and time constants? | `spectrum_w2`, `spectrum_w2_continuous` across sampling rates |
+| Do inputs push them alike? | `input_dsa` |
+| Have they the same memories, joined alike, also where no trial went? | `portrait` (needs step functions) |
+
+```python
+from conjugacy.similarity import get_measure, pairwise, surface
+
+score = get_measure("procrustes")(a, b, interval=0.95, null="shuffled_trials")   # value, interval, null, diagnostics
+table = pairwise([a, b, c], ["state_r2", "dsa"], interval=0.95).table()
+surface([a, b, c], "dsa").warning                                                # does the order depend on rank, delays?
+```
+
+## What they take and give
+"""
+
+_SUITE = """
+## The known answers
+
+The reference is a driven, bistable map of three units. The systems of the first group compute the same as it, those of
+the second group do not (or, in two pairs, differ from each other in the way named).
+
+- **pass**: at the perfect value where the computation is the same (below 1e-5 of the distance of unrelated systems; for
+  noise below 0.1), or clearly away from it (above 0.1) where it is not
+- **moves**: reacts although the computation is the same, and does not promise otherwise
+- **blind**: does not see that the computation differs (below 0.1)
+- **n/a**: cannot take the pair (trials of other lengths; no inputs)
+
+Blindness here is that of the suite's size of effect and of the parameters used (operators of rank 6 with 4 delays; of
+rank 3 without delays for the linear maps).
+"""
+
+
+def measures_page(table: pd.DataFrame | None = None) -> str:
+    """The page as Markdown, from a table of `check_measures` (None: run it)."""
+    table = check_measures() if table is None else table
+    traits = registry()
+    names = list(dict.fromkeys(table["measure"]))
+    lines = [_INTRODUCTION.format(n=len(names))]
+    lines += [
+        "| measure | v | needs | range | alike | direction | metric | what it is |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in names:
+        t = traits[name]
+        alike = "high" if t.higher_is_more_similar else "low"
+        direction = "both alike" if t.symmetric else "a → b"
+        span = f"[{_number(t.low)}, {_number(t.high)}]"
+        metric = "yes" if t.is_metric else ""
+        lines.append(
+            f"| `{name}` | {t.version} | {t.needs} | {span} | {alike} | {direction} | {metric} | {t.summary} |"
+        )
+    lines += [_SUITE, "| relation | how |", "|---|---|"]
+    pairs = known_pairs()
+    for pair in sorted(pairs, key=lambda p: not p.same):
+        lines.append(f"| {pair.relation} | {pair.how} |")
+    wide = verdicts(table)
+    lines += ["", "### Verdicts", ""] + _wide(wide, pairs)
+    deviations = table.pivot(index="measure", columns="relation", values="deviation").loc[wide.index, wide.columns]
+    lines += ["", "### Distance from the perfect value, relative to unrelated systems", ""]
+    lines += _wide(deviations.map(_deviation), pairs)
+    return "\n".join(lines) + "\n"
+
+
+def _wide(frame: pd.DataFrame, pairs) -> list[str]:
+    """Measures as rows; relations that keep the computation, then those that change it, as columns."""
+    kept = [p.relation for p in pairs if p.same]
+    changed = [p.relation for p in pairs if not p.same]
+    lines = []
+    for title, columns in (("same computation", kept), ("another computation", changed)):
+        lines += ["", f"| {title} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+        for name in frame.index:
+            lines.append(f"| `{name}` | " + " | ".join(str(frame.loc[name, c]) for c in columns) + " |")
+    return lines
+
+
+def _number(x: float) -> str:
+    return {0.0: "0", 1.0: "1", -1.0: "-1", 2.0: "2"}.get(
+        x, "π" if 3.1 < x < 3.2 else "π/2" if 1.5 < x < 1.6 else f"{x:g}"
+    )
+
+
+def _deviation(x: float) -> str:
+    return "" if x != x else "0" if x < 1e-5 else f"{x:.1g}" if x < 0.1 else f"{x:.2f}"
+
+
+if __name__ == "__main__":
+    text = measures_page(check_measures(progress=True))
+    Path(sys.argv[1]).write_text(text, encoding="utf-8") if len(sys.argv) > 1 else print(text)

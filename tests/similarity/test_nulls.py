@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from conjugacy.similarity.inference import null_kind, null_values
+from conjugacy.similarity.measure import get_measure
+from conjugacy.similarity.samples import shuffled_order
+from conjugacy.system import System
+
+
+def pair(n_trials=6):
+    x, y = np.random.default_rng(0).standard_normal((2, n_trials, 9, 3)).cumsum(2)
+    return System.from_arrays("x", x), System.from_arrays("y", y)
+
+
+@pytest.mark.parametrize("name", ["procrustes", "cka", "cca"])
+def test_shuffling_prepared_trials_equals_preparing_shuffled_trials(name):
+    x, y = pair()
+    measure = get_measure(name)
+    a, b = measure.prepare(x), measure.prepare(y)
+    order = shuffled_order(np.full(6, 9), np.random.default_rng(5))
+    again = measure.prepare(System.from_arrays("y", y.trajectories[order]))
+    value = measure.compare(a, measure.shuffle(b, np.random.default_rng(5)))[0]
+    assert value == pytest.approx(measure.compare(a, again)[0], abs=1e-10)
+    assert value != pytest.approx(measure.compare(a, b)[0], abs=1e-3)
+
+
+def test_state_r2_shuffles_within_training_and_held_out_trials():
+    x, y = pair()
+    measure = get_measure("state_r2")
+    a, b = (measure.prepare(part(s, slice(3, 6)), part(s, slice(0, 3))) for s in (x, y))
+    order = shuffled_order(np.full(6, 9), np.random.default_rng(5), b.train)
+    assert sorted(order[:3]) == [0, 1, 2] and list(order) != sorted(order)
+    again = measure.prepare(part(y, order[3:]), part(y, order[:3]))
+    value = measure.compare(a, measure.shuffle(b, np.random.default_rng(5)))[0]
+    assert value == pytest.approx(measure.compare(a, again)[0], abs=1e-10)
+
+
+def part(system, rows):
+    return System.from_arrays(system.name, system.trajectories[rows])
+
+
+def test_shuffles_keep_lengths_and_parts():
+    lengths, train = np.array([3, 5, 3, 5, 3, 5]), np.array([1, 1, 1, 0, 0, 0], bool)
+    for seed in range(20):
+        order = shuffled_order(lengths, np.random.default_rng(seed), train)
+        assert sorted(order) == list(range(6))
+        np.testing.assert_array_equal(lengths[order], lengths)
+        np.testing.assert_array_equal(train[order], train)
+
+
+def test_the_null_of_unrelated_systems_holds_their_value():
+    x, y = pair(40)
+    for name in ("state_r2", "procrustes"):
+        measure = get_measure(name)
+        values = null_values(measure, x, y, "auto", 60, seed=1)
+        assert values.min() < measure(x, y).value < values.max()
+
+
+def test_the_automatic_null_suits_the_measure():
+    assert null_kind(get_measure("state_r2"), "auto") == "shuffled_trials"
+    assert null_kind(get_measure("dsa"), "auto") == "phase_randomised"
+    with pytest.raises(ValueError, match=r"`null`: expected one of .*'auto', got 'shufled_time'\. Did you mean"):
+        null_kind(get_measure("dsa"), "shufled_time")
