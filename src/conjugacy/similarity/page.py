@@ -26,7 +26,7 @@ pairs of systems whose relation is known by construction. It is generated, not w
 | question | measure |
 |---|---|
 | Are the states of one a linear read-out of the other's? What is missing, what is invented? | `state_r2`, both ways |
-| Do the states have the same shape, trial by trial? | `procrustes`; `cka` (ruled by large variances), `cca` (not at all) |
+| Do the states have the same shape, trial by trial? | `procrustes`, `cka` (large variances rule), `cca` (do not) |
 | Do they move alike, without pairing trials? | `dsa`, with a `surface` over ranks and delays |
 | Have they the same modes and time constants? | `spectrum_w2`, `spectrum_w2_continuous` across sampling rates |
 | Do inputs push them alike? | `input_dsa` |

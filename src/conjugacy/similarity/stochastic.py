@@ -1,9 +1,10 @@
 """Stochastic shape distance: systems whose trials repeat, compared by means and by noise (Duong et al. 2023).
 
-Trials of one condition are repeats of it. At each condition and step the states have a mean mu and a covariance S, taken
-for Gaussian, and the squared distance averages over conditions and steps
+Trials of one condition are repeats of it. At each condition and step the states have a mean mu and a covariance S,
+taken for Gaussian, and the squared distance averages over conditions and steps
 
-    alpha |mu_x - mu_y Q|^2 + (2 - alpha) Bures(S_x, Q' S_y Q)^2,    Bures(S, R)^2 = tr S + tr R - 2 tr (S^1/2 R S^1/2)^1/2
+    alpha |mu_x - mu_y Q|^2 + (2 - alpha) Bures(S_x, Q' S_y Q)^2
+    Bures(S, R)^2 = tr S + tr R - 2 tr (S^1/2 R S^1/2)^1/2
 
 after the best orthogonal Q. alpha = 1 is the 2-Wasserstein distance between Gaussians, 2 sees the means alone, 0 the
 noise alone. Q is found by alternation: the best pairing of the square roots for a given Q, then the best Q for that
@@ -53,7 +54,7 @@ def stochastic_shape_distance(
     (mx, rx), (my, ry) = (_moments(s, np.asarray(c)) for s, c in zip((x, y), pair))
     if mx.shape[0] != my.shape[0]:
         raise ValueError(
-            f"`conditions`: expected the same conditions and steps for both, got {mx.shape[0]} and {my.shape[0]} of them."
+            f"`conditions`: expected the same conditions and steps for both, got {mx.shape[0]} and {my.shape[0]}."
         )
     n = max(mx.shape[1], my.shape[1])
     mx, my = (np.pad(m, ((0, 0), (0, n - m.shape[1]))) for m in (mx, my))
