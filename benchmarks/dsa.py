@@ -96,8 +96,9 @@ def compare(peer, kind, pairs, results):
             "median_gain": float(np.median(y - x)),
         }  # fmt: skip
         print(
-            f"{kind:6} rank {rank:3}: {len(x):3} pairs, {1e3 * np.median(tx):8.2f} ms against {1e3 * np.median(ty):8.1f} ms: "
-            f"{ratio:6.0f} times faster (total {ty.sum() / tx.sum():.0f} times); worse optimum in {worse} pairs "
+            f"{kind:6} rank {rank:3}: {len(x):3} pairs, {1e3 * np.median(tx):8.2f} ms against "
+            f"{1e3 * np.median(ty):8.1f} ms: {ratio:6.0f} times faster (total {ty.sum() / tx.sum():.0f} times); "
+            f"worse optimum in {worse} pairs "
             f"(largest loss {max((x - y).max(), 0):.1e} rad), better by {np.median(y - x):.4f} rad in the median",
             flush=True,
         )

@@ -61,7 +61,7 @@ def test_badly_conditioned_data_take_the_qr_path(make_trajectories):
     x = make_trajectories(3) * np.array([1, 1e-3, 1e-5, 1e-7, 1e-8])
     expected = reference(list(x), 1, 1, 5)
     assert far(expected, dmd(x, 5).eigenvalues) < 1e-6
-    with pytest.raises(ValueError, match="`rank`: .* have rank 3, got 5"):
+    with pytest.raises(ValueError, match=r"`rank`: .* have rank 3, got 5"):
         dmd(x, 5, method="gram")
 
 

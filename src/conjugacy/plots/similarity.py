@@ -167,7 +167,7 @@ def known_answers(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     ax.set_yticks(np.arange(-0.5, n), minor=True)
     ax.grid(which="minor", color="white", lw=1)
     ax.tick_params(which="minor", length=0)
-    same = table.drop_duplicates("relation")["same"].sum()
+    same = int(table.drop_duplicates("relation")["same"].to_numpy().sum())
     ax.axvline(same - 0.5, color="black", lw=1.5)
     for start, count, text in ((0, same, "same computation"), (same, m - same, "another computation")):
         ax.text(start + count / 2 - 0.5, -0.8, text, ha="center", va="bottom", fontsize=8)

@@ -177,16 +177,17 @@ class _Search:
                 self._finish(moved, c)
 
     def iterate(self) -> None:
-        """Turn the best so far in random planes, climb, keep what is better. Every third round turns far."""
+        """Turn the best so far in random planes, climb, keep what is better. Far and near turns alternate."""
         n = len(self.a)
-        near, far = (n if n >= 20 else max(2, n // 2)), 2 * n
+        near, far = (2 * n // 3 if n >= 20 else max(2, n // 2)), 2 * n
         if n < 2:
             return
+        every = 2 if n >= 20 else 3
         for k, (planes, cosines, sines) in enumerate(_turns(n, self.rounds, far)):
             if self._done():
                 return
             moved, c = self.moved.copy(), self.rotation.copy()
-            count = far if k % 3 == 2 else near
+            count = far if k % every == every - 1 else near
             self.kernel.turn(moved, c, planes[:count], cosines[:count], sines[:count])
             self.kernel.sweep(self.a, moved, c)
             self._finish(moved, c)
@@ -219,7 +220,7 @@ class _Search:
 
 
 # size up to, rounds of the iterated search, Hessian products: small problems afford more
-_PLAN = ((8, 45, 4000), (12, 60, 4000), (24, 40, 4500), (40, 36, 5800), (64, 12, 5000), (np.inf, 8, 5000))
+_PLAN = ((8, 45, 4000), (12, 60, 4000), (24, 40, 4500), (40, 44, 6800), (64, 12, 5000), (np.inf, 8, 5000))
 
 
 def _spectral_starts(a: Operator, b: Operator) -> np.ndarray:

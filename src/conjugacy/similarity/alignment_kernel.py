@@ -26,7 +26,7 @@ def _jit(function):
 
 @_jit
 def _mul(x, y, out):
-    """The product of x (n, m) and y (m, n): four rows of y at a time, so that each row of the result is touched m / 4 times."""
+    """The product of x (n, m) and y (m, n): four rows of y at a time, to touch the result less often."""
     n, m = x.shape
     if n >= _BLAS_FROM:
         np.dot(x, y, out)
@@ -201,7 +201,7 @@ def _skew(w, out):
 
 @_jit
 def _gradient(left, right, b, w, g):
-    """The skew part g of a b' + a' b, as the product of left = [a, a', .] and right = [b'; b; .] that _hessian reuses."""
+    """The skew part g of a b' + a' b, from left = [a, a', .] and right = [b'; b; .], which _hessian uses again."""
     n = len(b)
     for i in range(n):
         for j in range(n):

@@ -7,10 +7,10 @@ of systems that differ by a rotation of the state, (C A C', C B), differ by that
 
 is an orthogonal Procrustes problem: with K1 K2' = U S V', C = U V'. It is zero if and only if the controllable parts
 of the systems agree, and a metric. Two partial answers come with it: "state" compares A's alone (as in `dsa`), "input"
-B's alone, each with its own best rotation. (The score shipped as "joint" in dsa-metric 2.0.2 applies the transpose of C.)
+B's alone, each with its own best rotation. (In dsa-metric 2.0.2 "joint" applies the transpose of C.)
 
-Trajectories give (A, B) in closed form: by least squares on observed states ("observed", DMD with control), or where the
-state is only partly observed by subspace identification from past and future windows ("subspace", in the manner of
+Trajectories give (A, B) in closed form: by least squares on observed states ("observed", DMD with control), or where
+the state is only partly observed by subspace identification from past and future windows ("subspace", in the manner of
 N4SID; Van Overschee and De Moor 1996, chapter 4), never across trials.
 """
 
@@ -115,10 +115,10 @@ def _compare(first, second, horizon: int | None, score: str) -> tuple[float, dic
     def scored(chord: float) -> float:
         return float(2 * np.arcsin(min(chord / 2, 1.0))) if score == "angular" else float(chord)
 
-    return scored(np.linalg.norm(k1 - c @ k2)), {
+    return scored(float(np.linalg.norm(k1 - c @ k2))), {
         "state": scored(state.chord) if state else float("nan"),
         "state_lower_bound": scored(state.lower_bound) if state else float("nan"),
-        "input": scored(inputs),
+        "input": scored(float(inputs)),
         "rotation": c,
         "horizon": horizon,
     }
@@ -195,7 +195,7 @@ def identify(
 
 
 def _driven_sums(states: np.ndarray, rows: np.ndarray, u: np.ndarray) -> dict[str, np.ndarray]:
-    """Products by trial, of z_t = [x_t, u_(t+1), 1] and x_(t+1); row t of `u` drives the step into row t of `states`."""
+    """Products by trial, of z_t = [x_t, u_(t+1), 1] and x_(t+1); row t of `u` leads into row t of `states`."""
     z, y = [], []
     for x, n, drive in zip(states, rows, u):
         z.append(np.concatenate([x[: n - 1], drive[1:n], np.ones((n - 1, 1))], axis=1))
@@ -211,7 +211,7 @@ def _regress(sums: dict[str, np.ndarray], weights: np.ndarray | None = None) -> 
     w = np.ones(len(sums["zz"])) if weights is None else weights.astype(float)
     zz, zy, yy = (np.tensordot(w, sums[key], 1) for key in ("zz", "zy", "yy"))
     # inputs that never vary have no effect that could be known: least norm
-    ab = sla.lstsq(zz, zy, cond=1e-12, check_finite=False)[0].T
+    ab = np.asarray(sla.lstsq(zz, zy, cond=1e-12, check_finite=False)[0]).T  # type: ignore[index]
     rank = zy.shape[1]
     r2 = 1 - (yy - 2 * np.sum(ab * zy.T) + np.sum((ab @ zz) * ab)) / yy
     return DrivenOperator(ab[:, :rank], ab[:, rank:-1], float(r2), sums)
@@ -242,7 +242,7 @@ def _subspace_states(samples: Samples, u: np.ndarray, rank: int, window: int) ->
         drive.append(v[on[:, 1:]].reshape(len(t), -1))
     z, f, g = np.concatenate(past), np.concatenate(ahead), np.concatenate(drive)
     regressors = np.concatenate([z, g, np.ones((len(z), 1))], axis=1)
-    weights = sla.lstsq(regressors, f, cond=1e-10, check_finite=False)[0][: z.shape[1]]
+    weights = np.asarray(sla.lstsq(regressors, f, cond=1e-10, check_finite=False)[0])[: z.shape[1]]  # type: ignore[index]
     _, s, vt = sla.svd(z @ weights, full_matrices=False, check_finite=False)
     most = int((s > 1e-10 * s[0]).sum())
     if rank > most:

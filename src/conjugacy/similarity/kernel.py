@@ -5,8 +5,8 @@ With kernels K, L between states, H = I - 11'/m and HSIC(K, L) = tr(K H L H),
     CKA = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))      in [0, 1],  its arccos is a metric.
 
 Linear CKA needs no kernel matrix: HSIC = |X'Y|_F^2. With few samples and many units the biased estimate is high even
-for unrelated systems; the unbiased one (Song et al. 2012, eq. 5) averages to zero there, and may be negative. Its linear
-form needs no kernel matrix either. The RBF kernel exp(-|x - x'|^2 / (2 s^2)) has s = bandwidth times the median
+for unrelated systems; the unbiased one (Song et al. 2012, eq. 5) averages to zero there, and may be negative. Its
+linear form needs no kernel matrix either. The RBF kernel exp(-|x - x'|^2 / (2 s^2)) has s = bandwidth times the median
 distance between states.
 """
 
@@ -71,7 +71,7 @@ class LinearCKA(CovarianceMeasure):
         if 1 - similarity < 1e-6 and c.n == len(a.scores):
             # near zero arccos loses half of the digits: the chord between the normalised kernels keeps them
             x, y = (f.scores / np.sqrt(c.n * np.linalg.norm(f.sd**2)) for f in (a, b))
-            r = np.linalg.qr(np.concatenate([x, y], axis=1), mode="r")
+            r = np.asarray(np.linalg.qr(np.concatenate([x, y], axis=1), mode="r"))
             rx, ry = r[:, : x.shape[1]], r[:, x.shape[1] :]
             return float(2 * np.arcsin(min(np.linalg.norm(rx @ rx.T - ry @ ry.T) / 2, 1.0))), diagnostics
         return float(np.arccos(similarity)), diagnostics

@@ -317,6 +317,8 @@ _BUILTIN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bures": ("shape", "Shape", {"score": "bures"}),
     "shape_0.5": ("shape", "Shape", {"alpha": 0.5}),
     "cca": ("shape", "Shape", {"alpha": 0.0}),
+    "permutation": ("matching", "Permutation", {}),
+    "soft_matching": ("matching", "SoftMatching", {}),
     "svcca": ("cca", "SVCCA", {}),
     "pwcca": ("cca", "PWCCA", {}),
     "cka": ("kernel", "LinearCKA", {}),

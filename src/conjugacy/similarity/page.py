@@ -1,4 +1,4 @@
-"""The page `docs/measures.md`, made from the known-answer suite: ``python -m conjugacy.similarity.page docs/measures.md``."""
+"""The page `docs/measures.md`, made from the known-answer suite: ``python -m conjugacy.similarity.page PATH``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pairs of systems whose relation is known by construction. It is generated, not w
 | question | measure |
 |---|---|
 | Are the states of one a linear read-out of the other's? What is missing, what is invented? | `state_r2`, both ways |
-| Do the states lie in the same shape, trial by trial? | `procrustes` (a metric), `cka` (dominated by large variance), `cca` (blind to variance) |
+| Do the states have the same shape, trial by trial? | `procrustes`, `cka` (large variances rule), `cca` (do not) |
 | Do they move alike, without pairing trials? | `dsa`, with a `surface` over ranks and delays |
 | Have they the same modes and time constants? | `spectrum_w2`, `spectrum_w2_continuous` across sampling rates |
 | Do inputs push them alike? | `input_dsa` |
@@ -35,9 +35,9 @@ pairs of systems whose relation is known by construction. It is generated, not w
 ```python
 from conjugacy.similarity import get_measure, pairwise, surface
 
-score = get_measure("procrustes")(a, b, interval=0.95, null="shuffled_trials")   # value, interval, null, diagnostics
+score = get_measure("procrustes")(a, b, interval=0.95, null="auto")   # value, interval, null, diagnostics
 table = pairwise([a, b, c], ["state_r2", "dsa"], interval=0.95).table()
-surface([a, b, c], "dsa").warning                                                # does the order depend on rank, delays?
+surface([a, b, c], "dsa").warning   # does the order of distances depend on rank and delays?
 ```
 
 ## What they take and give
@@ -84,7 +84,7 @@ def measures_page(table: pd.DataFrame | None = None) -> str:
     for pair in sorted(pairs, key=lambda p: not p.same):
         lines.append(f"| {pair.relation} | {pair.how} |")
     wide = verdicts(table)
-    lines += ["", "### Verdicts", ""] + _wide(wide, pairs)
+    lines += ["", "### Verdicts", "", *_wide(wide, pairs)]
     deviations = table.pivot(index="measure", columns="relation", values="deviation").loc[wide.index, wide.columns]
     lines += ["", "### Distance from the perfect value, relative to unrelated systems", ""]
     lines += _wide(deviations.map(_deviation), pairs)

@@ -1,8 +1,8 @@
 """Portrait distance: do the flows have the same fixed points, joined in the same way, at the same speeds?
 
-The fixed points of each system's step function are found, certified and joined to a portrait by `conjugacy.dynamics`; the
-distance compares the portraits. Whatever changes of coordinates may do to trajectories, they leave it at zero, and it
-sees what no trial has visited. It needs step functions, so recordings cannot have it.
+The fixed points of each system's step function are found, certified and joined to a portrait by `conjugacy.dynamics`;
+the distance compares the portraits. Whatever changes of coordinates may do to trajectories, they leave it at zero, and
+it sees what no trial has visited. It needs step functions, so recordings cannot have it.
 """
 
 from __future__ import annotations

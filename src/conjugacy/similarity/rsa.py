@@ -127,7 +127,7 @@ class RSA(Measure):
             return float((x * y).sum() / np.linalg.norm(x) / np.linalg.norm(y)), diagnostics
         x, y = a.matrix[i, j], b.matrix[i, j]
         if self.comparator == "kendall":
-            return float(kendalltau(x, y)[0]), diagnostics
+            return float(np.asarray(kendalltau(x, y))[0]), diagnostics
         if self.comparator == "spearman":
             x, y = rankdata(x), rankdata(y)
         if self.comparator != "cosine":

@@ -139,7 +139,7 @@ class Shape(CovarianceMeasure):
 
 
 def nuclear_norms(c: np.ndarray) -> np.ndarray:
-    """Sums of the singular values of matrices (.., n, m), through the smaller Gram matrix where that loses no digits."""
+    """Sums of the singular values of matrices (.., n, m), through the smaller Gram matrix where that is precise."""
     gram = c @ c.transpose(0, 2, 1) if c.shape[1] <= c.shape[2] else c.transpose(0, 2, 1) @ c
     values = np.linalg.eigvalsh(gram)
     roots = np.sqrt(values.clip(1e-300))
