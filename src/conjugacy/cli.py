@@ -51,6 +51,7 @@ def train(
     recipe: Any = None,
     seed: int = 0,
     device: str = "cpu",
+    threads: int | None = None,
     keep_trials: bool = False,
     progress: bool = True,
 ) -> None:
@@ -63,12 +64,13 @@ def train(
         recipe: How to train, for example --recipe.steps 300.
         seed: The one source of all randomness.
         device: Where to train: cpu, cuda, ...
+        threads: CPU threads; by default one, unless the network is large.
         keep_trials: Store the trials in the folder too, as trials.h5.
         progress: Show a progress bar.
     """
     from conjugacy.training.train import train as fit
 
-    run = fit(task, network, seed, progress, recipe=recipe, out=out, device=device)
+    run = fit(task, network, seed, progress, recipe=recipe, out=out, device=device, threads=threads)
     if run.metrics["stopped"] == "interrupted":
         print(f"Interrupted. The same command goes on from {out}.")
         return

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_axes
+from conjugacy._threads import threads_for, torch_threads
 from conjugacy.networks.network import Network
 from conjugacy.tasks.task import Task, input_size
 from conjugacy.trials import Rollout, Trials
@@ -55,5 +56,6 @@ def rollout(
         generator = torch.Generator(device=trials.inputs.device).manual_seed(seed) if noise else None
     if h0 is not None and h0.ndim == 1:
         h0 = h0.expand(len(trials), -1)
-    latents, outputs = network.rollout(trials.inputs, h0, generator)
+    with torch_threads(threads_for(len(trials) * network.state_size)):
+        latents, outputs = network.rollout(trials.inputs, h0, generator)
     return Rollout(latents, outputs)

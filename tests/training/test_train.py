@@ -175,3 +175,14 @@ def test_a_network_for_another_task_is_named(small_task):
         ValueError, match=r"^`network`: expected 2 inputs and 2 outputs for task 2BFF, got 4 and 2\. Build"
     ):
         cj.train(small_task, network, progress=False)
+
+
+def test_threads_are_as_they_were_afterwards(small_task):
+    before = torch.get_num_threads()
+    seen = []
+    task = type("Spy", (), {"__getattr__": lambda _, name: getattr(small_task, name)})()
+    task.loss = lambda *args: seen.append(torch.get_num_threads()) or small_task.loss(*args)
+    settings = {**QUICK, "steps": 1}
+    cj.train(task, cj.networks.GRU(3), **settings)
+    cj.train(task, cj.networks.GRU(3), threads=before + 1, **settings)
+    assert seen == [1, before + 1] and torch.get_num_threads() == before

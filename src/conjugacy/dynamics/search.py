@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number
+from conjugacy._threads import torch_threads
 from conjugacy.dynamics.audit import SearchRecord, well_covered
 from conjugacy.dynamics.classify import collect
 from conjugacy.dynamics.maps import Map, as_input, as_map
@@ -112,22 +113,24 @@ def fixed_points(
             adam_options["max_iters"] = max_iters
         return adam_search(dynamics, x0, u, n_inits=n_inits, seed=seed, progress=progress, **adam_options)
     max_iters = 60 if max_iters is None else check_int("max_iters", max_iters, 1)
-    search_ = _Search(dynamics, x0, u, generator, max_iters, progress, expected_index, box is not None)
-    search_.run(n_inits, search)
-    return collect(
-        dynamics,
-        u,
-        search_.found,
-        search_.leftover,
-        search_.record(),
-        scale=search_.scale,
-        stiffness=search_.stiffness,
-        tol_q=tol_q,
-        slow_speed=slow_speed,
-        visited=x0,
-        n_orbits=check_int("n_orbits", n_orbits, 0),
-        generator=generator,
-    )
+    # batches of small factorisations gain little from threads, and lose much where cores are shared
+    with torch_threads(1):
+        search_ = _Search(dynamics, x0, u, generator, max_iters, progress, expected_index, box is not None)
+        search_.run(n_inits, search)
+        return collect(
+            dynamics,
+            u,
+            search_.found,
+            search_.leftover,
+            search_.record(),
+            scale=search_.scale,
+            stiffness=search_.stiffness,
+            tol_q=tol_q,
+            slow_speed=slow_speed,
+            visited=x0,
+            n_orbits=check_int("n_orbits", n_orbits, 0),
+            generator=generator,
+        )
 
 
 def prepare(step_or_system, x0, inputs, kind, box, seed) -> tuple[Map, Tensor, Tensor, Generator]:

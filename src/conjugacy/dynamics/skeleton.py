@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int, check_number
+from conjugacy._threads import torch_threads
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.orbits import Attractors, settle, time_step
 from conjugacy.dynamics.points import FixedPoints
@@ -99,6 +100,7 @@ class Portrait:
         return replace(self, response=dict(response))
 
 
+@torch_threads(1)  # many small steps of few orbits
 def portrait(
     points: FixedPoints,
     *,

@@ -15,6 +15,7 @@ import torch
 from tqdm.auto import tqdm
 
 from conjugacy._check import check_choice, check_int
+from conjugacy._threads import threads_for, torch_threads
 from conjugacy.networks.network import Network
 from conjugacy.run import Run, load
 from conjugacy.simulate import rollout
@@ -37,6 +38,7 @@ def train(
     recipe: Recipe | None = None,
     out: str | Path | None = None,
     device: str = "cpu",
+    threads: int | None = None,
     **settings: Any,
 ) -> Run:
     """Train a network on a task until it has learned it.
@@ -60,6 +62,9 @@ def train(
         interruption, and returns the saved run if it had finished.
     device : str
         "cpu", "cuda", ...; trials are drawn on the CPU and moved.
+    threads : int, optional
+        CPU threads. By default one for networks and batches as small as these usually are (more are slower as soon as
+        anything else runs on the machine), else as many as torch uses.
     **settings
         Single settings of the recipe, for example ``steps=300, batch_size=32``.
 
@@ -96,7 +101,12 @@ def train(
             return _finished(folder, config, task, network)
         if folder.exists() and any(p.name != checkpoint.FILE for p in folder.iterdir()):
             raise FileExistsError(f"`out`: {folder} exists and holds no run. Name an empty or a new folder.")
-    state, stopped = _fit(run, recipe, device, folder, progress)
+    if threads is None:
+        threads = threads_for(recipe.batch_size * model.state_size)
+    else:
+        check_int("threads", threads, 1)
+    with torch_threads(threads):
+        state, stopped = _fit(run, recipe, device, folder, progress)
     if state.best:
         model.load_state_dict(state.best)
     model.cpu().eval()
