@@ -268,7 +268,7 @@ def test_poor_data_get_the_right_answer_or_a_clear_error(make_trajectories, name
         spoiled = x.copy()
         spoiled[0, 0, 0] = np.nan
         measure(x, spoiled)
-    with pytest.raises(ValueError, match="`rank`: the embedded trajectories of 'b' .* have rank 2, got 4"):
+    with pytest.raises(ValueError, match=r"`rank`: the embedded trajectories of 'b' .* have rank 2, got 4"):
         measure(x, x[..., :1])
     before = x.copy()
     measure(x.astype(np.float32), x)
