@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from conjugacy._lazy import lazy
 from conjugacy._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps it equal to _PUBLIC
@@ -24,44 +25,27 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.trials import Rollout as Rollout
     from conjugacy.trials import Trials as Trials
 
-# public name -> module that defines it ("" for a submodule): loaded on first use, so that importing is fast
+# public name -> module that defines it: loaded on first use, so that importing is fast
 _PUBLIC = {
-    "Analysis": "conjugacy.analysis",
-    "Comparison": "conjugacy.comparison",
-    "FixedPoints": "conjugacy.dynamics.points",
-    "Portrait": "conjugacy.dynamics.skeleton",
-    "Recipe": "conjugacy.training.recipe",
-    "Rollout": "conjugacy.trials",
-    "Run": "conjugacy.run",
-    "System": "conjugacy.system",
-    "TrialSets": "conjugacy.trial_sets",
-    "Trials": "conjugacy.trials",
-    "compare": "conjugacy.comparison",
-    "fixed_points": "conjugacy.dynamics.search",
-    "input_path": "conjugacy.dynamics.continuation",
-    "load": "conjugacy.run",
-    "lyapunov_spectrum": "conjugacy.dynamics.lyapunov",
-    "portrait_distance": "conjugacy.dynamics.skeleton_distance",
-    "rollout": "conjugacy.simulate",
-    "train": "conjugacy.training.train",
+    "Analysis": "analysis",
+    "Comparison": "comparison",
+    "FixedPoints": "dynamics.points",
+    "Portrait": "dynamics.skeleton",
+    "Recipe": "training.recipe",
+    "Rollout": "trials",
+    "Run": "run",
+    "System": "system",
+    "TrialSets": "trial_sets",
+    "Trials": "trials",
+    "compare": "comparison",
+    "fixed_points": "dynamics.search",
+    "input_path": "dynamics.continuation",
+    "load": "run",
+    "lyapunov_spectrum": "dynamics.lyapunov",
+    "portrait_distance": "dynamics.skeleton_distance",
+    "rollout": "simulate",
+    "train": "training.train",
 }
 _SUBMODULES = ("dynamics", "networks", "plots", "similarity", "tasks", "training")
 
-__all__ = [*_PUBLIC, *_SUBMODULES, "__version__"]
-
-
-def __getattr__(name: str):
-    import importlib
-
-    if name in _PUBLIC:
-        value = getattr(importlib.import_module(_PUBLIC[name]), name)
-    elif name in _SUBMODULES:
-        value = importlib.import_module(f"conjugacy.{name}")
-    else:
-        raise AttributeError(f"module 'conjugacy' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC, _SUBMODULES)

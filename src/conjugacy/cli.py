@@ -122,7 +122,7 @@ def compare(
         seed: Seed of the trials.
         n_trials: Number of trials.
         names: Names for the runs in place of their own, separated by commas.
-        null: Kind of null to compare each score with.
+        null: Kind of null to compare each score with; auto takes what suits each measure.
     """
     from conjugacy.comparison import compare as compare_runs
     from conjugacy.run import load
@@ -202,6 +202,29 @@ def fixed_points(
         print("Written:", *paths, *sorted(folder.glob(f"{analysis.name}_fixed_points.[nc]*")), sep="\n  ")
 
 
+def check_measures(measures: str | None = None, out: str | None = None, seed: int = 0, progress: bool = True) -> None:
+    """Put measures to a test with known answers: pairs of systems whose relation is true by construction.
+
+    Args:
+        measures: Measures to test, separated by commas; all by default.
+        out: File for the whole table (csv); nothing is written without it.
+        seed: Seed of the systems' inputs and changes of coordinates.
+        progress: Show a progress bar.
+    """
+    from conjugacy.similarity import check_measures as run_suite
+    from conjugacy.similarity.checks import verdicts
+
+    table = run_suite(measures.split(",") if measures else None, seed=seed, progress=progress)
+    print(verdicts(table).to_string())
+    print("\npass: as declared. moves: sees a change that keeps the computation. blind: misses one that alters it.")
+    if out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(out, index=False)
+        print(f"Written: {out}")
+    if (table["verdict"] == "fails").any():
+        raise ValueError(f"{(table['verdict'] == 'fails').sum()} declared properties do not hold, see the table.")
+
+
 def demo(out: str = "demo", seed: int = 0, progress: bool = True) -> None:
     """The main job: train a GRU-128 and a NODE-3 on the 3-bit flip-flop, look inside, compare them.
 
@@ -260,6 +283,10 @@ def print_table(comparison: Any) -> None:
         rows.append(row)
     print(f"\n{comparison.systems[0].n_trials} trials, new to all networks and the same for all:\n")
     print(pd.DataFrame(rows).fillna("").to_string(index=False), end="\n\n")
+    for measure in comparison.measures:
+        t = measure.traits
+        print(f"  {t.name:<12} {t.summary}; {t.perfect:g} for equal systems")
+    print()
 
 
 def _print_run(run: Any, folder: str | Path) -> None:
@@ -348,6 +375,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., Any]]] = {
     "show": (show, _plain_parser),
     "compare": (compare, _compare_parser),
     "fixed-points": (fixed_points, _plain_parser),
+    "check-measures": (check_measures, _plain_parser),
 }
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,18 @@ import pandas as pd
 from conjugacy._check import check_int
 from conjugacy._config import describe
 from conjugacy.analysis import Analysis
+from conjugacy.networks.from_cell import CellNetwork
 from conjugacy.run import Run
-from conjugacy.similarity.measure import Measure, Score, get_measure
 from conjugacy.similarity.all_pairs import Pairwise, pairwise
+from conjugacy.similarity.measure import Measure, Score, get_measure
 from conjugacy.system import System
 from conjugacy.trial_sets import derive_seed
+from conjugacy.trials import Trials
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_N_UNTRAINED = 5
 
 
 class Comparison:
@@ -31,6 +36,8 @@ class Comparison:
         The trials that are scored, and those on which measures that fit one system to another do so.
     scores : tuple of Score
         One a measure and pair; two, one a direction, for measures with a direction.
+    untrained : mapping of str to systems, or None
+        By name, untrained networks of the same kind: the null of measures that need a step function.
     """
 
     def __init__(
@@ -42,6 +49,8 @@ class Comparison:
         reference: int = 0,
         interval: float | None = 0.95,
         null: Any = None,
+        n_surrogates: int = 20,
+        untrained: Mapping[str, Sequence[System]] | None = None,
         seed: int = 0,
         progress: bool = False,
     ):
@@ -55,12 +64,25 @@ class Comparison:
         check_int("reference", reference, 0, len(systems) - 1)
         self.systems, self.train, self.reference = list(systems), None if train is None else list(train), reference
         self.measures = [get_measure(m) for m in measures]
-        self._options = {"interval": interval, "null": null, "seed": seed, "progress": progress}
+        self.untrained = untrained
+        self._options = {"interval": interval, "null": null, "n_surrogates": n_surrogates}
+        self._options |= {"seed": seed, "progress": progress}
 
     @cached_property
     def pairs(self) -> Pairwise:
         """All measures over all pairs: matrices, orders and embeddings; computed when first asked for."""
-        return pairwise(self.systems, self.measures, train=self.train, **self._options)
+        by_map = [m for m in self.measures if m.traits.needs == "step" and self.untrained]
+        others = [m for m in self.measures if m not in by_map]
+        parts = []
+        if others:
+            parts.append(pairwise(self.systems, others, train=self.train, **self._options))
+        if by_map:
+            parts.append(pairwise(self.systems, by_map, **{**self._options, "null": self.untrained}))
+        first, rest = parts[0], parts[1:]
+        for part in rest:
+            measures, values = {**first.measures, **part.measures}, {**first.values, **part.values}
+            first = replace(first, measures=measures, values=values, scores=first.scores + part.scores)
+        return first
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -108,6 +130,7 @@ def compare(
     reference: int = 0,
     interval: float | None = 0.95,
     null: Any = None,
+    n_surrogates: int = 20,
     progress: bool = False,
 ) -> Comparison:
     """Compare networks with each other, or with recordings.
@@ -130,7 +153,10 @@ def compare(
     interval : float or None
         Level of the bootstrap intervals over trials.
     null : str or None
-        Kind of null: "auto" for what suits each measure, or one of `conjugacy.similarity.inference.NULLS`.
+        Kind of null: "auto" for what suits each measure (trials of one system shuffled; phases randomised; untrained
+        networks of the same kind), or one of `conjugacy.similarity.inference.NULLS`.
+    n_surrogates : int
+        Surrogates of a null.
     progress : bool
         Show a progress bar.
 
@@ -151,7 +177,9 @@ def compare(
     if names is not None and len(names) != len(runs):
         raise ValueError(f"`names`: expected {len(runs)} names, one for each, got {len(names)}.")
     names = list(names) if names is not None else _distinct([t.name for t in runs])
-    options = {"reference": reference, "interval": interval, "null": null, "seed": seed, "progress": progress}
+    chosen = [get_measure(m) for m in measures]
+    options: dict[str, Any] = {"reference": reference, "interval": interval, "null": null}
+    options |= {"n_surrogates": n_surrogates, "seed": seed, "progress": progress}
     trained = [t for t in runs if isinstance(t, Run)]
     if trained and len(trained) < len(runs):
         raise ValueError(
@@ -160,7 +188,7 @@ def compare(
         )
     if not trained:
         systems = [_renamed(s, n) for s, n in zip(runs, names) if isinstance(s, System)]
-        return Comparison(systems, None, measures, **options)
+        return Comparison(systems, None, chosen, **options)
     task = trained[0].task
     for run in trained[1:]:
         if describe(run.task) != describe(task):
@@ -170,7 +198,24 @@ def compare(
             )
     held_out, fit = (task.trials(n_trials, derive_seed(seed, purpose)) for purpose in ("compare", "compare fit"))
     systems, train = ([_renamed(r.system(t), n) for r, n in zip(trained, names)] for t in (held_out, fit))
-    return Comparison(systems, train, measures, **options)
+    untrained = None
+    if null == "auto" and any(m.traits.needs == "step" for m in chosen):
+        untrained = {n: _untrained(r, held_out, seed) for r, n in zip(trained, names) if not _given_cell(r)}
+    return Comparison(systems, train, chosen, untrained=untrained, **options)
+
+
+def _given_cell(run: Run) -> bool:
+    """Whether the network was made around a cell that came with its weights, which cannot be drawn anew."""
+    return isinstance(run.network, CellNetwork)
+
+
+def _untrained(run: Run, trials: Trials, seed: int) -> list[System]:
+    systems = []
+    for k in range(_N_UNTRAINED):
+        network = copy.deepcopy(run.network)
+        network.init_model(network.input_size, network.output_size, derive_seed(seed, "untrained", k))
+        systems.append(replace(run, network=network, name=f"{run.name} untrained {k + 1}").system(trials))
+    return systems
 
 
 def _renamed(system: System, name: str) -> System:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+MEASURES = ("state_r2", "procrustes", "cka", "dsa", "spectrum_w2", "portrait")
+
 
 def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
     """Train a GRU-128 and a NODE-3 on the 3-bit flip-flop, draw them, compare them; all files go to `out`."""
@@ -37,7 +39,7 @@ def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
         print(f"  {run.name} without input: {points!r}", flush=True)
         written += draw(analysis, out) + draw_fixed_points(analysis, points, out)
     print("Comparing ...", flush=True)
-    comparison = cj.compare(runs, seed=seed)
+    comparison = cj.compare(runs, MEASURES, seed=seed, n_trials=100, null="auto", progress=progress)
     comparison.plot_trials_3d_reference().savefig(out / "affine_overlay.png", dpi=150)
     comparison.table().to_csv(out / "comparison.csv")
     written += [out / "affine_overlay.png", out / "comparison.csv"]

@@ -88,6 +88,22 @@ def test_closed_form_jacobians_equal_automatic_ones(network):
     torch.testing.assert_close(network.cell.jacobian(batch_u, batch_x)[0][1], by_state, rtol=1e-12, atol=1e-12)
 
 
+def test_boxes_are_kept_and_lipschitz_constants_hold(network):
+    cell = network.cell
+    if not hasattr(cell, "jacobian_lipschitz"):
+        pytest.skip("this cell offers none")
+    u = draws(2, seed=4)
+    low, high = cell.box(u) if callable(cell.box) else cell.box
+    x = low + (high - low) * draws(500, network.state_size, seed=5).sigmoid()
+    moved = cell(u.expand(500, -1), x)
+    assert (moved >= low).all() and (moved <= high).all()
+    y = x + 0.1 * draws(500, network.state_size, seed=6)
+    change = cell.jacobian(u.expand(500, -1), x)[0] - cell.jacobian(u.expand(500, -1), y)[0]
+    ratio = torch.linalg.matrix_norm(change, 2) / (x - y).norm(dim=1)
+    bound = cell.jacobian_lipschitz(u, x, torch.ones(500, dtype=torch.float64))
+    assert bound.shape == (500,) and (ratio <= bound).all() and ratio.max() > 0.05 * bound[0]
+
+
 def test_the_initial_state_is_trained(network):
     network.rollout(draws(2, 3, 2))[1].square().sum().backward()
     assert network.latent_ics.grad.abs().sum() > 0

@@ -219,3 +219,75 @@ def test_every_network_of_the_peer_has_its_counterpart(name):
     network = getattr(rnn, name)(latent_size=5, input_size=3, output_size=2)
     output, hidden = network(torch.zeros(4, 3), network.init_hidden(4))
     assert output.shape == (4, 2) and hidden.shape == (4, 5)
+
+
+@pytest.fixture(scope="module")
+def comp(analyses):
+    from ctd.comparison.comparison import Comparison
+
+    made = Comparison(comparison_tag="two")
+    made.load_analysis(analyses[0], group="gru", reference_analysis=True)
+    made.load_analysis(analyses[1], group="node")
+    return made
+
+
+def test_the_comparison_has_the_scores_of_the_peer(comp, analyses):
+    matrix = comp.compare_state_r2()
+    row = comp.table().loc[("state_r2", analyses[0].name, analyses[1].name)]
+    assert matrix.iloc[0, 1] == pytest.approx(row["a -> b"]) and matrix.iloc[1, 0] == pytest.approx(row["b -> a"])
+    both = comp.compare_to_reference_affine()
+    assert list(both.columns) == ["reference -> analysis", "analysis -> reference"]
+    assert both.iloc[1].tolist() == pytest.approx([row["a -> b"], row["b -> a"]])
+    metrics = comp.compute_metrics(metric_list=["state_r2", "procrustes"])
+    assert metrics["group"] == ["gru", "node"] and metrics["state_r2"][1] == pytest.approx(row["a -> b"])
+    assert metrics["state_r2"][0] == pytest.approx(1) and metrics["procrustes"][0] == pytest.approx(0, abs=1e-6)
+    assert comp.compare_procrustes().tolist() == pytest.approx(metrics["procrustes"])
+    assert 0 < comp.compare_CCA().iloc[1] < np.pi / 2
+    with pytest.raises(ValueError, match=r"^`metric_list`: expected one of .*, got 'co-bps'"):
+        comp.compute_metrics(metric_list=["co-bps"])
+
+
+def test_dsa_is_a_symmetric_matrix_of_angles(comp):
+    angles = comp.compare_dynamics_DSA(n_delays=3, rank=5)
+    assert angles.shape == (2, 2) and angles[0, 0] == angles[1, 1] == 0
+    assert angles[0, 1] == angles[1, 0] and 0 < angles[0, 1] < np.pi
+
+
+def test_the_comparison_has_the_figures_of_the_peer(comp):
+    counts = {
+        "plot_trials": 4,
+        "plot_inputs": 4,
+        "plot_trials_reference": 8,
+        "plot_trials_reference_dims": 8,
+        "plot_trials_controlled_reference": 6,
+        "plot_trials_3d": 2,
+        "visualize_stateR2": 1,
+        "compare_performance": 1,
+    }
+    for name, n_axes in counts.items():
+        assert len(getattr(comp, name)().axes) == n_axes, name
+    targets = comp.plot_trials_controlled_reference().axes[0].lines[0]
+    np.testing.assert_array_equal(targets.get_ydata(), comp.analyses[0].targets("val")[0, :, 0])
+
+
+def test_fixed_points_by_both_names_and_both_searches(analyses):
+    gru = analyses[0]
+    points = gru.plot_fps(inputs=torch.zeros(3), n_inits=64, learning_rate=1e-3, max_iters=20, seed=0, q_thresh=1e-5)
+    chosen = points.xstar[points.qstar < 1e-6]
+    assert chosen.shape[1] == 16 and len(points.is_stable) == len(points.xstar)
+    with torch.no_grad():
+        x = torch.as_tensor(chosen)
+        moved = gru.run.system().step(x, torch.zeros(len(x), 3).double()) - x
+    assert moved.abs().max() < 1e-8
+    again = gru.compute_FPs(inputs=torch.zeros(3), n_inits=64, seed=0)
+    np.testing.assert_array_equal(again.xstar, points.xstar)
+    ends = gru.compute_FPs(inputs=torch.zeros(3), n_inits=8, max_iters=5, method="adam")
+    assert ends.xstar.shape == (8, 16) and ends.J_xstar.shape == (8, 16, 16)
+    assert all(p.requires_grad for p in gru.model.parameters())
+
+
+def test_regrouping_keeps_the_reference(comp):
+    comp.groups[0], comp.groups[1] = "z", "a"
+    reference = comp.analyses[comp.ref_ind]
+    comp.regroup()
+    assert comp.groups == ["a", "z"] and comp.analyses[comp.ref_ind] is reference

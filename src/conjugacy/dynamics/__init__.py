@@ -1,5 +1,7 @@
 """Analyses of one dynamical system: fixed points, portraits, continuation, cycles, Lyapunov spectra, timescales."""
 
+from conjugacy._lazy import lazy
+
 # public name -> module that defines it: loaded on first use, so that importing is cheap (no module may bear a public
 # name: importing it would hide the function)
 _PUBLIC = {
@@ -24,18 +26,4 @@ _PUBLIC = {
     "linearisation_error": "timescales",
 }
 
-__all__ = list(_PUBLIC)
-
-
-def __getattr__(name: str):
-    import importlib
-
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'conjugacy.dynamics' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"conjugacy.dynamics.{_PUBLIC[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC)

@@ -132,14 +132,14 @@ def judge(
         return Audit(None, index_sum, record.expected_index, unseen, seen, tuple(lines))
     complete = _index_verdict(record, index_sum, continuum, lines)
     covered = n == 0 or well_covered(record.sample[:n], hits)
-    lines.append(
-        f"Coverage: {seen:.1%} of further independent starts would meet a known point; estimated unseen points: "
-        f"{unseen:.1f} (a lower estimate, for points that such starts can reach). "
-        + (f"The rarest point was reached {min(hits)} times." if n else "")
-    )
-    if complete and not covered:
-        complete = None
-    lines.append(_verdict(complete, covered, record, n))
+    if not continuum:
+        lines.append(
+            f"Coverage: {seen:.1%} of further independent starts would meet a known point; estimated unseen points: "
+            f"{unseen:.1f} (a lower estimate, for points that such starts can reach). "
+            + (f"The rarest point was reached {min(hits)} times." if n else "")
+        )
+        complete = None if complete and not covered else complete
+        lines.append(_verdict(complete, covered))
     if proven:
         lines.append(
             f"{proven} of {n} points are certified (Newton-Kantorovich): exactly one zero within each one's radius"
@@ -178,7 +178,7 @@ def _index_verdict(record, index_sum, continuum, lines):
     return False
 
 
-def _verdict(complete, covered, record, n):
+def _verdict(complete, covered):
     if complete:
         return "Complete as far as index and coverage tell; a missing pair of opposite index cannot be excluded."
     if complete is False:

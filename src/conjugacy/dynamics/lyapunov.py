@@ -16,7 +16,7 @@ from torch import Tensor
 
 from conjugacy._check import check_int
 from conjugacy.dynamics.orbits import time_step
-from conjugacy.dynamics.search import _prepare
+from conjugacy.dynamics.search import prepare
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def lyapunov_spectrum(
     """
     n_steps, n_transient = check_int("n_steps", n_steps, 1), check_int("n_transient", n_transient, 0)
     n_orbits = check_int("n_orbits", n_orbits, 1)
-    dynamics, states, u, generator = _prepare(step_or_system, x0, inputs, kind, None, check_int("seed", seed, 0))
+    dynamics, states, u, generator = prepare(step_or_system, x0, inputs, kind, None, check_int("seed", seed, 0))
     d = states.shape[1]
     k = check_int("n_exponents", d if n_exponents is None else n_exponents, 1, d)
     x = states[torch.randint(len(states), (n_orbits,), generator=generator)].clone()

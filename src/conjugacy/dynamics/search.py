@@ -17,10 +17,11 @@ from torch import Generator, Tensor
 from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number
 from conjugacy.dynamics.audit import SearchRecord, well_covered
 from conjugacy.dynamics.classify import collect
-from conjugacy.dynamics.maps import Map, as_input, as_map, check_jacobian, check_step
+from conjugacy.dynamics.maps import Map, as_input, as_map
 from conjugacy.dynamics.points import FixedPoints
 from conjugacy.dynamics.solver import DIVERGED, MINIMUM, RUNNING, ZERO, Found, solve
 from conjugacy.dynamics.starts import continued_starts, first_starts, spread, visited_states
+from conjugacy.dynamics.step_checks import check_jacobian, check_step
 
 _MAX_ROUNDS = 12
 
@@ -103,7 +104,7 @@ def fixed_points(
     if method == "newton" and adam_options:
         name = next(iter(adam_options))
         raise TypeError(f"`{name}`: expected only with method='adam', got method='newton'. Drop it.")
-    dynamics, x0, u, generator = _prepare(step_or_system, x0, inputs, kind, box, seed)
+    dynamics, x0, u, generator = prepare(step_or_system, x0, inputs, kind, box, seed)
     if method == "adam":
         from conjugacy.dynamics.adam import adam_search
 
@@ -129,7 +130,8 @@ def fixed_points(
     )
 
 
-def _prepare(step_or_system, x0, inputs, kind, box, seed) -> tuple[Map, Tensor, Tensor, Generator]:
+def prepare(step_or_system, x0, inputs, kind, box, seed) -> tuple[Map, Tensor, Tensor, Generator]:
+    """The map, visited states (N, D), held input (I,) and generator behind the arguments of an analysis."""
     dynamics = as_map(step_or_system, kind)
     u = as_input(inputs, dynamics.n_inputs)
     generator = torch.Generator().manual_seed(seed)

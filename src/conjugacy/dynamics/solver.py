@@ -23,6 +23,7 @@ from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.maps import Reduced
 
+_CONTINUUM = 100  # this many zeros with a singular Jacobian are a continuum, of which samples are enough
 ZERO, MINIMUM, RUNNING, DIVERGED = 0, 1, 2, 3
 
 
@@ -36,6 +37,7 @@ class Found:
     least: Tensor
     method: list[str] = field(default_factory=list)
     hits: list[int] = field(default_factory=list)
+    spacing: float = 0.0  # distance kept between points of a continuum, once it is plain that there is one
 
     @classmethod
     def nothing(cls, n_unknowns: int) -> Found:
@@ -47,8 +49,11 @@ class Found:
         """For each row of `y` the known zero whose ball (times `shrink`, at least `slack`) holds it, or -1."""
         if not len(self.y) or not len(y):
             return torch.full((len(y),), -1)
-        inside = distances(y, self.y)
-        inside = inside / torch.clamp(shrink * self.radius, min=max(slack, 1e-300))
+        reach = torch.clamp(shrink * self.radius, min=max(slack, 1e-300))
+        singular = (self.radius == 0) & (self.least < 1e-8)
+        if int(singular.sum()) >= _CONTINUUM:
+            reach = torch.where(singular, reach.clamp_min(self.spacing), reach)
+        inside = distances(y, self.y) / reach
         nearest = inside.argmin(1)
         return torch.where(inside.gather(1, nearest[:, None])[:, 0] <= 1, nearest, -1)
 
@@ -112,6 +117,7 @@ class _Search:
     def __init__(self, equation, starts, u, found, scale, tol, generator, tick):
         self.equation, self.u, self.found, self.scale, self.tol = equation, u, found, scale, tol
         self.generator, self.tick = generator, tick
+        found.spacing = 1e-2 * scale
         self.y = starts.clone()
         self.g = self.residual(starts)
         self.owner = torch.full((len(starts),), -1)
@@ -205,6 +211,7 @@ class _Search:
         candidates = y[new][_first_of_each(y[new], slack)]
         for part in chunks(len(candidates), y.shape[1], 4):
             fresh = candidates[part]
+            fresh = fresh[self.found.owner(fresh, slack) < 0]
             certificate = certify(self.equation, fresh, self.u, self.scale, self.generator)
             for k in range(len(fresh)):
                 if int(self.found.owner(fresh[k : k + 1], slack)) < 0:

@@ -11,6 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+_TANH_BEND = 4 / (3 * 3**0.5)  # largest second derivative of tanh
+
 
 class LeakyCell(nn.Module):
     """x' = (1 - alpha) x + alpha tanh(W x + V u + b), an Euler step of tau dx/dt = -x + tanh(W x + V u + b).
@@ -47,6 +49,12 @@ class LeakyCell(nn.Module):
         one = torch.ones_like(self.bias).detach()
         return -one, one
 
+    def jacobian_lipschitz(self, u: Tensor, x: Tensor, radius: Tensor) -> Tensor:
+        """Lipschitz constant of dx'/dx anywhere: alpha c |W| max_i |W_i|, with |tanh''| <= c."""
+        w = self.weight_hh.detach()
+        bound = self.alpha * _TANH_BEND * torch.linalg.matrix_norm(w, 2) * torch.linalg.vector_norm(w, dim=1).max()
+        return bound.expand_as(radius)
+
 
 class LowRankCell(nn.Module):
     """x' = (1 - alpha) x + alpha (M N^T tanh(x) / D + V u + b): recurrent connectivity of a given rank.
@@ -81,6 +89,17 @@ class LowRankCell(nn.Module):
         slope = 1 - torch.tanh(x).square()
         by_input = (self.alpha * self.weight_ih).expand(*x.shape, -1)
         return leak + self.alpha / d * (self.m @ self.n.T) * slope[..., None, :], by_input
+
+    def box(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Bounds of M N^T tanh(x) / D + V u + b, unit by unit: x' is a mean of x and that."""
+        reach = (self.m @ self.n.T).abs().sum(1).detach() / len(self.m)
+        drive = (u @ self.weight_ih.T + self.bias).detach()
+        return drive - reach, drive + reach
+
+    def jacobian_lipschitz(self, u: Tensor, x: Tensor, radius: Tensor) -> Tensor:
+        """Lipschitz constant of dx'/dx anywhere: alpha c |M N^T| / D, with |tanh''| <= c."""
+        weight = (self.m @ self.n.T).detach() / len(self.m)
+        return (self.alpha * _TANH_BEND * torch.linalg.matrix_norm(weight, 2)).expand_as(radius)
 
 
 class FlowCell(nn.Module):

@@ -1,5 +1,7 @@
 """Figures. Every function returns a matplotlib Figure; none shows or saves it."""
 
+from conjugacy._lazy import lazy
+
 _PUBLIC = {
     "latents_3d": "latents",
     "scree": "latents",
@@ -11,16 +13,4 @@ _PUBLIC = {
     "hits": "fixed_points",
 }
 
-__all__ = list(_PUBLIC)
-
-
-def __getattr__(name: str):
-    import importlib
-
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'conjugacy.plots' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"conjugacy.plots.{_PUBLIC[name]}"), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC)

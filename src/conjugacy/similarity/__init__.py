@@ -1,5 +1,7 @@
 """How similar two systems are: measures, with intervals, nulls, and a test with known answers."""
 
+from conjugacy._lazy import lazy
+
 _PUBLIC = {
     "Score": "measure",
     "Interval": "measure",
@@ -34,21 +36,4 @@ _SUBMODULES = (
     "spectra",
 )
 
-__all__ = [*_PUBLIC, *_SUBMODULES]
-
-
-def __getattr__(name: str):
-    import importlib
-
-    if name in _PUBLIC:
-        value = getattr(importlib.import_module(f"conjugacy.similarity.{_PUBLIC[name]}"), name)
-    elif name in _SUBMODULES:
-        value = importlib.import_module(f"conjugacy.similarity.{name}")
-    else:
-        raise AttributeError(f"module 'conjugacy.similarity' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC, _SUBMODULES)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -142,8 +142,8 @@ def pairwise(
     train : sequence of systems, optional
         Trials for measures that fit, one for each system; see `Measure.__call__`.
     interval, n_resamples, null, n_surrogates, seed
-        As in `Measure.__call__`, for every pair. Measures that do not depend on trials (portraits) have no intervals,
-        and with null="auto" no null.
+        As in `Measure.__call__`, for every pair. Measures that do not depend on trials have no interval, and with
+        ``null="auto"`` no null. A mapping as null gives, by name, the systems to put in a system's place.
     n_threads : int, optional
         None: all cores.
     progress : bool
@@ -222,9 +222,11 @@ def _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress) 
                 bounds = summary = None
                 if interval is not None and measure.n_trials(fa[i]) and measure.n_trials(fb[j]):
                     bounds = bootstrap_interval(measure, fa[i], fb[j], value, interval, n_resamples, seed)
-                if null is not None and not (null == "auto" and default_null(measure) is None):
+                instead = null.get(b[j].name) if isinstance(null, Mapping) else null
+                if instead is not None and not (instead == "auto" and default_null(measure) is None):
                     trained = (train_a[i], train_b[j])
-                    summary = null_summary(measure, a[i], b[j], value, null, n_surrogates, seed, trained)
+                    features = (fa[i], fb[j])
+                    summary = null_summary(measure, a[i], b[j], value, instead, n_surrogates, seed, trained, features)
                 scores.append(measure.make_score(a[i].name, b[j].name, value, diagnostics, bounds, summary))
     except KeyboardInterrupt:
         complete = False

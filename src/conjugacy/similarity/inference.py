@@ -113,8 +113,9 @@ def null_values(
     n_surrogates: int = 50,
     seed: int = 0,
     train: tuple[System | None, System | None] = (None, None),
+    prepared: tuple[Any, Any] | None = None,
 ) -> np.ndarray:
-    """Values (surrogate,) of ``measure(a, surrogate of b)``."""
+    """Values (surrogate,) of ``measure(a, surrogate of b)``; `prepared` are the features of both, where at hand."""
     kind = null_kind(measure, kind)
     check_int("n_surrogates", n_surrogates, 1)
     if kind == "shuffled_trials" and measure.traits.needs != "paired trajectories":
@@ -125,11 +126,12 @@ def null_values(
     if kind == "shuffled_trials" and b.n_trials < 2:
         raise ValueError("`null`: 'shuffled_trials' needs at least 2 trials, got 1. Use 'phase_randomised'.")
     rng = np.random.default_rng([seed, 1])
-    features_a = measure.prepare(a, train[0])
+    features_a, features_b = prepared or (measure.prepare(a, train[0]), None)
+    if kind == "shuffled_trials" and features_b is None:
+        features_b = measure.prepare(b, train[1])
     values = []
-    prepared = measure.prepare(b, train[1]) if kind == "shuffled_trials" else None
     for _ in range(n_surrogates):
-        shuffled = measure.shuffle(prepared, rng) if prepared is not None else None
+        shuffled = measure.shuffle(features_b, rng) if kind == "shuffled_trials" else None
         if shuffled is not None:
             values.append(measure.compare(features_a, shuffled)[0])
             continue
@@ -148,17 +150,18 @@ def null_summary(
     n_surrogates: int = 50,
     seed: int = 0,
     train: tuple[System | None, System | None] = (None, None),
+    prepared: tuple[Any, Any] | None = None,
 ) -> Null:
     """Summary of a null distribution; `null` is a kind of surrogate, or systems to put in the place of `b`."""
     if isinstance(null, str):
         kind = null_kind(measure, null)
-        values = null_values(measure, a, b, kind, n_surrogates, seed, train)
+        values = null_values(measure, a, b, kind, n_surrogates, seed, train, prepared)
     else:
         kind = "systems given"
         others = [as_system(f"null[{i}]", s) for i, s in enumerate(null)]
         if not others:
             raise ValueError(f"`null`: expected one of {NULLS} or at least one system, got an empty list.")
-        features_a = measure.prepare(a, train[0])
+        features_a = prepared[0] if prepared else measure.prepare(a, train[0])
         values = np.array([measure.compare(features_a, measure.prepare(s))[0] for s in others])
     as_similar = values >= value if measure.traits.higher_is_more_similar else values <= value
     low, high = np.quantile(values, [0.025, 0.975])

@@ -277,7 +277,9 @@ class Measure(ABC):
             check_int("n_resamples", n_resamples, 10)
             bounds = bootstrap_interval(self, features_a, features_b, value, interval, n_resamples, seed)
         if null is not None:
-            summary = null_summary(self, a, b, value, null, n_surrogates, seed, train=(train_a, train_b))
+            summary = null_summary(
+                self, a, b, value, null, n_surrogates, seed, (train_a, train_b), (features_a, features_b)
+            )
         return self.make_score(a.name, b.name, value, diagnostics, bounds, summary)
 
     def make_score(
