@@ -46,12 +46,12 @@ What a score says about itself:
   part), quantiles shifted so that their mean falls on the value, since repeated trials alone make distances grow
 - **null**: the same measure against surrogates of the second system (shuffled trials, shuffled time, randomised phases)
   or against systems you give, such as retrained or untrained copies
-- **diagnostics**: `dsa` comes with a lower bound that no rotation can beat and with how many climbs of the search agree;
-  `state_r2` with the R2 on the trials of the fit; operators with their ranks
+- **diagnostics**: `dsa` comes with a lower bound that no rotation can beat and with how many climbs of its search
+  agree; `state_r2` with the R2 on the trials of the fit; operators with their ranks
 - **ceiling**: `split_half_ceiling(measure, system)` is what two halves of one system give
 
-Models of spikes are scored on arrays in `conjugacy.similarity.rates`: `rate_r2`, `input_r2`, `bits_per_spike`, `co_bps`,
-`co_bps_from_latents`, `cycle_consistency`. Repeated trials with noise: `stochastic_shape_distance`.
+Models of spikes are scored on arrays in `conjugacy.similarity.rates`: `rate_r2`, `input_r2`, `bits_per_spike`,
+`co_bps`, `co_bps_from_latents`, `cycle_consistency`. Repeated trials with noise: `stochastic_shape_distance`.
 
 ## What they take and give
 """
