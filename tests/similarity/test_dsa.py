@@ -251,3 +251,25 @@ def test_continuous_spectra_do_not_depend_on_the_rate_of_sampling():
     options = {"rank": 3, "n_delays": 1, "center": False}
     assert get_measure("spectrum_w2_continuous", **options)(sampled(0.05), sampled(0.1)).value < 1e-9
     assert get_measure("spectrum_w2", **options)(sampled(0.05), sampled(0.1)).value > 0.05
+
+
+@pytest.mark.parametrize("name", ["dsa", "dsa_euclidean", "spectrum_w2", "spectrum_w1", "spectrum_w2_continuous"])
+def test_poor_data_get_the_right_answer_or_a_clear_error(make_trajectories, name):
+    measure = get_measure(name, rank=4, n_delays=2)
+    x = make_trajectories(0)
+    assert measure(x[:1], x[:1]).value == pytest.approx(0, abs=1e-9)  # a single trial is enough
+    with pytest.raises(ValueError, match="`interval`: expected at least 3 trials to resample, got 1"):
+        measure(x[:1], x[:1], interval=0.9)
+    with pytest.raises(ValueError, match="`trajectories` of 'b': all 437 states are the same"):
+        measure(x, np.full_like(x, 0.3))
+    with pytest.raises(ValueError, match="`n_delays`: 2 delays 1 steps apart need trials of at least 3 steps, got 2"):
+        measure(x, x[:, :2])
+    with pytest.raises(ValueError, match="`b`: expected finite values, got 1 NaN or infinite"):
+        spoiled = x.copy()
+        spoiled[0, 0, 0] = np.nan
+        measure(x, spoiled)
+    with pytest.raises(ValueError, match=r"`rank`: the embedded trajectories of 'b' .* have rank 2, got 4"):
+        measure(x, x[..., :1])
+    before = x.copy()
+    measure(x.astype(np.float32), x)
+    assert np.array_equal(x, before)

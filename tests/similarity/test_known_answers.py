@@ -82,3 +82,20 @@ def test_tables():
     assert list(wide.index) == ["cka", "state_r2"]
     assert wide.loc["cka", "rotation"] == "pass" and wide.loc["cka", "affine map"] == "moves"
     assert wide.loc["state_r2", "other speed"] == "n/a"
+
+
+def test_the_page_of_measures_says_what_the_suite_says():
+    from pathlib import Path
+
+    from conjugacy.similarity.page import measures_page
+
+    page = (Path(__file__).parents[2] / "docs" / "measures.md").read_text(encoding="utf-8")
+    names = ["cka", "state_r2", "dsa", "input_dsa"]
+    fresh = measures_page(check_measures(names))
+    said = [line for line in fresh.splitlines() if any(line.startswith(f"| `{n}` |") for n in names)]
+    verdict_lines = [line for line in said if "pass" in line or "blind" in line]
+    assert len(verdict_lines) == 2 * len(names)
+    for line in verdict_lines:
+        assert line in page, "docs/measures.md is out of date: make it again with conjugacy.similarity.page"
+    for name in measure_names():
+        assert f"| `{name}` |" in page

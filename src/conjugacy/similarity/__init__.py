@@ -21,6 +21,9 @@ _PUBLIC = {
     "split_half_ceiling": "inference",
     "check_measures": "checks",
     "known_pairs": "known_answers",
+    "kernel_dmd": "nystroem",
+    "kernel_features": "nystroem",
+    "stochastic_shape_distance": "stochastic",
 }
 # no module bears the name of something public above: importing it would hide that
 _SUBMODULES = (
@@ -29,8 +32,11 @@ _SUBMODULES = (
     "dsa",
     "inference",
     "input_dsa",
+    "kernel",
     "known_answers",
+    "matching",
     "measure",
+    "rates",
     "regression",
     "shape",
     "spectra",

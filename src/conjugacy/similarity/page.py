@@ -40,6 +40,19 @@ table = pairwise([a, b, c], ["state_r2", "dsa"], interval=0.95).table()
 surface([a, b, c], "dsa").warning   # does the order of distances depend on rank and delays?
 ```
 
+What a score says about itself:
+
+- **interval**: trials drawn with replacement (paired trials together; training and held-out trials each within their
+  part), quantiles shifted so that their mean falls on the value, since repeated trials alone make distances grow
+- **null**: the same measure against surrogates of the second system (shuffled trials, shuffled time, randomised phases)
+  or against systems you give, such as retrained or untrained copies
+- **diagnostics**: `dsa` comes with a lower bound that no rotation can beat and with how many climbs of its search
+  agree; `state_r2` with the R2 on the trials of the fit; operators with their ranks
+- **ceiling**: `split_half_ceiling(measure, system)` is what two halves of one system give
+
+Models of spikes are scored on arrays in `conjugacy.similarity.rates`: `rate_r2`, `input_r2`, `bits_per_spike`,
+`co_bps`, `co_bps_from_latents`, `cycle_consistency`. Repeated trials with noise: `stochastic_shape_distance`.
+
 ## What they take and give
 """
 
