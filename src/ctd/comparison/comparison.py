@@ -122,7 +122,7 @@ class Comparison:
 
         del device
         systems = [_first_trials(s, percent_data) for s in self._systems(phase)]
-        measure = get_measure("dsa", rank=rank, n_delays=n_delays, delay_interval=delay_interval)
+        measure = get_measure("dsa", rank=rank, n_delays=n_delays, delay_interval=delay_interval, center=False)
         result = pairwise(systems, measure, progress=False)
         display(similarity_matrix(result, order=False))
         return result.matrix().to_numpy()
