@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 
@@ -20,12 +21,11 @@ def map_threads(
 
     BLAS runs on one thread meanwhile: with its own threads below ours, cores would be asked for many times over.
     """
-    from threadpoolctl import threadpool_limits
     from tqdm.auto import tqdm
 
     n_threads = min(n_threads or os.cpu_count() or 1, max(len(items), 1))
     bar = tqdm(total=len(items), desc=label, disable=not progress, leave=False)
-    with threadpool_limits(1, user_api="blas"), bar:
+    with one_blas_thread(), bar:
         if n_threads == 1:
             return [_and_tick(work, item, bar) for item in items]
         # blocks, so that a future costs nothing next to its work
@@ -43,9 +43,16 @@ def map_threads(
 
 def one_blas_thread():
     """A context in which BLAS runs on one thread: for many small products, more threads are slower."""
-    from threadpoolctl import threadpool_limits
+    return _blas().limit(limits=1, user_api="blas")
 
-    return threadpool_limits(1, user_api="blas")
+
+@lru_cache(maxsize=1)
+def _blas():
+    """Handle on the BLAS libraries; finding them takes milliseconds, so it is done once, when all are loaded."""
+    import scipy.linalg  # noqa: F401  (brings a BLAS of its own)
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _and_tick(work: Callable[[Any], Any], item: Any, bar: Any) -> Any:
