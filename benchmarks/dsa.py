@@ -56,8 +56,8 @@ def real_pairs(folder, ranks, n_pairs):
     return pairs
 
 
-def random_pairs(ranks, n_pairs):
-    rng = np.random.default_rng(0)
+def random_pairs(ranks, n_pairs, seed):
+    rng = np.random.default_rng(seed)
     counts = {r: n_pairs // len(ranks) + (k < n_pairs % len(ranks)) for k, r in enumerate(ranks)}
     return {r: [tuple(rng.normal(size=(2, r, r))) for _ in range(n)] for r, n in counts.items()}
 
@@ -135,6 +135,7 @@ def main():
     parser.add_argument("--lorenz", type=int, default=100, help="number of 6 x 6 operators, all with all")
     default = Path(__file__).resolve().parents[1].parent / "shared" / "reference" / "pretrained"
     parser.add_argument("--weights", default=default)
+    parser.add_argument("--seed", type=int, default=0, help="of the random pairs; 0 is what the search was tuned on")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -153,7 +154,7 @@ def main():
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             agreement(peer, results)
-            compare(peer, "random", random_pairs(options.ranks, options.random), results)
+            compare(peer, "random", random_pairs(options.ranks, options.random, options.seed), results)
             real = real_pairs(options.weights, options.ranks, options.real)
             compare(peer, "real", real, results)
             if not real:
