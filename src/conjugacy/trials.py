@@ -70,7 +70,7 @@ class Trials:
         """Trials with the fields that are not given left at what they are without plant, noise, mask or epochs."""
         n, t = inputs.shape[:2]
         rest = {
-            "mask": torch.ones(n, t, targets.shape[-1], dtype=torch.bool),
+            "mask": torch.ones(1, 1, dtype=torch.bool).expand(n, t),
             "true_inputs": inputs,
             "ics": inputs.new_zeros(n, 0),
             "loads": inputs.new_zeros(n, t, 0),

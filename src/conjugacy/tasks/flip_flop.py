@@ -77,27 +77,35 @@ class NBitFlipFlop(Task):
             self.switch_prob,
         )
         rng = np.random.default_rng(check_int("seed", seed, 0))
-        # one bit's trials lie end to end as one line: arrays are made flat from (bit, trial, time)
+        # a bit's trials lie end to end as one line of steps; pulses and flips are rare, so each is written by itself
         at = _pulse_times(2 * p, bits * k * t, rng)
         sign = np.where(rng.random(len(at)) < 0.5, 1, -1).astype(np.float32)
         kept = at % t >= _BLANK_STEPS
         at, sign = at[kept], sign[kept]
-        pulses = np.zeros(bits * k * t, np.float32)
-        pulses[at] = sign
-        targets, flips = _hold(at, sign > 0, bits * k, t)
-        mask = np.ones((bits * k, t), bool)
+        held, flips = _hold(at, sign > 0, bits * k, t)
+        targets = torch.empty(k, t, bits)
+        for bit, line in enumerate(torch.from_numpy(held.reshape(bits, k, t))):
+            targets[..., bit] = line
+
+        def place(steps: np.ndarray) -> np.ndarray:
+            """Where a step of the lines lies in a flat (trial, time, bit) array."""
+            line, step = np.divmod(steps, t)
+            bit, trial = np.divmod(line, k)
+            return (trial * t + step) * bits + bit
+
+        pulses = np.zeros(k * t * bits, np.float32)
+        pulses[place(at)] = sign
+        mask = np.ones(k * t * bits, bool)
         for lag in range(self.transition_blind):
-            inside = flips % t + lag < t
-            mask.reshape(-1)[flips[inside] + lag] = False
-        mask[:, :_UNSCORED_STEPS] = False
-        true_inputs, targets, mask = (
-            torch.from_numpy(x.reshape(bits, k, t)).permute(1, 2, 0).contiguous() for x in (pulses, targets, mask)
-        )
-        inputs = true_inputs
+            mask[place(flips[flips % t + lag < t]) + lag * bits] = False
+        mask.reshape(k, t, bits)[:, :_UNSCORED_STEPS] = False
+        inputs = pulses
         if self.noise > 0:
-            inputs = torch.from_numpy(rng.standard_normal((k, t, bits), dtype=np.float32))
-            inputs.mul_(self.noise).add_(true_inputs)
-        return Trials.from_tensors(inputs, targets, mask=mask, true_inputs=true_inputs)
+            inputs = rng.standard_normal(pulses.shape, dtype=np.float32)
+            inputs *= np.float32(self.noise)
+            inputs[place(at)] += sign
+        inputs, mask, pulses = (torch.from_numpy(x.reshape(k, t, bits)) for x in (inputs, mask, pulses))
+        return Trials.from_tensors(inputs, targets, mask=mask, true_inputs=pulses)
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean squared error of the outputs over the steps that count."""
