@@ -148,12 +148,14 @@ def judge(
     if sampled:
         lines.append(f"{sampled} of {n} points pass a sampled contraction test: evidence of one zero each, no proof.")
     if n_slow or n_unresolved:
-        lines.append(f"Beside them {n_slow} slow points (minima of the speed, no zeros) and {n_unresolved} unresolved.")
+        beside = f"Beside them {n_slow} slow points (minima of the speed, no zeros) and {n_unresolved} unresolved."
+        lines.append(beside + (" The unresolved ones may be slow points or points." if n_unresolved else ""))
     if record.n_running or record.n_diverged:
         lines.append(f"{record.n_running} starts ran out of steps, {record.n_diverged} met values that are not finite.")
     if record.n_unsettled:
         lines.append(
-            f"{record.n_unsettled} of {record.n_orbits} orbits settled on no fixed point; `cycles` has what was found."
+            f"{record.n_unsettled} of {record.n_orbits} orbits settled on no fixed point: they circle (`cycles` has "
+            "what was found) or drift more slowly than they were followed."
         )
     if record.interrupted:
         lines.append("The search was interrupted: this is what was found until then.")
