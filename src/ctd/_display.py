@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 def display(fig: Figure) -> None:
     """Show a figure in the running notebook; elsewhere do nothing."""
     if "IPython" in sys.modules:
-        from IPython.core.getipython import get_ipython
+        from IPython.core.getipython import get_ipython  # pyright: ignore[reportMissingImports]
 
         if get_ipython() is not None:
-            from IPython.display import display as show
+            from IPython.display import display as show  # pyright: ignore[reportMissingImports]
 
             show(fig)

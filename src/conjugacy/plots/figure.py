@@ -40,11 +40,11 @@ def _let_notebooks_display_figures() -> None:
     """Register the PNG formatter of figures, which IPython else does only when pyplot is imported."""
     if "IPython" not in sys.modules:
         return
-    from IPython.core.getipython import get_ipython
+    from IPython.core.getipython import get_ipython  # pyright: ignore[reportMissingImports]
 
     shell = get_ipython()
     display: Any = getattr(shell, "display_formatter", None)
     if display is not None and Figure not in display.formatters["image/png"].type_printers:
-        from IPython.core.pylabtools import select_figure_formats
+        from IPython.core.pylabtools import select_figure_formats  # pyright: ignore[reportMissingImports]
 
         select_figure_formats(shell, {"png"})
