@@ -61,9 +61,9 @@ def test_figures_of_networks_with_few_latents(small_task, size):
     a = cj.Analysis(run)
     for fig in (a.plot_trial_io(1), a.plot_scree(), a.plot_latents_3d(2)):
         fig.canvas.draw()
-    assert a.plot_latents_3d(2).axes[0].get_xlabel() == (
-        "time (s)" if size == 1 else a.plot_latents_3d(2).axes[0].get_xlabel()
-    )
+    axes = a.plot_latents_3d(2).axes[0]
+    assert axes.name == "rectilinear"
+    assert axes.get_xlabel().startswith("time (s)" if size == 1 else "PC 1 (")
 
 
 def test_bad_phases_and_counts_are_named(analyses):

@@ -176,7 +176,7 @@ def compare(
             raise TypeError(f"`things[{i}]`: expected a Run, an Analysis or a System, got {type(thing).__name__}.")
     if names is not None and len(names) != len(runs):
         raise ValueError(f"`names`: expected {len(runs)} names, one for each, got {len(names)}.")
-    names = list(names) if names is not None else _distinct([t.name for t in runs])
+    names = list(names) if names is not None else distinct_names([t.name for t in runs])
     chosen = [get_measure(m) for m in measures]
     options: dict[str, Any] = {"reference": reference, "interval": interval, "null": null}
     options |= {"n_surrogates": n_surrogates, "seed": seed, "progress": progress}
@@ -222,6 +222,6 @@ def _renamed(system: System, name: str) -> System:
     return system if system.name == name else replace(system, name=name)
 
 
-def _distinct(names: list[str]) -> list[str]:
+def distinct_names(names: list[str]) -> list[str]:
     """The names, numbered where one comes twice."""
     return [n if names.count(n) == 1 else f"{n} ({names[: i + 1].count(n)})" for i, n in enumerate(names)]

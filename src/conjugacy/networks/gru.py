@@ -22,9 +22,8 @@ class GRU(Network):
     latent_size : int
         Number of units, >= 1.
     update_bias : float
-        Initial b_z. With +3 a unit starts as a memory of 1 / (1 - sigma(3)) = 21 steps, without which long delays are
-        found late (Jozefowicz et al. 2015, PMLR 37:2342, for the LSTM's forget gate; here by measurement, see
-        docs/training.md).
+        Initial b_z. With +3 a unit starts as a memory of 1 / (1 - sigma(3)) = 21 steps (Jozefowicz et al. 2015, PMLR
+        37:2342, for the LSTM's forget gate). On the 3-bit flip-flop +1 does as well (docs/training.md).
     noise_level, ic_noise : float
         See `Network`.
     """

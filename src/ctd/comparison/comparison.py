@@ -229,9 +229,8 @@ class Comparison:
     def _systems(self, phase: str) -> list[System]:
         if not self.analyses:
             raise RuntimeError("Comparison has no analyses yet: call load_analysis(analysis).")
-        names = [a.name for a in self.analyses]
-        distinct = [n if names.count(n) == 1 else f"{n} ({names[: i + 1].count(n)})" for i, n in enumerate(names)]
-        return [replace(a.system(phase), name=n) for a, n in zip(self.analyses, distinct)]
+        names = _conjugacy.distinct_names([a.name for a in self.analyses])
+        return [replace(a.system(phase), name=n) for a, n in zip(self.analyses, names)]
 
     def _reference(self, ref_ind: int | None) -> int:
         return check_int("ref_ind", self.ref_ind or 0 if ref_ind is None else ref_ind, 0, len(self.analyses) - 1)
