@@ -69,3 +69,11 @@ def test_wrong_shapes_and_nan_are_named(fields, message):
     inputs, targets = torch.zeros(3, 7, 2), fields.pop("targets", torch.zeros(3, 7, 5))
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         Trials.from_tensors(inputs, targets, **fields)
+
+
+def test_the_last_step_that_counts():
+    mask = torch.zeros(3, 7, dtype=torch.bool)
+    mask[1, 4] = True
+    trials = Trials.from_tensors(torch.zeros(3, 7, 2), torch.zeros(3, 7, 5), mask=mask)
+    assert trials.last_counted_step() == 5 and trials.first(5).last_counted_step() == 5
+    assert trials.first(3).last_counted_step() == 3  # nothing counts: nothing is cut

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from conjugacy._version import __version__
 
@@ -48,7 +48,7 @@ def train(
     task: Any,
     network: Any,
     out: str,
-    recipe: Any = None,
+    recipe: dict[str, Any] | None = None,
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
@@ -61,7 +61,7 @@ def train(
         task: Task to learn, for example NBitFlipFlop; its settings as --task.n 3.
         network: Network that learns it, for example GRU; its settings as --network.latent_size 128.
         out: Folder for the run. The same command resumes it after an interruption.
-        recipe: How to train, for example --recipe.steps 300.
+        recipe: How to train where the task's own recipe is not wanted, for example --recipe.steps 300.
         seed: The one source of all randomness.
         device: Where to train: cpu, cuda, ...
         threads: CPU threads; by default one, unless the network is large.
@@ -70,7 +70,8 @@ def train(
     """
     from conjugacy.training.train import train as fit
 
-    run = fit(task, network, seed, progress, recipe=recipe, out=out, device=device, threads=threads)
+    settings = {k: v for k, v in (recipe or {}).items() if v is not None}
+    run = fit(task, network, seed, progress, out=out, device=device, threads=threads, **settings)
     if run.metrics["stopped"] == "interrupted":
         print(f"Interrupted. The same command goes on from {out}.")
         return
@@ -321,6 +322,8 @@ def _plain_parser(command: Callable[..., None]) -> Any:
 
 
 def _train_parser(command: Callable[..., None]) -> Any:
+    import docstring_parser
+
     from conjugacy.networks import Network
     from conjugacy.tasks import Task
     from conjugacy.training.recipe import Recipe
@@ -331,7 +334,10 @@ def _train_parser(command: Callable[..., None]) -> Any:
     )
     parser.add_subclass_arguments(Task, "task", required=True, help="Task to learn, for example NBitFlipFlop.")
     parser.add_subclass_arguments(Network, "network", required=True, help="Network that learns it, for example GRU.")
-    parser.add_class_arguments(Recipe, "recipe")
+    documented = docstring_parser.parse(Recipe.__doc__ or "").params
+    said = {name.strip(): p.description for p in documented for name in p.arg_name.split(",")}
+    for name, kind in get_type_hints(Recipe).items():
+        parser.add_argument(f"--recipe.{name}", type=kind | None, default=None, help=said.get(name))
     parser.add_function_arguments(command, skip={"task", "network", "recipe"}, as_positional=False)
     return parser
 

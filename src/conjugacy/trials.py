@@ -101,6 +101,11 @@ class Trials:
         epochs = {name: steps.clamp(max=n_timesteps) for name, steps in self.epochs.items()}
         return replace(self, **cut, epochs=epochs)
 
+    def last_counted_step(self) -> int:
+        """Number of steps up to the last one whose answer counts in any trial; what follows can be cut off."""
+        counted = self.mask.any(2).any(0).nonzero()
+        return int(counted[-1]) + 1 if len(counted) else self.n_timesteps
+
     def to(self, device: torch.device | str, **options: Any) -> Trials:
         """The same trials on another device."""
         moved = {f.name: getattr(self, f.name).to(device, **options) for f in fields(self) if f.name != "epochs"}

@@ -186,3 +186,20 @@ def test_threads_are_as_they_were_afterwards(small_task):
     cj.train(task, cj.networks.GRU(3), **settings)
     cj.train(task, cj.networks.GRU(3), threads=before + 1, **settings)
     assert seen == [1, before + 1] and torch.get_num_threads() == before
+
+
+def test_a_task_may_bring_its_recipe_and_a_loss_by_stage(small_task):
+    seen = []
+
+    class Staged(type(small_task)):
+        recipe = {"steps": 5, "batch_size": 4}
+
+        def training_loss(self, rollout, trials, progress):
+            seen.append(progress)
+            return self.loss(rollout, trials)
+
+    task = Staged(n=2, n_timesteps=40)
+    run = cj.train(task, cj.networks.GRU(7), progress=False)
+    assert run.recipe["steps"] == 5 and run.recipe["batch_size"] == 4
+    assert seen == [0.0, 0.2, 0.4, 0.6, 0.8]
+    assert cj.train(task, cj.networks.GRU(7), progress=False, steps=3).recipe["steps"] == 3

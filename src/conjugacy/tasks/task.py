@@ -32,6 +32,12 @@ class Task(Protocol):
         One step of what the network puts out; shape (output,).
     input_labels, output_labels : list of str
         A name for each input and each output.
+
+    Notes
+    -----
+    Two further members are used where a task has them: ``recipe``, a dict of `conjugacy.Recipe` settings that suit the
+    task, and ``training_loss(rollout, trials, progress)``, the loss of a curriculum, with `progress` from 0 at the
+    first gradient step to 1 at the last. Validation always uses `loss`.
     """
 
     name: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from conjugacy._check import check_int, check_number
 
@@ -74,6 +75,11 @@ class Recipe:
     def timesteps_at(self, step: int, n_timesteps: int) -> int:
         """How many steps of each trial gradient step `step` sees."""
         return min(self.short_timesteps, n_timesteps) if step < self.short_share * self.steps else n_timesteps
+
+    @classmethod
+    def for_task(cls, task: Any) -> Recipe:
+        """The defaults, with the settings that the task names in its attribute `recipe` (a dict), if it has one."""
+        return cls(**getattr(task, "recipe", {}))
 
     def as_dict(self) -> dict:
         """The recipe as plain numbers."""

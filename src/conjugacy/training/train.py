@@ -56,7 +56,7 @@ def train(
     progress : bool
         Show a progress bar.
     recipe : Recipe, optional
-        How to train; see `Recipe`.
+        How to train; by default the recipe of the task, see `Recipe.for_task`.
     out : path, optional
         Folder for the run. While it trains, a checkpoint is kept there: the same call resumes it after an
         interruption, and returns the saved run if it had finished.
@@ -76,7 +76,7 @@ def train(
     """
     for name in settings:
         check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
-    recipe = replace(recipe or Recipe(), **settings)
+    recipe = replace(recipe or Recipe.for_task(task), **settings)
     check_int("seed", seed, 0)
     sets = TrialSets.from_seed(seed)
     model = copy.deepcopy(network)
@@ -173,9 +173,11 @@ def _fit(run: Run, recipe: Recipe, device: str, folder: Path | None, show: bool)
 def _gradient_step(run: Run, recipe: Recipe, optimizer: torch.optim.Adam, step: int, device: str) -> float:
     task, model = run.task, run.network
     trials = task.trials(recipe.batch_size, derive_seed(run.seed, "batch", step))
-    trials = trials.first(recipe.timesteps_at(step, task.n_timesteps)).to(device)
+    trials = trials.first(min(recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step())).to(device)
     noise = torch.Generator(device=device).manual_seed(derive_seed(run.seed, "noise", step))
-    loss = task.loss(rollout(model.train(), task, trials, noise=noise), trials)
+    out = rollout(model.train(), task, trials, noise=noise)
+    by_stage = getattr(task, "training_loss", None)
+    loss = task.loss(out, trials) if by_stage is None else by_stage(out, trials, step / recipe.steps)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate_at(step)
     optimizer.zero_grad(set_to_none=True)
