@@ -192,7 +192,9 @@ def test_a_task_may_bring_its_recipe_and_a_loss_by_stage(small_task):
     seen = []
 
     class Staged(type(small_task)):
-        recipe = {"steps": 5, "batch_size": 4}
+        @property
+        def recipe(self):
+            return {"steps": 5, "batch_size": 4}
 
         def training_loss(self, rollout, trials, progress):
             seen.append(progress)
