@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from conjugacy._check import check_choice, check_finite, check_int, check_number
 from conjugacy.arm.muscles import MujocoHillMuscle, Muscle
@@ -28,6 +29,9 @@ _SHOULDER = (-0.03, 0.03, 0.0, 0.0, -0.03, 0.03)
 _ELBOW = (0.0, 0.0, -0.014, 0.025, -0.016, 0.03)
 _ELBOW2 = (0.0, 0.0, -0.004, -0.0022, -0.0057, -0.0032)
 _MAX_SPEED = 1000.0  # rad/s
+
+_KERNEL_DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
+_WORTH_COMPILING = 32  # trials; with fewer, a step is soon done and loading the kernel takes longer
 
 
 class ArmState(NamedTuple):
@@ -151,6 +155,7 @@ class RigidTendonArm26:
             self.tendon_length,
             self.optimal_muscle_length,
         )
+        self._kernel_constants = {}
         self._six = _Rows(np.array(rows))
         self._two = _Rows(np.array((self.pos_lower_bound, self.pos_upper_bound)))
 
@@ -213,6 +218,9 @@ class RigidTendonArm26:
     ) -> ArmState:
         """The state one time step later; a pure function, differentiable in all that it is given.
 
+        Many trials at once on the CPU run on a compiled kernel, which is differentiable once; `plain_step` is the
+        reference, and serves everything else.
+
         Parameters
         ----------
         state : ArmState
@@ -229,6 +237,19 @@ class RigidTendonArm26:
             If a last axis has the wrong size, or a load holds NaN or infinite values.
         """
         self._check_step(state, action, endpoint_load, joint_load)
+        given = [x for x in (*state, action, endpoint_load, joint_load) if x is not None]
+        if self._kernel_fits(given):
+            return self._compiled_step(state, action, endpoint_load, joint_load)
+        return self.plain_step(state, action, endpoint_load, joint_load)
+
+    def plain_step(
+        self,
+        state: ArmState,
+        action: Tensor,
+        endpoint_load: Tensor | None = None,
+        joint_load: Tensor | None = None,
+    ) -> ArmState:
+        """As `step`, in torch's own operations: any dtype, device, order of derivative and transform of functions."""
         dt = self.timestep / self.n_ministeps
         one = self._motornet_step if self.physics == "motornet" else self._exact_step
         for _ in range(self.n_ministeps):
@@ -285,6 +306,34 @@ class RigidTendonArm26:
     def moment_arms(self, q: Tensor) -> Tensor:
         """Derivative of these lengths (..., joint, muscle) in m/rad: negative where a muscle flexes the joint."""
         return torch.stack(torch.broadcast_tensors(*self._arms(q)), -2)
+
+    def _kernel_fits(self, given: list[Tensor]) -> bool:
+        first = given[0]
+        if first.device.type != "cpu" or first.dtype not in _KERNEL_DTYPES or self.physics != "motornet":
+            return False
+        if max(x.numel() // x.shape[-1] for x in given) < _WORTH_COMPILING:
+            return False
+        if any(x.device != first.device or x.dtype != first.dtype for x in given):
+            return False
+        return not (_transformed() or torch.compiler.is_compiling() or forward_ad._current_level >= 0)
+
+    def _compiled_step(self, state, action, endpoint_load, joint_load) -> ArmState:
+        from conjugacy.arm import kernel
+
+        dtype = state.q.dtype
+        if dtype not in self._kernel_constants:
+            self._kernel_constants[dtype] = kernel.constants(self, _KERNEL_DTYPES[dtype])
+        known = self._kernel_constants[dtype]
+        if known is None:  # a muscle of one's own
+            return self.plain_step(state, action, endpoint_load, joint_load)
+        given = (*state, action, endpoint_load, joint_load)
+        lead = torch.broadcast_shapes(*(x.shape[:-1] for x in given if x is not None))
+        flat = (
+            None if x is None else x.expand(*lead, x.shape[-1]).reshape(lead.numel(), x.shape[-1]).contiguous()
+            for x in given
+        )
+        new = kernel.compiled_step(known, *flat)
+        return ArmState(*(x.view(*lead, x.shape[-1]) for x in new))
 
     def _motornet_step(self, state, action, endpoint_load, joint_load, dt) -> ArmState:
         # everything from the old state, and the new force from the old geometry
