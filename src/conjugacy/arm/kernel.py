@@ -10,20 +10,23 @@ tests/arm/test_kernel.py compares both, benchmarks/arm.py times them.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from numba import njit
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from conjugacy._check import check_finite
 from conjugacy.arm.muscles import MujocoHillMuscle, ReluMuscle, RigidTendonHillMuscle
+from conjugacy.arm.state import ArmState
 
 if TYPE_CHECKING:
     from conjugacy.arm.arm26 import RigidTendonArm26
 
 N_STATE = 16  # rows of a state: q 0-1, qd 2-3, activation 4-9, force 10-15
+N_OUTSIDE = 10  # of what acts on it: action 0-5, endpoint load 6-7, joint load 8-9
 N_TAPE = 42
 # rows of the tape: sines and cosines of q1, q1 + q2, q2; acceleration; what passes the limits; then six rows each
 _S1, _C1, _S12, _C12, _S2, _C2, _QDD, _Q_PASS, _V_PASS = 0, 1, 2, 3, 4, 5, 6, 8, 10
@@ -77,91 +80,126 @@ def constants(arm: RigidTendonArm26, dtype: type) -> Constants | None:
     return Constants(kind, arm._six.table.astype(dtype), np.array(body, dtype), row.astype(dtype), arm.n_ministeps)
 
 
-def compiled_step(
-    known: Constants,
-    q: Tensor,
-    qd: Tensor,
-    activation: Tensor,
-    force: Tensor,
-    action: Tensor,
-    endpoint_load: Tensor | None,
-    joint_load: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The parts of the state after a step; all tensors (trial, .) on the CPU, of one dtype, differentiable once."""
-    return _Step.apply(known, q, qd, activation, force, action, endpoint_load, joint_load)  # pyright: ignore
+def compiled_step(arm: RigidTendonArm26, known: Constants, parts: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
+    """The parts of the state after a step.
+
+    Parameters
+    ----------
+    arm, known : RigidTendonArm26, Constants
+        The arm, and what `constants` returned for it.
+    parts : sequence
+        q, qd, activation, force, action, endpoint load, joint load: contiguous (trial, .) tensors on the CPU in the
+        dtype of `known`; either load may be None.
+    """
+    return _Step.apply(arm, known, *parts)  # pyright: ignore[reportReturnType]
 
 
 class _Step(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, known: Constants, q, qd, activation, force, action, endpoint_load, joint_load):
-        n, mini = len(q), known.n_ministeps
-        dtype = known.six.dtype
+    def forward(ctx, arm: RigidTendonArm26, known: Constants, *parts: Tensor | None):
+        n, mini, dtype = len(parts[0]), known.n_ministeps, known.six.dtype  # pyright: ignore[reportArgumentType]
         states, tape = np.empty((mini + 1, N_STATE, n), dtype), np.empty((mini, N_TAPE, n), dtype)
-        outside, scratch = np.zeros((10, n), dtype), np.empty((6, n), dtype)
-        parts = [x.detach().numpy() for x in (q, qd, activation, force)]
-        _pack(*parts, action.detach().numpy(), states[0], outside)
-        for row, load in ((6, endpoint_load), (8, joint_load)):
-            if load is not None:
-                outside[row : row + 2] = load.detach().numpy().T
+        outside, new = np.empty((N_OUTSIDE, n), dtype), [np.empty((n, w), dtype) for w in (2, 2, 6, 6)]
+        old = [np.empty((0, 2), dtype) if x is None else x.detach().numpy() for x in parts]
+        finite = _pack(*old, states[0], outside)
+        if not finite:
+            for name, load in zip(("endpoint_load", "joint_load"), parts[5:]):
+                if load is not None:
+                    check_finite(name, load)
+        scratch = np.empty((2, n), dtype)
         for k in range(mini):
             step_forward(*known[:4], states[k], outside, states[k + 1], tape[k], scratch)
-        new = [np.empty_like(x, order="C") for x in parts]
-        _unpack(states[mini], *new)
+        _unpack_state(states[mini], *new)
         if any(ctx.needs_input_grad):
-            ctx.kept = known, states, outside, tape, scratch
-            ctx.loads = endpoint_load is not None, joint_load is not None
+            ctx.save_for_backward(*parts)
+            ctx.kept = arm, known, states, outside, tape
         return tuple(torch.from_numpy(x) for x in new)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, *grads):
-        known, states, outside, tape, scratch = ctx.kept
+        arm, known, states, outside, tape = ctx.kept
+        if torch.is_grad_enabled():  # create_graph=True: the gradient has to be differentiable itself
+            return None, None, *_differentiable_gradient(arm, ctx.saved_tensors, grads)
         n, dtype = states.shape[2], states.dtype
-        arriving, leaving = np.empty((N_STATE, n), dtype), np.empty((N_STATE, n), dtype)
-        toward = np.zeros((10, n), dtype)
-        by_q, by_qd, by_a, by_force = (g.contiguous().numpy() for g in grads)
-        _pack_state(by_q, by_qd, by_a, by_force, arriving)
+        parts = [np.empty((n, width), dtype) for width in (2, 2, 6, 6, 6, 2, 2)]
+        grad, other, scratch = np.empty((N_STATE, n), dtype), np.empty((N_STATE, n), dtype), np.empty((2, n), dtype)
+        toward = np.zeros((N_OUTSIDE, n), dtype)
+        _pack_state(*(g.contiguous().numpy() for g in grads), grad)
         for k in reversed(range(known.n_ministeps)):
-            step_back(known.six, known.body, states[k], outside, tape[k], arriving, leaving, toward, scratch)
-            arriving, leaving = leaving, arriving
-        parts = [np.empty((n, width), dtype) for width in (2, 2, 6, 6)]
-        _unpack(arriving, *parts)
-        by_action, by_endpoint, by_joint = (
-            torch.from_numpy(np.ascontiguousarray(toward[a:b].T)) for a, b in ((0, 6), (6, 8), (8, 10))
-        )
-        with_endpoint, with_joint = ctx.loads
-        state = (torch.from_numpy(x) for x in parts)
-        return None, *state, by_action, by_endpoint if with_endpoint else None, by_joint if with_joint else None
+            step_back(known.six, known.body, states[k], outside, tape[k], grad, other, toward, scratch)
+            grad, other = other, grad
+        _unpack(grad, toward, *parts)
+        given = zip(parts, ctx.needs_input_grad[2:])
+        return None, None, *(torch.from_numpy(x) if needed else None for x, needed in given)
+
+
+def _differentiable_gradient(arm: RigidTendonArm26, parts: Sequence[Tensor | None], grads) -> list[Tensor | None]:
+    new = arm.plain_step(ArmState(*parts[:4]), *parts[4:])  # pyright: ignore[reportArgumentType]
+    wanted = [x for x in parts if x is not None and x.requires_grad]
+    reached, arriving = zip(*((x, g) for x, g in zip(new, grads) if x.requires_grad))
+    found = iter(torch.autograd.grad(reached, wanted, arriving, create_graph=True, allow_unused=True))
+    return [next(found) if x is not None and x.requires_grad else None for x in parts]
+
+
+@njit(error_model="numpy", cache=True)
+def _pack(q, qd, a, force, action, load, torque, state, outside):
+    """The parts of a step as rows; False if a load is not finite."""
+    _pack_state(q, qd, a, force, state)
+    _to_rows(action, outside, 0)
+    finite = _load_to_rows(load, outside, 6)
+    return finite & _load_to_rows(torque, outside, 8)
 
 
 @njit(error_model="numpy", cache=True)
 def _pack_state(q, qd, a, force, state):
-    for b in range(q.shape[0]):
-        for i in range(2):
-            state[i, b] = q[b, i]
-            state[2 + i, b] = qd[b, i]
-        for i in range(6):
-            state[4 + i, b] = a[b, i]
-            state[10 + i, b] = force[b, i]
+    _to_rows(q, state, 0)
+    _to_rows(qd, state, 2)
+    _to_rows(a, state, 4)
+    _to_rows(force, state, 10)
 
 
 @njit(error_model="numpy", cache=True)
-def _pack(q, qd, a, force, action, state, outside):
-    _pack_state(q, qd, a, force, state)
-    for b in range(q.shape[0]):
-        for i in range(6):
-            outside[i, b] = action[b, i]
+def _unpack_state(state, q, qd, a, force):
+    _from_rows(state, 0, q)
+    _from_rows(state, 2, qd)
+    _from_rows(state, 4, a)
+    _from_rows(state, 10, force)
 
 
 @njit(error_model="numpy", cache=True)
-def _unpack(state, q, qd, a, force):
-    for b in range(q.shape[0]):
+def _unpack(state, outside, q, qd, a, force, action, load, torque):
+    _unpack_state(state, q, qd, a, force)
+    _from_rows(outside, 0, action)
+    _from_rows(outside, 6, load)
+    _from_rows(outside, 8, torque)
+
+
+@njit(error_model="numpy", cache=True)
+def _to_rows(x, rows, first):
+    for b in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            rows[first + i, b] = x[b, i]
+
+
+@njit(error_model="numpy", cache=True)
+def _load_to_rows(x, rows, first):
+    """Whether all of it is finite; no rows stand for no load."""
+    if x.shape[0] == 0:
+        rows[first : first + 2] = 0
+        return True
+    total = x.dtype.type(0)
+    for b in range(x.shape[0]):
         for i in range(2):
-            q[b, i] = state[i, b]
-            qd[b, i] = state[2 + i, b]
-        for i in range(6):
-            a[b, i] = state[4 + i, b]
-            force[b, i] = state[10 + i, b]
+            rows[first + i, b] = x[b, i]
+            total += x[b, i] - x[b, i]
+    return total == 0
+
+
+@njit(error_model="numpy", cache=True)
+def _from_rows(rows, first, x):
+    for b in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            x[b, i] = rows[first + i, b]
 
 
 @njit(error_model="numpy", cache=True)
@@ -293,9 +331,9 @@ def _mujoco(a, length, velocity, tendon, optimal, muscle, force, by_a, by_l, by_
     for b in range(len(a)):
         stretch = length[b] - tendon
         slack = stretch < shortest
-        l = (shortest if slack else stretch) * per_l
+        ln = (shortest if slack else stretch) * per_l
         # the two bumps of the active force, each a quadratic spline over a rise and a fall
-        rise, fall = (l - low) * up, (high - l) * down
+        rise, fall = (ln - low) * up, (high - ln) * down
         rising = rise < fall
         h = rise if rising else fall
         slope = up if rising else -down
@@ -306,7 +344,7 @@ def _mujoco(a, length, velocity, tendon, optimal, muscle, force, by_a, by_l, by_
         bend = zero if bend < zero else bend
         fl = two * h * h - bend * bend
         fl_l = zero if flat else four * (h - bend) * slope
-        rise, fall = (l - low) * up2, (end - l) * down2
+        rise, fall = (ln - low) * up2, (end - ln) * down2
         rising = rise < fall
         h = rise if rising else fall
         slope = up2 if rising else -down2
@@ -325,7 +363,7 @@ def _mujoco(a, length, velocity, tendon, optimal, muscle, force, by_a, by_l, by_
         e = zero if e < zero else e
         fv = one + c - e * e * per_c if lengthening else s * s
         fv_v = two * (e * per_c if lengthening else s)
-        y = (l - one) * per_knee
+        y = (ln - one) * per_knee
         y = zero if y < zero else y
         z = y - one
         z = zero if z < zero else z
@@ -351,13 +389,13 @@ def _hill(a, length, velocity, tendon, optimal, muscle, force, by_a, by_l, by_v)
         act = a[b]
         stretch = length[b] - tendon
         slack = stretch < zero
-        l = (zero if slack else stretch) * per_l
+        ln = (zero if slack else stretch) * per_l
         v = velocity[b] * per_v
-        fl = one - (l - one) * (l - one) * per_width
+        fl = one - (ln - one) * (ln - one) * per_width
         on_floor = fl < floor
         fl = floor if on_floor else fl
-        fl_l = zero if on_floor else -two * (l - one) * per_width
-        long = l > one
+        fl_l = zero if on_floor else -two * (ln - one) * per_width
+        long = ln > one
         ar = a_rel * fl if long else a_rel
         ar_l = a_rel * fl_l if long else zero
         weak = act < critical
@@ -395,7 +433,7 @@ def _hill(a, length, velocity, tendon, optimal, muscle, force, by_a, by_l, by_v)
         long_v = (p1 * ecc + lead + ve * ecc - f_long) * per_den
         f = f_short if shortening else f_long
         off = f <= zero
-        passive = l - slack_length
+        passive = ln - slack_length
         passive = zero if passive < zero else passive
         force[b] = (zero if off else f) + k_pe * passive * passive
         by_a[b] = zero if off else (short_a if shortening else long_a)
@@ -406,9 +444,8 @@ def _hill(a, length, velocity, tendon, optimal, muscle, force, by_a, by_l, by_v)
 
 @njit(error_model="numpy", cache=True)
 def step_back(six, body, x, outside, tape, arriving, leaving, toward, scratch):
-    """The step back: `arriving` (16, trial) at the new state, `leaving` at the old one; adds to `toward` (10, trial)."""
-    num = x.dtype.type
-    zero, two = num(0), num(2)
+    """The step back: gradients `arriving` (16, trial) at the new state, `leaving` at the old; adds to `toward`."""
+    two = x.dtype.type(2)
     a, b_, c, len1, len2, friction, dt = body[0], body[1], body[2], body[3], body[4], body[5], body[10]
     q2, v1, v2 = x[1], x[2], x[3]
     s1, c1, s12, c12, s2, c2 = tape[_S1], tape[_C1], tape[_S12], tape[_C12], tape[_S2], tape[_C2]
