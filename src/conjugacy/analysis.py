@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sklearn.decomposition import PCA
 
     from conjugacy.dynamics import FixedPoints
+    from conjugacy.epochs import Epochs
 
 PHASES = ("all", "train", "val", "test")
 
@@ -69,6 +70,12 @@ class Analysis:
     def system(self, phase: str = "test") -> System:
         """What `dynamics` and `similarity` see of the run."""
         return self.run.system(self.trials(phase))
+
+    def epochs(self, phase: str = "val") -> Epochs:
+        """The trials of a phase by condition and epoch, for tasks that have them."""
+        from conjugacy.epochs import Epochs
+
+        return Epochs(self, phase)
 
     @cached_property
     def pca(self) -> PCA:

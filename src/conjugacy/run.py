@@ -97,12 +97,11 @@ class Run:
             trials = self.trials(trials)
         latents = self.rollout(trials).latents
         network = copy.deepcopy(self.network).double().eval().requires_grad_(False)
-        lengths = torch.full((len(trials),), trials.n_timesteps)
         return System(
             self.name,
             latents,
             trials.inputs,
-            lengths,
+            trials.lengths,
             step=network.step,
             cell=network.cell,
             readout=network.readout,

@@ -101,6 +101,20 @@ class Trials:
         epochs = {name: steps.clamp(max=n_timesteps) for name, steps in self.epochs.items()}
         return replace(self, **cut, epochs=epochs)
 
+    @property
+    def lengths(self) -> Tensor:
+        """Number of steps of each trial (trial,), int64: up to its last epoch, or to its last answer that counts.
+
+        Trials without epochs all last `n_timesteps`.
+        """
+        whole = torch.full((len(self),), self.n_timesteps, device=self.mask.device)
+        if not self.epochs:
+            return whole
+        step = torch.arange(1, self.n_timesteps + 1, device=self.mask.device)
+        ends = [steps[:, 1] for steps in self.epochs.values()]
+        last = torch.stack([*ends, (self.mask.any(2) * step).amax(1)]).amax(0)
+        return torch.where(last > 0, last, whole)
+
     def last_counted_step(self) -> int:
         """Number of steps up to the last one whose answer counts in any trial; what follows can be cut off."""
         counted = self.mask.any(2).any(0).nonzero()
