@@ -1,9 +1,9 @@
 """Epochs: what a network does in one part of its trials, by condition.
 
-A task with several conditions (rules, contexts) and named epochs (stimulus, memory, response) asks for several flows from
-one network: in each epoch of each condition the input holds another one. `Epochs` gives the states that are visited
-there, the input that is held there, the fixed points under it, how they change on the way to another epoch's input, and
-how far two conditions use the same subspace.
+A task with several conditions (rules, contexts) and named epochs (stimulus, memory, response) asks one network for
+several flows: in each epoch of each condition the input holds another one. `Epochs` gives the states that are visited
+there, the input that is held there, the fixed points under it, how they change on the way to another epoch's input,
+and how far two conditions use the same subspace.
 """
 
 from __future__ import annotations
