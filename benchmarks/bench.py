@@ -4,7 +4,7 @@
 
 Each row is a ratio of two times taken in one run: what a user would run otherwise, over ours. A benchmark writes its
 rows under "table" in its json (see table.py); all else it prints is shown as it comes. --full takes the long forms,
-whose figures the documentation cites. What cannot be measured here (no GPU, a package or the published weights not there)
+whose figures the documentation cites. What cannot be measured here (no GPU, a package or weights that are not there)
 says so in its row.
 """
 
