@@ -20,7 +20,8 @@ def describe(thing: Any) -> dict[str, Any]:
     ------
     TypeError
         If the class does not keep an argument of its ``__init__`` as an attribute, or if its value is no plain
-        number, string, bool, None, or list or dict of these.
+        number, string, bool, None, list or dict of these, or object of conjugacy (an arm, a muscle), which is
+        described in its turn.
     """
     kind = type(thing)
     args = {}
@@ -46,12 +47,18 @@ def build(what: str, config: dict[str, Any], classes: Iterable[type]) -> Any:
             f"`{what}`: expected one of the classes {', '.join(sorted(known))}, got {name!r}.{guess} "
             f"A class of your own has to be named: load(folder, classes=[{name}])."
         )
-    kind, args = known[name], config.get("args", {})
+    kind = known[name]
+    args = {k: _built(f"{what}.{k}", v, known.values()) for k, v in config.get("args", {}).items()}
     unknown = sorted(set(args) - set(inspect.signature(kind).parameters))
     if unknown:
         takes = ", ".join(inspect.signature(kind).parameters)
         raise ValueError(f"`{what}`: {name} takes the arguments {takes}, got {', '.join(unknown)} too.")
     return kind(**args)
+
+
+def _built(what: str, value: Any, classes: Iterable[type]) -> Any:
+    """An argument, or the object whose description it is."""
+    return build(what, value, classes) if isinstance(value, dict) and set(value) == {"class", "args"} else value
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -61,6 +68,9 @@ def _plain(name: str, value: Any) -> Any:
         return [_plain(f"{name}[{i}]", v) for i, v in enumerate(value)]
     if isinstance(value, dict):
         return {str(k): _plain(f"{name}[{k!r}]", v) for k, v in value.items()}
+    if type(value).__module__.startswith("conjugacy."):
+        return describe(value)
     raise TypeError(
-        f"`{name}`: expected a number, string, bool, None, list or dict to save, got {type(value).__name__}."
+        f"`{name}`: expected a number, string, bool, None, list, dict or an object of conjugacy to save, "
+        f"got {type(value).__name__}."
     )
