@@ -2,7 +2,8 @@
 
 The convention is scikit-learn's: every argument of ``__init__`` is kept under its own name as an attribute. Then
 ``describe`` reads a config off an object, and ``build`` makes an equal object from it, by name, from known classes
-only: no import path and no code ever comes out of a file.
+only: no import path and no code ever comes out of a file. An argument may itself be such an object (the arm of a task,
+the muscle of an arm).
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ def describe(thing: Any) -> dict[str, Any]:
     ------
     TypeError
         If the class does not keep an argument of its ``__init__`` as an attribute, or if its value is no plain
-        number, string, bool, None, list or dict of these, or object of conjugacy (an arm, a muscle), which is
-        described in its turn.
+        number, string, bool, None, list or dict of these, or object that can be described in turn.
     """
     kind = type(thing)
     args = {}
@@ -47,18 +47,22 @@ def build(what: str, config: dict[str, Any], classes: Iterable[type]) -> Any:
             f"`{what}`: expected one of the classes {', '.join(sorted(known))}, got {name!r}.{guess} "
             f"A class of your own has to be named: load(folder, classes=[{name}])."
         )
-    kind = known[name]
-    args = {k: _built(f"{what}.{k}", v, known.values()) for k, v in config.get("args", {}).items()}
+    kind, args = known[name], config.get("args", {})
     unknown = sorted(set(args) - set(inspect.signature(kind).parameters))
     if unknown:
         takes = ", ".join(inspect.signature(kind).parameters)
         raise ValueError(f"`{what}`: {name} takes the arguments {takes}, got {', '.join(unknown)} too.")
-    return kind(**args)
+    return kind(**{argument: _built(f"{what}.{argument}", value, known) for argument, value in args.items()})
 
 
-def _built(what: str, value: Any, classes: Iterable[type]) -> Any:
-    """An argument, or the object whose description it is."""
-    return build(what, value, classes) if isinstance(value, dict) and set(value) == {"class", "args"} else value
+def _built(what: str, value: Any, known: dict[str, type]) -> Any:
+    if isinstance(value, list):
+        return [_built(f"{what}[{i}]", v, known) for i, v in enumerate(value)]
+    if isinstance(value, dict):
+        if set(value) == {"class", "args"}:
+            return build(what, value, known.values())
+        return {k: _built(f"{what}[{k!r}]", v, known) for k, v in value.items()}
+    return value
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -68,9 +72,8 @@ def _plain(name: str, value: Any) -> Any:
         return [_plain(f"{name}[{i}]", v) for i, v in enumerate(value)]
     if isinstance(value, dict):
         return {str(k): _plain(f"{name}[{k!r}]", v) for k, v in value.items()}
-    if type(value).__module__.startswith("conjugacy."):
+    if inspect.isfunction(type(value).__init__):  # a class of one's own, not a builtin or an array
         return describe(value)
     raise TypeError(
-        f"`{name}`: expected a number, string, bool, None, list, dict or an object of conjugacy to save, "
-        f"got {type(value).__name__}."
+        f"`{name}`: expected a number, string, bool, None, list or dict to save, got {type(value).__name__}."
     )

@@ -241,8 +241,8 @@ def load_weights(network: Network, data: bytes, source: str | os.PathLike) -> No
 
 
 def public_classes() -> list[type]:
-    """The tasks, networks, arms and muscles of conjugacy, which run folders may name."""
-    return [thing for package in (tasks, networks, arm) for thing in vars(package).values() if isinstance(thing, type)]
+    """The tasks, arms and networks of conjugacy, which run folders may name."""
+    return [thing for package in (tasks, arm, networks) for thing in vars(package).values() if isinstance(thing, type)]
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
