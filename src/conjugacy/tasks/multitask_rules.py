@@ -20,7 +20,10 @@ EPOCHS = ("context", "stim1", "mem1", "stim2", "mem2", "response")
 RESPONSE = EPOCHS.index("response")
 COHERENCES = (0.08, 0.16, 0.32)
 
-N_INPUTS, N_OUTPUTS = 5 + len(RULES), 3  # fixation, cos and sin of two modalities, one channel a rule; fixation, cos, sin
+N_INPUTS, N_OUTPUTS = (
+    5 + len(RULES),
+    3,
+)  # fixation, cos and sin of two modalities, one channel a rule; fixation, cos, sin
 
 # shortest and longest duration of each epoch in ms; in steps, the longest one is excluded
 _DURATIONS = {
@@ -77,8 +80,8 @@ class Plan:
 def draw_plan(rule: np.ndarray, bin_size: float, num_targets: int, ctdb: bool, rng: np.random.Generator) -> Plan:
     """Plans of trials of the rules (trial,) named by their index.
 
-    With `ctdb`, the slips of CtDB are kept: no fixation target where none is due in `_CTDB_NEVER_FIXATES` nor in trials
-    without a response, and trials of ContextIntMultimodal whose two stimuli are equally strong.
+    With `ctdb`, CtDB's targets are kept: none for fixation in the rules `_CTDB_NEVER_FIXATES`, nor in the response
+    epoch of trials without a response; and both modalities favour the same stimulus.
     """
     n, names = len(rule), np.array(RULES)[rule]
     is_family = {f: np.isin(rule, [i for i, r in enumerate(RULES) if family(r) == f]) for f in _FAMILIES}
@@ -153,12 +156,14 @@ def _strengths(names: np.ndarray, ctdb: bool, rng: np.random.Generator) -> np.nd
     mean = rng.uniform(0.8, 1.2, (n, 2))
     signed = np.array([s * c for s in (-1, 1) for c in COHERENCES])
     pairs = np.stack(np.meshgrid(signed, signed, indexing="ij"), -1).reshape(-1, 2)
+    if ctdb:
+        # the version that the published network learned has one sign for both modalities
+        pairs = pairs[pairs.prod(1) > 0]
     coherence = pairs[rng.integers(0, len(pairs), n)]
-    if not ctdb:
-        # where both modalities count, opposite coherences of one size have no right answer
-        decided = pairs[pairs.sum(1) != 0]
-        both = names == "ContextIntMultimodal"
-        coherence[both] = decided[rng.integers(0, len(decided), n)][both]
+    # where both modalities count, opposite coherences of one size would have no right answer
+    decided = pairs[pairs.sum(1) != 0]
+    both = names == "ContextIntMultimodal"
+    coherence[both] = decided[rng.integers(0, len(decided), n)][both]
     strength = mean[..., None] + coherence[..., None] * np.array([1, -1])
     strength[names == "IntMod1", 1] = 0
     strength[names == "IntMod2", 0] = 0

@@ -172,7 +172,11 @@ def _fit(run: Run, recipe: Recipe, device: str, folder: Path | None, show: bool)
 
 def _gradient_step(run: Run, recipe: Recipe, optimizer: torch.optim.Adam, step: int, device: str) -> float:
     task, model = run.task, run.network
-    trials = task.trials(recipe.batch_size, derive_seed(run.seed, "batch", step))
+    draw = getattr(task, "training_trials", None)
+    if draw is None:
+        trials = task.trials(recipe.batch_size, derive_seed(run.seed, "batch", step))
+    else:
+        trials = draw(recipe.batch_size, derive_seed(run.seed, "batches"), step)
     trials = trials.first(min(recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step())).to(device)
     noise = torch.Generator(device=device).manual_seed(derive_seed(run.seed, "noise", step))
     out = rollout(model.train(), task, trials, noise=noise)
