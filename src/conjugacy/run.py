@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from conjugacy import networks, tasks
+from conjugacy import arm, networks, tasks
 from conjugacy._check import check_int
 from conjugacy._config import build, describe
 from conjugacy._version import __version__
@@ -236,8 +236,8 @@ def load_weights(network: Network, data: bytes, source: str | os.PathLike) -> No
 
 
 def public_classes() -> list[type]:
-    """The tasks and networks of conjugacy, which run folders may name."""
-    return [thing for package in (tasks, networks) for thing in vars(package).values() if isinstance(thing, type)]
+    """The tasks, arms and networks of conjugacy, which run folders may name."""
+    return [thing for package in (tasks, arm, networks) for thing in vars(package).values() if isinstance(thing, type)]
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
