@@ -136,13 +136,8 @@ class Analysis:
         if phase != whole:
             rows = self.run.sets.rows(phase)
             trials, out = self._cache[whole]
-            self._cache[phase] = trials[rows], _rows(out, rows)
+            self._cache[phase] = trials[rows], out[rows]
         return self._cache[phase]
 
     def __repr__(self) -> str:
         return f"Analysis({self.run!r})"
-
-
-def _rows(out: Rollout, rows: slice) -> Rollout:
-    picked: dict[str, Any] = {name: x[rows] if isinstance(x, Tensor) else x for name, x in vars(out).items()}
-    return Rollout(**picked)

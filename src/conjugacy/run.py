@@ -58,7 +58,8 @@ class Run:
     recipe : dict
         How it was trained, plain values.
     history : DataFrame
-        One row a look at the validation trials: step, seconds, loss, learning_rate, val_r2, val_accuracy.
+        One row a look at the validation trials: step, seconds, loss, learning_rate, val_r2, val_accuracy,
+        and the task's own merits, if it has any.
     metrics : dict
         Scores on the test trials ("test_r2", "test_accuracy", ...) and how training ended ("stopped", "steps",
         "seconds").
@@ -92,15 +93,19 @@ class Run:
         return rollout(self.network, self.task, trials)
 
     def system(self, trials: Trials | str = "test") -> System:
-        """What `dynamics` and `similarity` see: trajectories on these trials, and the map in float64."""
+        """What `dynamics` and `similarity` see: trajectories on these trials, and the map in float64.
+
+        In closed loop it is the network alone, driven by what it observed of its plant and by the context inputs.
+        """
         if isinstance(trials, str):
             trials = self.trials(trials)
-        latents = self.rollout(trials).latents
+        out = self.rollout(trials)
+        inputs = trials.inputs if out.observations is None else torch.cat([out.observations, trials.inputs], -1)
         network = copy.deepcopy(self.network).double().eval().requires_grad_(False)
         return System(
             self.name,
-            latents,
-            trials.inputs,
+            out.latents,
+            inputs,
             trials.lengths,
             step=network.step,
             cell=network.cell,

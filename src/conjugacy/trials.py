@@ -7,6 +7,7 @@ is the state and the output after it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -153,8 +154,8 @@ class Rollout:
         Commands to the plant; None in open loop.
     observations : Tensor (trial, time, observation) or None
         What the network saw of the plant; None in open loop.
-    plant : Any or None
-        States of the plant; None in open loop.
+    plant : NamedTuple of Tensors (trial, time, ...) or None
+        States of the plant's body after each step, for example a `conjugacy.arm.ArmState`; None in open loop.
     """
 
     latents: Tensor
@@ -162,3 +163,34 @@ class Rollout:
     actions: Tensor | None = None
     observations: Tensor | None = None
     plant: Any = None
+
+    def __getitem__(self, which: Any) -> Rollout:
+        """The trials picked by a slice, a list of indices, a boolean mask or an index tensor."""
+        if isinstance(which, int):
+            which = [which]
+        return self._each(lambda x: x[which])
+
+    def cpu(self) -> Rollout:
+        """The same rollout on the CPU."""
+        return self._each(lambda x: x.cpu())
+
+    @classmethod
+    def cat(cls, rollouts: Sequence[Rollout]) -> Rollout:
+        """Rollouts of the same network on several sets of trials as one."""
+        first = rollouts[0]
+        merged = {f.name: _cat([getattr(r, f.name) for r in rollouts]) for f in fields(first)}
+        return cls(**merged)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Rollout:
+        def changed(x: Any) -> Any:
+            if isinstance(x, tuple):
+                return type(x)(*map(changed, x))
+            return change(x) if isinstance(x, Tensor) else x
+
+        return Rollout(**{f.name: changed(getattr(self, f.name)) for f in fields(self)})
+
+
+def _cat(parts: list[Any]) -> Any:
+    if isinstance(parts[0], tuple):
+        return type(parts[0])(*(_cat(list(x)) for x in zip(*parts)))
+    return torch.cat(parts) if isinstance(parts[0], Tensor) else parts[0]

@@ -8,7 +8,7 @@ from torch import Tensor
 from conjugacy.networks.network import Network
 from conjugacy.simulate import rollout
 from conjugacy.tasks.task import Task
-from conjugacy.trials import Trials
+from conjugacy.trials import Rollout, Trials
 
 _CHUNK = 256  # trials rolled out at once: bounds memory, not the result
 
@@ -27,9 +27,13 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
 
 @torch.no_grad()
 def evaluate(network: Network, task: Task, trials: Trials) -> dict[str, float]:
-    """Noise-free scores of a network on trials: "r2", and what the task's `success_rate` gives."""
+    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`."""
     device = next(network.parameters()).device
-    outputs = torch.cat(
-        [rollout(network, task, trials[k : k + _CHUNK].to(device)).outputs.cpu() for k in range(0, len(trials), _CHUNK)]
-    )
-    return {"r2": masked_r2(outputs, trials.targets, trials.mask), **task.success_rate(outputs, trials)}
+    chunks = [rollout(network, task, trials[k : k + _CHUNK].to(device)) for k in range(0, len(trials), _CHUNK)]
+    merits = getattr(task, "merits", None)
+    if merits is None:
+        outputs, own = torch.cat([chunk.outputs.cpu() for chunk in chunks]), {}
+    else:
+        whole = Rollout.cat([chunk.cpu() for chunk in chunks])
+        outputs, own = whole.outputs, merits(whole, trials)
+    return {"r2": masked_r2(outputs, trials.targets, trials.mask), **task.success_rate(outputs, trials), **own}
