@@ -58,7 +58,7 @@ class DelayedDiscrimination(Task):
             0,
             self.frequency[1] - self.frequency[0],
             open_low=True,
-            hint="It is in Hz, and less than the span of `frequency`.",
+            hint="It is in Hz, within the span of `frequency`.",
         )
         self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
         self.delay = delay

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int, check_number
-from conjugacy.tasks.epochs import check_range, consecutive, draw_steps, during, range_to_steps
+from conjugacy.tasks.epochs import check_range, consecutive, draw_steps, during, range_to_steps, to_steps
 from conjugacy.tasks.open_loop import add_noise, set_spaces, squared_error
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
@@ -36,8 +36,8 @@ class PhaseCodedMemory(Task):
         Least and greatest time of the cue's onset in seconds, uniform between.
     cue : pair of float
         Least and greatest duration of the cue in seconds, uniform between.
-    n_timesteps : int
-        Steps of a trial.
+    duration : float
+        Duration of a trial in seconds.
     noise : float
         Standard deviation of the Gaussian noise on every input and step, >= 0.
     dt : float
@@ -53,7 +53,7 @@ class PhaseCodedMemory(Task):
         period: tuple[float, float] = (0.125, 0.25),
         onset: tuple[float, float] = (0.12, 0.24),
         cue: tuple[float, float] = (0.12, 0.16),
-        n_timesteps: int = 200,
+        duration: float = 0.8,
         noise: float = 0.2,
         dt: float = 0.004,
     ):
@@ -61,13 +61,10 @@ class PhaseCodedMemory(Task):
         self.period = check_range("period", period, 4 * self.dt, hint="It is in seconds, at least four steps of `dt`.")
         self.onset, self.cue = onset, cue
         self._onset, self._cue = (range_to_steps(k, v, self.dt) for k, v in (("onset", onset), ("cue", cue)))
-        longest = max(1, math.ceil(self.period[1] / self.dt))
-        self.n_timesteps = check_int(
-            "n_timesteps",
-            n_timesteps,
-            self._onset[1] + self._cue[1] + longest,
-            hint="After the latest cue there has to be a period of memory.",
-        )
+        least = (self._onset[1] + self._cue[1]) * self.dt + self.period[1]
+        hint = "It is in seconds; a period has to follow the latest cue."
+        self.duration = check_number("duration", duration, least, hint=hint)
+        self.n_timesteps = to_steps("duration", duration, self.dt)
         self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
         self.name = "phase-coded memory"
         set_spaces(self, ["Reference", "Cue A", "Cue B"], ["Oscillation"], reach=np.inf if self.noise > 0 else 1.0)
