@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from conjugacy.networks.network import Network
-from conjugacy.simulate import rollout
+from conjugacy.simulate import rollout as run
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Trials
 
@@ -26,10 +26,13 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
 
 
 @torch.no_grad()
-def evaluate(network: Network, task: Task, trials: Trials) -> dict[str, float]:
-    """Noise-free scores of a network on trials: "r2", and what the task's `success_rate` gives."""
+def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto") -> dict[str, float]:
+    """Noise-free scores of a network on trials: "r2", and what the task's `success_rate` gives; `rollout` as there."""
     device = next(network.parameters()).device
     outputs = torch.cat(
-        [rollout(network, task, trials[k : k + _CHUNK].to(device)).outputs.cpu() for k in range(0, len(trials), _CHUNK)]
+        [
+            run(network, task, trials[k : k + _CHUNK].to(device), rollout=rollout).outputs.cpu()
+            for k in range(0, len(trials), _CHUNK)
+        ]
     )
     return {"r2": masked_r2(outputs, trials.targets, trials.mask), **task.success_rate(outputs, trials)}
