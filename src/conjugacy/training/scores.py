@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from conjugacy.networks.network import Network
-from conjugacy.simulate import rollout
+from conjugacy.simulate import rollout as run
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -26,10 +26,14 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
 
 
 @torch.no_grad()
-def evaluate(network: Network, task: Task, trials: Trials) -> dict[str, float]:
-    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`."""
+def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto") -> dict[str, float]:
+    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`.
+
+    `rollout` is as in `conjugacy.rollout`.
+    """
     device = next(network.parameters()).device
-    chunks = [rollout(network, task, trials[k : k + _CHUNK].to(device)) for k in range(0, len(trials), _CHUNK)]
+    parts = [trials[k : k + _CHUNK].to(device) for k in range(0, len(trials), _CHUNK)]
+    chunks = [run(network, task, part, rollout=rollout) for part in parts]
     merits = getattr(task, "merits", None)
     if merits is None:
         outputs, own = torch.cat([chunk.outputs.cpu() for chunk in chunks]), {}
