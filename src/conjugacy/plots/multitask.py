@@ -43,7 +43,8 @@ def trial(task: MultiTask, trials: Trials, index: int = 0, outputs: Tensor | Non
     clean, noisy, wanted = (x[index, :stop].numpy() for x in (trials.true_inputs, trials.inputs, trials.targets))
     said = None if outputs is None else outputs[index, :stop].detach().cpu().numpy()
     fig = new_figure(11, 6.4)
-    left, right = np.ravel(fig.subfigures(1, 2, width_ratios=[3.6, 1]))
+    halves: Any = fig.subfigures(1, 2, width_ratios=[3.6, 1])
+    left, right = halves
     rows = left.subplots(5, 1, sharex=True, height_ratios=[1, 1.5, 1.5, 1, 1.5])
     rings = right.subplots(3, 1)
     columns = {"fixation": [0], "modality 1": [1, 2], "modality 2": [3, 4]}

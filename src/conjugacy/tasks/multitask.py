@@ -63,8 +63,8 @@ class MultiTask(Task):
     -----
     `Trials.conditions` is the index of a trial's rule in `MultiTask.RULES`. The epochs are "context", "stim1", "mem1",
     "stim2", "mem2" and "response", empty where a rule has no such epoch, and "trial", all of them. The rules are dealt
-    like cards: of R rules, each stands once in trials 0 ... R - 1, once in the next R, and so on, so that any slice of a
-    data set is balanced.
+    like cards: of R rules, each stands once in trials 0 ... R - 1, once in the next R, and so on, so that slices of a
+    data set are balanced.
     """
 
     RULES = RULES
