@@ -91,7 +91,7 @@ def test_every_channel_of_every_trial_is_what_its_rule_says(rule, bin_size, seed
     silent = variant == "ctdb" and rule in ("NonMatch2Sample", "MatchCatPro", "MatchCatAnti")
     for k in range(len(trials)):
         inputs, targets, span = one(trials, k)
-        length = span["trial"][1]
+        length = span["response"][1]
         # epochs follow one another and have the durations of the rule
         edges = [0] + [span[name][1] for name in EPOCHS]
         assert [span[name][0] for name in EPOCHS] == edges[:-1] and edges[-1] == length <= task.n_timesteps
@@ -227,7 +227,7 @@ def test_half_of_the_match_trials_ask_for_a_response_and_the_others_are_as_far_o
 def test_noise_is_on_all_channels_and_not_in_the_padding():
     trials = MultiTask(noise=0.3).trials(300, 2)
     noise = trials.inputs - trials.true_inputs
-    inside = torch.arange(trials.n_timesteps) < trials.epochs["trial"][:, 1:]
+    inside = torch.arange(trials.n_timesteps) < trials.epochs["response"][:, 1:]
     assert not noise[~inside].any()
     its = noise[inside]
     assert abs(its.mean(0)).max() < 5 * 0.3 / np.sqrt(len(its))
@@ -276,7 +276,7 @@ def test_training_batches_hold_trials_of_like_length_and_all_rules_alike_over_a_
     pool = [task.training_trials(30, 1, step) for step in range(8)]
     counts = sum(np.bincount(b.conditions, minlength=15) for b in pool)
     assert (counts == 16).all()
-    spans = sorted((int(b.epochs["trial"][:, 1].min()), int(b.epochs["trial"][:, 1].max())) for b in pool)
+    spans = sorted((int(b.epochs["response"][:, 1].min()), int(b.epochs["response"][:, 1].max())) for b in pool)
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
     assert [b.last_counted_step() for b in pool] != sorted(b.last_counted_step() for b in pool)
 
@@ -311,7 +311,7 @@ def test_loss_equals_a_plain_loop_and_ignores_the_padding():
     loss = task.loss(Rollout(outputs, outputs), trials)
     assert loss.item() == pytest.approx(reference_loss(task, outputs, trials), rel=1e-5)
     changed = outputs.clone()
-    changed[torch.arange(trials.n_timesteps) >= trials.epochs["trial"][:, 1:]] = 1e3
+    changed[torch.arange(trials.n_timesteps) >= trials.epochs["response"][:, 1:]] = 1e3
     assert task.loss(Rollout(changed, changed), trials) == loss
     longer = MultiTask(response_weight=3.0, n_timesteps=400).trials(7, 1)
     padded = torch.nn.functional.pad(outputs, (0, 0, 0, 400 - trials.n_timesteps))
@@ -322,7 +322,7 @@ def test_latent_penalty_is_the_mean_square_within_the_trials():
     task = MultiTask(["DelayPro"], latent_l2=0.5)
     trials = task.trials(3, 1)
     latents = torch.full((3, trials.n_timesteps, 7), 2.0)
-    latents[torch.arange(trials.n_timesteps) >= trials.epochs["trial"][:, 1:]] = 9.0
+    latents[torch.arange(trials.n_timesteps) >= trials.epochs["response"][:, 1:]] = 9.0
     assert task.loss(Rollout(latents, trials.targets), trials).item() == pytest.approx(0.5 * 4)
 
 

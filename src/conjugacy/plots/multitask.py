@@ -38,7 +38,7 @@ def trial(task: MultiTask, trials: Trials, index: int = 0, outputs: Tensor | Non
         A network's outputs, drawn dashed over the targets.
     """
     steps = {name: span[index].tolist() for name, span in trials.epochs.items()}
-    stop = steps.pop("trial")[1]
+    stop = steps["response"][1]
     time = np.arange(stop) * task.dt
     clean, noisy, wanted = (x[index, :stop].numpy() for x in (trials.true_inputs, trials.inputs, trials.targets))
     said = None if outputs is None else outputs[index, :stop].detach().cpu().numpy()

@@ -15,6 +15,7 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from conjugacy._check import check_axes, check_choice, check_int, check_number
+from conjugacy.tasks.epochs import during
 from conjugacy.tasks.multitask_rules import EPOCHS, N_INPUTS, N_OUTPUTS, RULES, Plan, draw_plan, step_ranges
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
@@ -62,12 +63,13 @@ class MultiTask(Task):
     Notes
     -----
     `Trials.conditions` is the index of a trial's rule in `MultiTask.RULES`. The epochs are "context", "stim1", "mem1",
-    "stim2", "mem2" and "response", empty where a rule has no such epoch, and "trial", all of them. The rules are dealt
-    like cards: of R rules, each stands once in trials 0 ... R - 1, once in the next R, and so on, so that slices of a
-    data set are balanced.
+    "stim2", "mem2" and "response", one after the other, empty where a rule has no such epoch; the trial ends with the
+    response. The rules are dealt like cards: of R rules, each stands once in trials 0 ... R - 1, once in the next R,
+    and so on, so that slices of a data set are balanced.
     """
 
     RULES = RULES
+    condition_names = RULES
 
     def __init__(
         self,
@@ -141,10 +143,14 @@ class MultiTask(Task):
         A response step weighs `response_weight`, one before it 1; the first five steps of a trial and the first 100 ms
         of its response do not count.
         """
-        weight = trials.mask * torch.where(_within(trials, "response"), self.response_weight, 1.0)[..., None]
+        weight = (
+            trials.mask
+            * torch.where(during(trials.epochs["response"], trials.n_timesteps), self.response_weight, 1.0)[..., None]
+        )
         loss = ((rollout.outputs - trials.targets).square() * weight).sum() / weight.sum()
         if self.latent_l2 > 0:
-            inside = _within(trials, "trial")[..., None]
+            step = torch.arange(trials.n_timesteps, device=trials.mask.device)
+            inside = (step < trials.epochs["response"][:, 1:])[..., None]
             squares = (rollout.latents.square() * inside).sum() / (inside.sum() * rollout.latents.shape[2])
             loss = loss + self.latent_l2 * squares
         return loss
@@ -173,7 +179,8 @@ class MultiTask(Task):
         error = torch.remainder(error + torch.pi, 2 * torch.pi) - torch.pi
         moved = (norm >= _STILL) == due
         response = torch.where(due, error.abs() < _WIDEST_ERROR, norm < _STILL)
-        before = _within(trials, "trial") & ~_within(trials, "response") & trials.mask[..., 0]
+        step = torch.arange(trials.n_timesteps, device=end.device)
+        before = (step < trials.epochs["response"][:, :1]) & trials.mask[..., 0]
         held = (outputs.detach()[..., 0] * before).sum(1) / before.sum(1) > 0.5
         released = (said[:, 0] > 0.5) == (wanted[:, 0] > 0.5)
         fixation = torch.ones_like(held) if self.variant == "ctdb" else held & released
@@ -214,45 +221,32 @@ class MultiTask(Task):
 
     def _written_out(self, plan: Plan, rng: np.random.Generator) -> Trials:
         """The plans in time, padded to `n_timesteps`."""
-        (n, n_epochs), t = plan.steps.shape, self.n_timesteps
+        from conjugacy.tasks.multitask_kernel import add_noise, write_levels
+
+        n, t = len(plan.rule), self.n_timesteps
         ends = plan.steps.cumsum(1)
-        length = ends[:, -1]
-        # the padding is one more epoch, in which all is zero
-        steps = np.concatenate([plan.steps, (t - length)[:, None]], 1).ravel()
-
-        def in_time(levels: np.ndarray) -> np.ndarray:
-            padded = np.concatenate([levels, np.zeros_like(levels[:, :1])], 1).reshape(n * (n_epochs + 1), -1)
-            return np.repeat(padded, steps, axis=0).reshape(n, t, -1)
-
-        true_inputs, targets = in_time(plan.inputs), in_time(plan.targets)
-        step = np.arange(t)
-        inside = step < length[:, None]
+        length, go = ends[:, -1], ends[:, -2]
+        true_inputs, targets = np.zeros((n, t, N_INPUTS), np.float32), np.zeros((n, t, N_OUTPUTS), np.float32)
+        write_levels(plan.inputs, plan.steps, true_inputs)
+        write_levels(plan.targets, plan.steps, targets)
         inputs = true_inputs
         if self.noise > 0:
-            drawn = torch.empty(int(length.sum()) * N_INPUTS)
-            drawn.normal_(0, self.noise, generator=torch.Generator().manual_seed(int(rng.integers(2**63))))
-            inputs = true_inputs.copy()
-            inputs[inside] += drawn.numpy().reshape(-1, N_INPUTS)
-        go = ends[:, -2][:, None]
-        grace = max(1, int(_GRACE_MS / self.bin_size))
-        mask = inside & (step >= _UNSCORED_STEPS) & ((step < go) | (step >= go + grace))
+            inputs = np.zeros((n, t, N_INPUTS), np.float32)
+            key = rng.integers(2**64, dtype=np.uint64)
+            add_noise(true_inputs, length, np.float32(self.noise), key, inputs)
+        step = np.arange(t)
+        grace = int(_GRACE_MS / self.bin_size)
+        mask = (step >= _UNSCORED_STEPS) & (step < length[:, None])
+        mask &= (step < go[:, None]) | (step >= go[:, None] + grace)
         starts = ends - plan.steps
-        spans = {name: (starts[:, k], ends[:, k]) for k, name in enumerate(EPOCHS)} | {"trial": (starts[:, 0], length)}
         return Trials.from_tensors(
             torch.from_numpy(inputs),
             torch.from_numpy(targets),
             mask=torch.from_numpy(mask),
             true_inputs=torch.from_numpy(true_inputs),
             conditions=torch.from_numpy(plan.rule.astype(np.int64)),
-            epochs={name: torch.from_numpy(np.stack(span, 1)) for name, span in spans.items()},
+            epochs={name: torch.from_numpy(np.stack([starts[:, k], ends[:, k]], 1)) for k, name in enumerate(EPOCHS)},
         )
-
-
-def _within(trials: Trials, epoch: str) -> Tensor:
-    """Which steps lie in an epoch, (trial, time)."""
-    start, stop = trials.epochs[epoch].unbind(1)
-    step = torch.arange(trials.n_timesteps, device=start.device)
-    return (step >= start[:, None]) & (step < stop[:, None])
 
 
 def _check_rules(rules: Any) -> list[str]:
