@@ -197,7 +197,7 @@ class Training:
 def begin(
     task: Task, network: Network, seed: int, recipe: Recipe, out: str | Path | None, device: str
 ) -> Training | Run:
-    """Check all that can go wrong before the first step; the training that starts or goes on, or the run if it is over."""
+    """Check all that can go wrong; the training that starts or goes on, or the run if it is over."""
     check_int("seed", seed, 0)
     model = copy.deepcopy(network)
     fresh = not model.input_size
@@ -278,7 +278,7 @@ def _gradient_step(training: Training) -> float:
 
 
 def _look(training: Training, loss: float) -> tuple[bool, str]:
-    """Score the validation trials, keep the weights if they are the best; True if the task is learned, and the scores."""
+    """Score the validation trials, keep the best weights; True if the task is learned, and the scores."""
     run, recipe, state = training.run, training.recipe, training.state
     scores = evaluate(run.network.eval(), run.task, training.val)
     if scores["r2"] > state.best_score:
