@@ -104,6 +104,7 @@ class MultiTask(Task):
         self.action_space = Box(-1.0, 1.0, (N_OUTPUTS,), np.float32)
         self.input_labels = ["Fixation", "Mod1 cos", "Mod1 sin", "Mod2 cos", "Mod2 sin", *RULES]
         self.output_labels = ["Fixation", "Response cos", "Response sin"]
+        self.condition_names = list(RULES)
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials in all from `seed`, the rules dealt like cards."""
@@ -121,8 +122,7 @@ class MultiTask(Task):
     def training_trials(self, n: int, seed: int, step: int) -> Trials:
         """`n` trials for gradient step `step` of a training from `seed`.
 
-        With mixed batches, eight batches are drawn at once and dealt out by length, the order of the batches at random:
-        each batch holds trials of about the same length, so that little of it is padding, and eight in a row hold every
+        With mixed batches, eight batches are drawn at once and dealt out by length, the eight in shuffled order: each batch holds trials of about the same length, so that little of it is padding, and eight in a row hold every
         rule alike. With grouped batches, each holds one rule.
         """
         if self.batches == "grouped":
@@ -134,7 +134,8 @@ class MultiTask(Task):
             rng = np.random.default_rng([seed, pool])
             plan = self._plan(self._deal(n * _POOL, rng), rng)
             by_length = np.argsort(plan.steps.sum(1), kind="stable").reshape(_POOL, n)
-            plan = plan[by_length[rng.permutation(_POOL)[place]]]
+            # the order depends on no seed: networks that are trained side by side see equally long batches
+            plan = plan[by_length[np.random.default_rng(pool).permutation(_POOL)[place]]]
         return self._written_out(plan, np.random.default_rng([seed, step, 2]))
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
