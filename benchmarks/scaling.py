@@ -1,0 +1,71 @@
+"""What a training step costs against the number of units, of time steps and of trials.
+
+One of the three is varied at a time, the others stay at 128 units, 500 time steps, 64 trials. A step is forward,
+backward and Adam; the median over a few is printed, also as the cost per unit of work (units^2 x time steps x trials),
+which is flat where the matrix products are all that counts.
+
+    python benchmarks/scaling.py [--json PATH] [--threads N] [--repeats N] [--network GRU]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+
+import torch
+
+import conjugacy as cj
+from conjugacy.simulate import rollout
+
+USUAL = {"units": 128, "time steps": 500, "trials": 64}
+VARIED = {"units": (16, 32, 64, 128, 256, 512), "time steps": (50, 100, 200, 500, 1000), "trials": (16, 64, 256, 800)}
+
+
+def step_seconds(kind, units, n_timesteps, n_trials, repeats):
+    task = cj.tasks.NBitFlipFlop(n=3, n_timesteps=n_timesteps)
+    network = getattr(cj.networks, kind)(units)
+    network.init_model(3, 3)
+    optimizer = torch.optim.Adam(network.parameters())
+    trials = task.trials(n_trials, 0)
+    times = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        loss = task.loss(rollout(network, task, trials), trials)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[1:])  # the first step compiles and fills caches
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json")
+    parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--network", default="GRU")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    rows = []
+    for what, values in VARIED.items():
+        for value in values:
+            size = {**USUAL, what: value}
+            seconds = step_seconds(args.network, *size.values(), args.repeats)
+            work = size["units"] ** 2 * size["time steps"] * size["trials"]
+            rows.append(
+                {"varied": what, **size, "seconds": round(seconds, 5), "ps_per_work": round(1e12 * seconds / work, 2)}
+            )
+            print(
+                f"{args.network}, {what} = {value}: {1e3 * seconds:.1f} ms, {1e12 * seconds / work:.1f} ps a unit of work",
+                flush=True,
+            )
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump({"network": args.network, "threads": args.threads, "rows": rows}, f, indent=2)
+
+
+if __name__ == "__main__":
+    main()
