@@ -59,7 +59,8 @@ def main():
                 {"varied": what, **size, "seconds": round(seconds, 5), "ps_per_work": round(1e12 * seconds / work, 2)}
             )
             print(
-                f"{args.network}, {what} = {value}: {1e3 * seconds:.1f} ms, {1e12 * seconds / work:.1f} ps a unit of work",
+                f"{args.network}, {what} = {value}: {1e3 * seconds:.1f} ms, "
+                f"{1e12 * seconds / work:.1f} ps a unit of work",
                 flush=True,
             )
     if args.json:

@@ -45,7 +45,7 @@ _UNCUT = 16  # trials that are not worth a second block
 _STEPS = 8  # time steps whose gradient towards the weights is one matrix product
 
 # the buffers of the last size that each cell was trained with
-_SPARE: WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], list[list[np.ndarray]]]] = WeakKeyDictionary()
+_SPARE: WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], list[np.ndarray]]] = WeakKeyDictionary()
 
 
 def gru_states(cell: nn.GRUCell, inputs: Tensor, x0: Tensor) -> Tensor:
@@ -62,11 +62,7 @@ class _GRUStates(torch.autograd.Function):
         with_one = torch.cat([inputs, inputs.new_ones(n, t, 1)], 2)  # the last column carries the biases
         into, recurrent, bias = _forward_weights(w, u, b_w, b_u)
         states = torch.empty(n, t, d)
-        kept = (
-            _take(cell, (n, t, d), blocks)
-            if any(ctx.needs_input_grad)
-            else [np.empty((0, 0, 0), np.float32)] * len(blocks)
-        )
+        kept = _take(cell, (n, t, d) if any(ctx.needs_input_grad) else (n, 0, d), blocks)
         arrays = [x.detach().contiguous().numpy() for x in (with_one, x0, states)]
 
         def forward(k: int) -> None:
@@ -94,11 +90,12 @@ class _GRUStates(torch.autograd.Function):
             for _ in blocks
         ]
         arrays = [x.detach().contiguous().numpy() for x in (grads[0], with_one, x0, states)]
-        weights = [x.detach().contiguous().numpy() for x in (w, u)]
+        to_w, to_u = (x.detach().contiguous().numpy() for x in (w, u))
 
         def backward(k: int) -> None:
-            parts = [x[blocks[k]] for x in (*arrays, by_input, by_start)]
-            _backward(*parts[:4], kept[k], *weights, *parts[4:], *by_weights[k])
+            arriving, driven, start, out, to_input, to_start = (x[blocks[k]] for x in (*arrays, by_input, by_start))
+            part_w, part_u, part_b = by_weights[k]
+            _backward(arriving, driven, start, out, kept[k], to_w, to_u, to_input, to_start, part_w, part_u, part_b)
 
         on_threads(backward, len(blocks))
         _SPARE[ctx.cell] = ((n, t, d), kept)
@@ -126,11 +123,12 @@ def _forward_weights(w: Tensor, u: Tensor, b_w: Tensor, b_u: Tensor) -> tuple[np
 
 
 def _take(cell: nn.Module, size: tuple[int, int, int], blocks: list[slice]) -> list[np.ndarray]:
-    """Buffers (time, trial, 4 * unit), one a block; those of the last step if they are of that size and free."""
-    known, spare = _SPARE.pop(cell, ((), []))
-    if known == size:
-        return spare
+    """Buffers (time, trial, 4 * unit), one a block; those of the last training step if they fit and are free."""
     _, t, d = size
+    if t:
+        known, spare = _SPARE.pop(cell, ((), []))
+        if known == size:
+            return spare
     return [np.empty((t, b.stop - b.start, 4 * d), np.float32) for b in blocks]
 
 

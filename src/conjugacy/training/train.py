@@ -63,8 +63,8 @@ def train(
     device : str
         "cpu", "cuda", ...; trials are drawn on the CPU and moved.
     threads : int, optional
-        CPU threads. By default one for networks and batches as small as these usually are (more are slower as soon as
-        anything else runs on the machine), else as many as torch uses.
+        CPU threads. By default as many as torch uses for our own kernels, one for torch where networks and batches are
+        as small as they usually are (more are slower as soon as anything else runs on the machine).
     **settings
         Single settings of the recipe, for example ``steps=300, batch_size=32``.
 
@@ -101,11 +101,9 @@ def train(
             return _finished(folder, config, task, network)
         if folder.exists() and any(p.name != checkpoint.FILE for p in folder.iterdir()):
             raise FileExistsError(f"`out`: {folder} exists and holds no run. Name an empty or a new folder.")
-    if threads is None:
-        threads = threads_for(recipe.batch_size * model.state_size)
-    else:
+    if threads is not None:
         check_int("threads", threads, 1)
-    with torch_threads(threads):
+    with torch_threads(threads or threads_for(recipe.batch_size * model.state_size), kernels=threads):
         state, stopped = _fit(run, recipe, device, folder, progress)
     if state.best:
         model.load_state_dict(state.best)
@@ -125,7 +123,8 @@ def train(
 def _fit(run: Run, recipe: Recipe, device: str, folder: Path | None, show: bool) -> tuple[Progress, str]:
     task, model = run.task, run.network.to(device)
     optimizer = torch.optim.Adam(model.parameters(), weight_decay=recipe.weight_decay)
-    state = checkpoint.read(folder, run.config(), model, optimizer) if folder is not None else Progress()
+    average = copy.deepcopy(model)
+    state = checkpoint.read(folder, run.config(), model, average, optimizer) if folder is not None else Progress()
     val = run.trials("val")
     started = saved = time.monotonic() - state.seconds
     bar = tqdm(
@@ -140,6 +139,7 @@ def _fit(run: Run, recipe: Recipe, device: str, folder: Path | None, show: bool)
     try:
         while state.step < recipe.steps:
             loss = _gradient_step(run, recipe, optimizer, state.step, device)
+            _average(average, model, recipe.averaging_at(state.step))
             state.step += 1
             bar.update()
             if not math.isfinite(loss):
@@ -152,16 +152,16 @@ def _fit(run: Run, recipe: Recipe, device: str, folder: Path | None, show: bool)
                 break
             if state.step % recipe.eval_every == 0 or state.step == recipe.steps:
                 state.seconds = time.monotonic() - started
-                if _look(run, recipe, state, loss, val, bar):
+                if _look(run, average, recipe, state, loss, val, bar):
                     stopped = "learned"
                     break
                 if folder is not None and time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                    checkpoint.write(folder, run.config(), model, optimizer, state)
+                    checkpoint.write(folder, run.config(), model, average, optimizer, state)
                     saved = time.monotonic()
     except KeyboardInterrupt:
         stopped = "interrupted"
         if folder is not None:
-            checkpoint.write(folder, run.config(), model, optimizer, state)
+            checkpoint.write(folder, run.config(), model, average, optimizer, state)
         if show:
             tqdm.write(f"Interrupted at step {state.step}: the best weights so far are kept.")
     finally:
@@ -189,12 +189,23 @@ def _gradient_step(run: Run, recipe: Recipe, optimizer: torch.optim.Adam, step: 
     return value
 
 
-def _look(run: Run, recipe: Recipe, state: Progress, loss: float, val: Any, bar: Any) -> bool:
-    """Score the validation trials, keep the weights if they are the best; True if the task has been learned."""
-    scores = evaluate(run.network.eval(), run.task, val, recipe.rollout)
+@torch.no_grad()
+def _average(average: Network, model: Network, share: float) -> None:
+    """Move the weights of `average` towards those of `model`, keeping `share` of the old; other tensors are copied."""
+    new = model.state_dict()
+    for name, old in average.state_dict().items():
+        if share and old.is_floating_point():
+            old.lerp_(new[name], 1 - share)
+        else:
+            old.copy_(new[name])
+
+
+def _look(run: Run, average: Network, recipe: Recipe, state: Progress, loss: float, val: Any, bar: Any) -> bool:
+    """Score the averaged weights on validation trials, keep them if they are the best; True if the task is learned."""
+    scores = evaluate(average.eval(), run.task, val, recipe.rollout)
     if scores["r2"] > state.best_score:
         state.best_score = scores["r2"]
-        state.best = {k: v.detach().cpu().clone() for k, v in run.network.state_dict().items()}
+        state.best = {k: v.detach().cpu().clone() for k, v in average.state_dict().items()}
     state.history.append(
         {
             "step": state.step,
