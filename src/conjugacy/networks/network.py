@@ -94,6 +94,13 @@ class Network(nn.Module, ABC):
         self._check_built()
         return self.latent_ics.expand(batch_size, -1)
 
+    def draw_hidden(self, batch_size: int, noise: torch.Generator | None = None) -> Tensor:
+        """The initial state of every trial, (trial, state), with noise of `ic_noise` if there is a source of it."""
+        x0 = self.init_hidden(batch_size)
+        if noise is None or self.ic_noise == 0:
+            return x0
+        return x0 + self.ic_noise * torch.randn(x0.shape, generator=noise, dtype=x0.dtype, device=x0.device)
+
     def rollout(
         self, inputs: Tensor, x0: Tensor | None = None, noise: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -121,9 +128,7 @@ class Network(nn.Module, ABC):
             hint=f"This network was built for {self.input_size} inputs; see init_model(input_size=).",
         )[0]
         if x0 is None:
-            x0 = self.init_hidden(n)
-            if noise is not None and self.ic_noise > 0:
-                x0 = x0 + self.ic_noise * torch.randn(x0.shape, generator=noise, dtype=x0.dtype, device=x0.device)
+            x0 = self.draw_hidden(n, noise)
         check_axes("x0", x0, "trial state", trial=n, state=self.state_size)
         if noise is not None and self.noise_level > 0:
             states = plain_sequence(self.cell, inputs, x0, self.noise_level, noise)

@@ -40,6 +40,9 @@ class Recipe:
         Steps between two looks at the validation trials.
     stop_accuracy, stop_r2 : float
         Training has learned, and stops, once both are reached on the validation trials.
+    select : str
+        The score on the validation trials by which the best weights are chosen: "r2", "accuracy" or one of the task's
+        merits; with a minus before it, the smallest is best.
     """
 
     steps: int = 800
@@ -53,6 +56,7 @@ class Recipe:
     eval_every: int = 25
     stop_accuracy: float = 0.995
     stop_r2: float = 0.98
+    select: str = "r2"
 
     def __post_init__(self):
         for name, low in (("steps", 1), ("batch_size", 1), ("short_timesteps", 1), ("eval_every", 1)):

@@ -149,19 +149,52 @@ class Training:
         """Of the next gradient step."""
         return self.recipe.learning_rate_at(self.state.step)
 
-    def stepped(self, loss: float) -> str:
-        """Count a gradient step that was taken at this loss; the scores, in words, if it was time to look at them."""
-        state, recipe, said = self.state, self.recipe, ""
+    @property
+    def looks(self) -> bool:
+        """Whether the validation trials are scored after the next gradient step."""
+        done = self.state.step + 1
+        return done % self.recipe.eval_every == 0 or done == self.recipe.steps
+
+    def stepped(self, loss: float, scores: dict[str, float] | None = None) -> None:
+        """Count a gradient step that was taken at this loss, and look at the validation trials if it is time to.
+
+        `scores` are those on the validation trials, if they have been taken already.
+        """
+        state, looks = self.state, self.looks
         state.step += 1
         if not math.isfinite(loss):
             self.stopped = "diverged"
-        elif state.step % recipe.eval_every == 0 or state.step == recipe.steps:
+        elif looks:
             state.seconds = time.monotonic() - self._started
-            learned, said = _look(self, loss)
-            self.stopped = "learned" if learned else "steps" if state.step == recipe.steps else ""
-            if not self.stopped and time.monotonic() - self._saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                self.save_checkpoint()
-        return said
+            if scores is None:
+                scores = evaluate(self.run.network.eval(), self.run.task, self.val)
+            self.stopped = "learned" if _look(self, loss, scores) else ""
+        if not self.stopped and state.step >= self.recipe.steps:
+            self.stopped = "steps"
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether it has looked at the validation trials, long enough after the last checkpoint to write another."""
+        looked = bool(self.state.history) and self.state.history[-1]["step"] == self.state.step
+        long_ago = time.monotonic() - self._saved > _SECONDS_BETWEEN_CHECKPOINTS
+        return self.folder is not None and not self.stopped and looked and long_ago
+
+    @property
+    def last_scores(self) -> str:
+        """The last scores on the validation trials, in words; "" before there are any."""
+        if not self.state.history:
+            return ""
+        last, select = self.state.history[-1], self.recipe.select.removeprefix("-")
+        named = select in ("r2", "accuracy") or f"val_{select}" not in last
+        chosen = "" if named else f", {select} {last[f'val_{select}']:.3g}"
+        return f"held-out R2 {last['val_r2']:.3f}, accuracy {last['val_accuracy']:.4f}{chosen}"
+
+    def why_diverged(self) -> str:
+        """What to say of a training whose loss was not finite."""
+        return (
+            f"training {self.run.name} diverged at step {self.state.step}: its loss was not finite. "
+            "Its best weights so far are kept. Try a smaller learning_rate."
+        )
 
     def save_checkpoint(self) -> None:
         """Write down how far it is, if there is a folder."""
@@ -238,27 +271,19 @@ def _fit(training: Training, show: bool) -> None:
     )
     try:
         while not training.stopped:
-            loss = _gradient_step(training)
-            said = training.stepped(loss)
+            training.stepped(_gradient_step(training))
             bar.update()
-            if said:
-                bar.set_postfix_str(said)
-            if training.stopped == "diverged":
-                warnings.warn(diverged(training, loss), stacklevel=3)
+            bar.set_postfix_str(training.last_scores, refresh=False)
+            if training.checkpoint_due:
+                training.save_checkpoint()
+        if training.stopped == "diverged":
+            warnings.warn(training.why_diverged(), stacklevel=3)
     except KeyboardInterrupt:
         training.interrupt()
         if show:
             tqdm.write(f"Interrupted at step {state.step}: the best weights so far are kept.")
     finally:
         bar.close()
-
-
-def diverged(training: Training, loss: float) -> str:
-    """What to say of a training that diverged."""
-    return (
-        f"training {training.run.name} diverged at step {training.state.step} (loss {loss}); its best weights so far "
-        "are kept. Try a smaller learning_rate."
-    )
 
 
 def _gradient_step(training: Training) -> float:
@@ -277,12 +302,12 @@ def _gradient_step(training: Training) -> float:
     return value
 
 
-def _look(training: Training, loss: float) -> tuple[bool, str]:
-    """Score the validation trials, keep the best weights; True if the task is learned, and the scores."""
+def _look(training: Training, loss: float, scores: dict[str, float]) -> bool:
+    """Note the scores on the validation trials, keep the best weights; True if the task has been learned."""
     run, recipe, state = training.run, training.recipe, training.state
-    scores = evaluate(run.network.eval(), run.task, training.val)
-    if scores["r2"] > state.best_score:
-        state.best_score = scores["r2"]
+    score = _score(scores, recipe.select)
+    if score > state.best_score:
+        state.best_score = score
         state.best = {k: v.detach().cpu().clone() for k, v in run.network.state_dict().items()}
     state.history.append(
         {
@@ -290,12 +315,16 @@ def _look(training: Training, loss: float) -> tuple[bool, str]:
             "seconds": round(state.seconds, 3),
             "loss": loss,
             "learning_rate": recipe.learning_rate_at(state.step - 1),
-            "val_r2": scores["r2"],
-            "val_accuracy": scores["accuracy"],
+            **{f"val_{k}": v for k, v in scores.items() if "/" not in k},
         }
     )
-    learned = scores["accuracy"] >= recipe.stop_accuracy and scores["r2"] >= recipe.stop_r2
-    return learned, f"held-out R2 {scores['r2']:.3f}, accuracy {scores['accuracy']:.4f}"
+    return scores["accuracy"] >= recipe.stop_accuracy and scores["r2"] >= recipe.stop_r2
+
+
+def _score(scores: dict[str, float], select: str) -> float:
+    """The score that is to be largest; never better than another where it is NaN."""
+    score = scores[check_choice("recipe.select", select.removeprefix("-"), scores)]
+    return -score if select.startswith("-") else score
 
 
 def _finished(folder: Path, config: dict[str, Any], task: Task, network: Network) -> Run:
