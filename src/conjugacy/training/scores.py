@@ -12,7 +12,7 @@ from conjugacy.simulate import rollout
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
-_CHUNK = 256  # trials rolled out at once: bounds memory, not the result
+CHUNK = 256  # trials rolled out at once: bounds memory, not the result
 
 
 def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
@@ -32,8 +32,8 @@ def evaluate(network: Network, task: Task, trials: Trials) -> dict[str, float]:
     """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`."""
     device = next(network.parameters()).device
     parts = []
-    for k in range(0, len(trials), _CHUNK):
-        out = rollout(network, task, trials[k : k + _CHUNK].to(device))
+    for k in range(0, len(trials), CHUNK):
+        out = rollout(network, task, trials[k : k + CHUNK].to(device))
         if not hasattr(task, "merits"):  # nothing else looks at the states, which are most of the memory
             out = replace(out, latents=out.latents[..., :0])
         parts.append(out.cpu())

@@ -6,7 +6,9 @@ import copy
 import math
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +83,31 @@ def train(
     training = begin(task, network, seed, replace(recipe or Recipe.for_task(task), **settings), out, device)
     if isinstance(training, Run):
         return training
-    if threads is None:
-        threads = threads_for(training.recipe.batch_size * training.run.network.state_size)
-    else:
+    if threads is not None:
         check_int("threads", threads, 1)
-    with torch_threads(threads):
-        _fit(training, progress)
+    run = training.run
+    bar = tqdm(
+        total=training.recipe.steps,
+        initial=training.state.step,
+        desc=f"{run.name} on {run.task.name}",
+        disable=not progress,
+        unit="step",
+        mininterval=0.5,
+    )
+
+    def tell(training: Training) -> None:
+        bar.update()
+        bar.set_postfix_str(training.last_scores, refresh=False)
+
+    try:
+        with torch_threads(threads or training.n_threads), bar:
+            fit(training, tell)
+    except KeyboardInterrupt:
+        training.interrupt()
+        if progress:
+            tqdm.write(f"Interrupted at step {training.state.step}: the best weights so far are kept.")
+    if training.stopped == "diverged":
+        warnings.warn(training.why_diverged(), stacklevel=2)
     return training.end()
 
 
@@ -118,18 +139,28 @@ class Training:
     stopped: str = ""
 
     def __post_init__(self):
-        self.val = self.run.trials("val")
         if self.state.step >= self.recipe.steps:
             self.stopped = "steps"
-        self.resume_clock()
+        self.start_clock()
 
-    def resume_clock(self) -> None:
-        """Count the seconds from now on, on top of those that the checkpoint tells."""
-        self._started = self._saved = time.monotonic() - self.state.seconds
+    def start_clock(self) -> None:
+        """Count seconds from now on, on top of those that it has taken before."""
+        self._saved = time.monotonic()
+        self._started = self._saved - self.state.seconds
 
-    def batch(self) -> Trials:
-        """The trials of the next gradient step."""
-        step, task = self.state.step, self.run.task
+    @property
+    def n_threads(self) -> int | None:
+        """CPU threads that suit it."""
+        return threads_for(self.recipe.batch_size * self.run.network.state_size)
+
+    @cached_property
+    def val(self) -> Trials:
+        """The validation trials."""
+        return self.run.trials("val")
+
+    def batch(self, ahead: int = 0) -> Trials:
+        """The trials of the next gradient step, or of one further `ahead`."""
+        step, task = self.state.step + ahead, self.run.task
         trials = task.trials(self.recipe.batch_size, derive_seed(self.run.seed, "batch", step))
         return trials.first(min(self.recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step()))
 
@@ -162,10 +193,10 @@ class Training:
         """
         state, looks = self.state, self.looks
         state.step += 1
+        state.seconds = time.monotonic() - self._started
         if not math.isfinite(loss):
             self.stopped = "diverged"
         elif looks:
-            state.seconds = time.monotonic() - self._started
             if scores is None:
                 scores = evaluate(self.run.network.eval(), self.run.task, self.val)
             self.stopped = "learned" if _look(self, loss, scores) else ""
@@ -211,7 +242,6 @@ class Training:
     def end(self) -> Run:
         """The run with its best weights, tested; saved if there is a folder and it was not interrupted."""
         model, state, folder = self.run.network, self.state, self.folder
-        state.seconds = time.monotonic() - self._started
         if state.best:
             model.load_state_dict(state.best)
         model.cpu().eval()
@@ -259,31 +289,14 @@ def begin(
     return Training(run, recipe, device, folder, optimizer, state)
 
 
-def _fit(training: Training, show: bool) -> None:
-    run, recipe, state = training.run, training.recipe, training.state
-    bar = tqdm(
-        total=recipe.steps,
-        initial=state.step,
-        desc=f"{run.name} on {run.task.name}",
-        disable=not show,
-        unit="step",
-        mininterval=0.5,
-    )
-    try:
-        while not training.stopped:
-            training.stepped(_gradient_step(training))
-            bar.update()
-            bar.set_postfix_str(training.last_scores, refresh=False)
-            if training.checkpoint_due:
-                training.save_checkpoint()
-        if training.stopped == "diverged":
-            warnings.warn(training.why_diverged(), stacklevel=3)
-    except KeyboardInterrupt:
-        training.interrupt()
-        if show:
-            tqdm.write(f"Interrupted at step {state.step}: the best weights so far are kept.")
-    finally:
-        bar.close()
+def fit(training: Training, tell: Callable[[Training], None]) -> None:
+    """Take gradient steps until the training stops; call `tell` after each."""
+    training.start_clock()
+    while not training.stopped:
+        training.stepped(_gradient_step(training))
+        tell(training)
+        if training.checkpoint_due:
+            training.save_checkpoint()
 
 
 def _gradient_step(training: Training) -> float:
