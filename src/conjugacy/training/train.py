@@ -323,18 +323,18 @@ def _gradient_step(training: Training) -> float:
 @torch.no_grad()
 def _move(average: Network, network: Network, share: float) -> None:
     """Move the weights of `average` towards those of `network`, keeping `share` of the old; all else is copied."""
-    old, new = list(average.parameters()), list(network.parameters())
-    if share:
-        torch._foreach_lerp_(old, new, 1 - share)
-    else:
-        torch._foreach_copy_(old, new)
+    for old, new in zip(average.parameters(), network.parameters()):
+        if share:
+            old.lerp_(new, 1 - share)
+        else:
+            old.copy_(new)
     for buffer, now in zip(average.buffers(), network.buffers()):
         buffer.copy_(now)
 
 
 def _look(training: Training, loss: float, scores: dict[str, float]) -> bool:
     """Note the scores on the validation trials, keep the best weights; True if the task has been learned."""
-    run, recipe, state = training.run, training.recipe, training.state
+    recipe, state = training.recipe, training.state
     score = _score(scores, recipe.select)
     if score > state.best_score:
         state.best_score = score
