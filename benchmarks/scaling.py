@@ -1,8 +1,9 @@
 """What a training step costs against the number of units, of time steps and of trials.
 
 One of the three is varied at a time, the others stay at 128 units, 500 time steps, 64 trials. A step is forward,
-backward and Adam; the median over a few is printed, also as the cost per unit of work (units^2 x time steps x trials),
-which is flat where the matrix products are all that counts.
+backward and Adam, on the rollout that is chosen automatically and on the plain loop in turn; the medians are printed,
+and ours also as the cost per unit of work (units^2 x time steps x trials), which is flat where the matrix products are
+all that counts.
 
     python benchmarks/scaling.py [--json PATH] [--threads N] [--repeats N] [--network GRU]
 """
@@ -16,6 +17,7 @@ import statistics
 import time
 
 import torch
+from table import row
 
 import conjugacy as cj
 from conjugacy.simulate import rollout
@@ -25,20 +27,22 @@ VARIED = {"units": (16, 32, 64, 128, 256, 512), "time steps": (50, 100, 200, 500
 
 
 def step_seconds(kind, units, n_timesteps, n_trials, repeats):
+    """Median seconds of a training step, one step after the other and as `train` does it."""
     task = cj.tasks.NBitFlipFlop(n=3, n_timesteps=n_timesteps)
     network = getattr(cj.networks, kind)(units)
     network.init_model(3, 3)
     optimizer = torch.optim.Adam(network.parameters())
     trials = task.trials(n_trials, 0)
-    times = []
+    times = {"plain": [], "auto": []}
     for _ in range(repeats + 1):
-        started = time.perf_counter()
-        loss = task.loss(rollout(network, task, trials), trials)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])  # the first step compiles and fills caches
+        for way, taken in times.items():
+            started = time.perf_counter()
+            loss = task.loss(rollout(network, task, trials, rollout=way), trials)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            taken.append(time.perf_counter() - started)
+    return [statistics.median(taken[1:]) for taken in times.values()]  # the first compiles and fills caches
 
 
 def main():
@@ -53,19 +57,26 @@ def main():
     for what, values in VARIED.items():
         for value in values:
             size = {**USUAL, what: value}
-            seconds = step_seconds(args.network, *size.values(), args.repeats)
-            work = size["units"] ** 2 * size["time steps"] * size["trials"]
-            rows.append(
-                {"varied": what, **size, "seconds": round(seconds, 5), "ps_per_work": round(1e12 * seconds / work, 2)}
-            )
+            plain, ours = step_seconds(args.network, *size.values(), args.repeats)
+            per_work = 1e12 * ours / (size["units"] ** 2 * size["time steps"] * size["trials"])
+            rows.append({"varied": what, **size, "plain": plain, "seconds": ours, "ps_per_work": per_work})
             print(
-                f"{args.network}, {what} = {value}: {1e3 * seconds:.1f} ms, "
-                f"{1e12 * seconds / work:.1f} ps a unit of work",
+                f"{args.network}, {what} = {value}: {1e3 * ours:.1f} ms, {per_work:.1f} ps a unit of work; "
+                f"plain loop {1e3 * plain:.1f} ms, {plain / ours:.2f} times as long",
                 flush=True,
             )
     if args.json:
+        table = [
+            row(
+                f"training step of {args.network}, {r['varied']} = {r[r['varied']]}",
+                "plain loop",
+                r["plain"],
+                r["seconds"],
+            )
+            for r in rows
+        ]
         with open(args.json, "w") as f:
-            json.dump({"network": args.network, "threads": args.threads, "rows": rows}, f, indent=2)
+            json.dump({"network": args.network, "threads": args.threads, "rows": rows, "table": table}, f, indent=2)
 
 
 if __name__ == "__main__":
