@@ -158,9 +158,9 @@ class Training:
         """The validation trials."""
         return self.run.trials("val")
 
-    def batch(self, ahead: int = 0) -> Trials:
-        """The trials of the next gradient step, or of one further `ahead`."""
-        step, task = self.state.step + ahead, self.run.task
+    def batch(self, step: int | None = None) -> Trials:
+        """The trials of a gradient step; of the next one by default."""
+        step, task = self.state.step if step is None else step, self.run.task
         trials = task.trials(self.recipe.batch_size, derive_seed(self.run.seed, "batch", step))
         return trials.first(min(self.recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step()))
 
