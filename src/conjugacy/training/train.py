@@ -161,9 +161,9 @@ class Training:
         """The validation trials."""
         return self.run.trials("val")
 
-    def batch(self, ahead: int = 0) -> Trials:
-        """The trials of the next gradient step, or of one further `ahead`."""
-        step, task, seed = self.state.step + ahead, self.run.task, self.run.seed
+    def batch(self, step: int | None = None) -> Trials:
+        """The trials of a gradient step; of the next one by default."""
+        step, task, seed = self.state.step if step is None else step, self.run.task, self.run.seed
         draw = getattr(task, "training_trials", None)
         if draw is None:
             trials = task.trials(self.recipe.batch_size, derive_seed(seed, "batch", step))
