@@ -14,6 +14,7 @@ import statistics
 import time
 
 import torch
+from table import row
 
 from conjugacy.networks.gru_kernel import gru_states
 from conjugacy.networks.sequence import plain_sequence
@@ -66,8 +67,19 @@ def main():
             flush=True,
         )
     if args.json:
+        table = [
+            row(
+                f"training step, GRU-{args.units}, T = {args.steps}, batch {r['batch']}, {args.threads} threads",
+                "loop over GRUCell",
+                r["loop over GRUCell"],
+                r["conjugacy"],
+            )
+            for r in rows
+        ]
         with open(args.json, "w") as f:
-            json.dump({"threads": args.threads, "units": args.units, "steps": args.steps, "rows": rows}, f, indent=2)
+            json.dump(
+                {"threads": args.threads, "units": args.units, "steps": args.steps, "rows": rows, "table": table}, f
+            )
 
 
 if __name__ == "__main__":

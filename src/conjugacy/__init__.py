@@ -46,6 +46,6 @@ _PUBLIC = {
     "rollout": "simulate",
     "train": "training.train",
 }
-_SUBMODULES = ("dynamics", "networks", "plots", "similarity", "tasks", "training")
+_SUBMODULES = ("arm", "dynamics", "networks", "plots", "similarity", "tasks", "training")
 
 __getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC, _SUBMODULES)

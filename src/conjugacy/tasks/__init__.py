@@ -5,9 +5,11 @@ from conjugacy.tasks.contextual_integration import ContextualIntegration
 from conjugacy.tasks.cycling_memory import CyclingMemory
 from conjugacy.tasks.delayed_discrimination import DelayedDiscrimination
 from conjugacy.tasks.flip_flop import NBitFlipFlop
+from conjugacy.tasks.multitask import MultiTask
 from conjugacy.tasks.path_integration import PathIntegration
 from conjugacy.tasks.phase_coded_memory import PhaseCodedMemory
 from conjugacy.tasks.poisson_clicks import PoissonClicks
+from conjugacy.tasks.random_target import RandomTarget
 from conjugacy.tasks.sine_waves import SineWaveGenerator
 from conjugacy.tasks.task import Task, input_size, output_size, validate
 
@@ -16,10 +18,12 @@ __all__ = [
     "ContextualIntegration",
     "CyclingMemory",
     "DelayedDiscrimination",
+    "MultiTask",
     "NBitFlipFlop",
     "PathIntegration",
     "PhaseCodedMemory",
     "PoissonClicks",
+    "RandomTarget",
     "SineWaveGenerator",
     "Task",
     "input_size",

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from conjugacy.networks.network import Network
-from conjugacy.simulate import rollout
+from conjugacy.simulate import rollout as run
 from conjugacy.tasks.task import Task
-from conjugacy.trials import Trials
+from conjugacy.trials import Rollout, Trials
 
 _CHUNK = 256  # trials rolled out at once: bounds memory, not the result
 
@@ -26,10 +26,18 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
 
 
 @torch.no_grad()
-def evaluate(network: Network, task: Task, trials: Trials) -> dict[str, float]:
-    """Noise-free scores of a network on trials: "r2", and what the task's `success_rate` gives."""
+def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto") -> dict[str, float]:
+    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`.
+
+    `rollout` is as in `conjugacy.rollout`.
+    """
     device = next(network.parameters()).device
-    outputs = torch.cat(
-        [rollout(network, task, trials[k : k + _CHUNK].to(device)).outputs.cpu() for k in range(0, len(trials), _CHUNK)]
-    )
-    return {"r2": masked_r2(outputs, trials.targets, trials.mask), **task.success_rate(outputs, trials)}
+    parts = [trials[k : k + _CHUNK].to(device) for k in range(0, len(trials), _CHUNK)]
+    chunks = [run(network, task, part, rollout=rollout) for part in parts]
+    merits = getattr(task, "merits", None)
+    if merits is None:
+        outputs, own = torch.cat([chunk.outputs.cpu() for chunk in chunks]), {}
+    else:
+        whole = Rollout.cat([chunk.cpu() for chunk in chunks])
+        outputs, own = whole.outputs, merits(whole, trials)
+    return {"r2": masked_r2(outputs, trials.targets, trials.mask), **task.success_rate(outputs, trials), **own}

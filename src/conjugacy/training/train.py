@@ -110,7 +110,7 @@ def train(
     if state.best:
         model.load_state_dict(state.best)
     model.cpu().eval()
-    test = evaluate(model, task, run.trials("test"))
+    test = evaluate(model, task, run.trials("test"), recipe.rollout)
     metrics = {f"test_{k}": v for k, v in test.items()}
     metrics |= {"stopped": stopped, "steps": state.step, "seconds": round(state.seconds, 3)}
     run = replace(run, history=pd.DataFrame(state.history), metrics=metrics)
@@ -175,7 +175,7 @@ def _gradient_step(run: Run, recipe: Recipe, optimizer: torch.optim.Adam, step: 
     trials = task.trials(recipe.batch_size, derive_seed(run.seed, "batch", step))
     trials = trials.first(min(recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step())).to(device)
     noise = torch.Generator(device=device).manual_seed(derive_seed(run.seed, "noise", step))
-    out = rollout(model.train(), task, trials, noise=noise)
+    out = rollout(model.train(), task, trials, noise=noise, rollout=recipe.rollout)
     by_stage = getattr(task, "training_loss", None)
     loss = task.loss(out, trials) if by_stage is None else by_stage(out, trials, step / recipe.steps)
     for group in optimizer.param_groups:
@@ -191,9 +191,10 @@ def _gradient_step(run: Run, recipe: Recipe, optimizer: torch.optim.Adam, step: 
 
 def _look(run: Run, recipe: Recipe, state: Progress, loss: float, val: Any, bar: Any) -> bool:
     """Score the validation trials, keep the weights if they are the best; True if the task has been learned."""
-    scores = evaluate(run.network.eval(), run.task, val)
-    if scores["r2"] > state.best_score:
-        state.best_score = scores["r2"]
+    scores = evaluate(run.network.eval(), run.task, val, recipe.rollout)
+    score = _score(scores, recipe.select)
+    if score > state.best_score:
+        state.best_score = score
         state.best = {k: v.detach().cpu().clone() for k, v in run.network.state_dict().items()}
     state.history.append(
         {
@@ -201,12 +202,18 @@ def _look(run: Run, recipe: Recipe, state: Progress, loss: float, val: Any, bar:
             "seconds": round(state.seconds, 3),
             "loss": loss,
             "learning_rate": recipe.learning_rate_at(state.step - 1),
-            "val_r2": scores["r2"],
-            "val_accuracy": scores["accuracy"],
+            **{f"val_{k}": v for k, v in scores.items() if "/" not in k},
         }
     )
-    bar.set_postfix_str(f"held-out R2 {scores['r2']:.3f}, accuracy {scores['accuracy']:.4f}")
+    chosen = "" if recipe.select in ("r2", "accuracy") else f", {recipe.select.lstrip('-')} {abs(score):.3g}"
+    bar.set_postfix_str(f"held-out R2 {scores['r2']:.3f}, accuracy {scores['accuracy']:.4f}{chosen}")
     return scores["accuracy"] >= recipe.stop_accuracy and scores["r2"] >= recipe.stop_r2
+
+
+def _score(scores: dict[str, float], select: str) -> float:
+    """The score that is to be largest; never better than another where it is NaN."""
+    score = scores[check_choice("recipe.select", select.removeprefix("-"), scores)]
+    return -score if select.startswith("-") else score
 
 
 def _finished(folder: Path, config: dict[str, Any], task: Task, network: Network) -> Run:
