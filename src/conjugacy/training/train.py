@@ -23,7 +23,7 @@ from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
 from conjugacy.training.recipe import Recipe
-from conjugacy.training.scores import evaluate
+from conjugacy.training.scores import activity_loss, evaluate
 from conjugacy.trial_sets import TrialSets, derive_seed
 
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0
@@ -178,6 +178,7 @@ def _gradient_step(run: Run, recipe: Recipe, optimizer: torch.optim.Adam, step: 
     out = rollout(model.train(), task, trials, noise=noise, rollout=recipe.rollout)
     by_stage = getattr(task, "training_loss", None)
     loss = task.loss(out, trials) if by_stage is None else by_stage(out, trials, step / recipe.steps)
+    loss = loss + activity_loss(model, out)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate_at(step)
     optimizer.zero_grad(set_to_none=True)
