@@ -26,7 +26,7 @@ from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
 from conjugacy.training.recipe import Recipe
-from conjugacy.training.scores import evaluate
+from conjugacy.training.scores import activity_loss, evaluate
 from conjugacy.trial_sets import TrialSets, derive_seed
 from conjugacy.trials import Rollout, Trials
 
@@ -177,10 +177,9 @@ class Training:
 
     def loss(self, out: Rollout, trials: Trials) -> Tensor:
         """What the next gradient step makes smaller."""
-        by_stage = getattr(self.run.task, "training_loss", None)
-        if by_stage is None:
-            return self.run.task.loss(out, trials)
-        return by_stage(out, trials, self.state.step / self.recipe.steps)
+        task, by_stage = self.run.task, getattr(self.run.task, "training_loss", None)
+        loss = task.loss(out, trials) if by_stage is None else by_stage(out, trials, self.state.step / self.recipe.steps)
+        return loss + activity_loss(self.run.network, out)
 
     @property
     def learning_rate(self) -> float:
