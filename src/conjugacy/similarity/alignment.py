@@ -226,7 +226,7 @@ _STAGES = (
 )
 
 # size up to, rounds of the iterated search, Hessian products: small problems afford more
-_PLAN = ((8, 45, 4000), (12, 60, 3300), (24, 40, 4500), (40, 44, 4800), (64, 12, 5000), (np.inf, 8, 5000))
+_PLAN = ((8, 45, 4000), (12, 60, 3300), (24, 40, 4500), (40, 52, 5600), (64, 12, 5000), (np.inf, 8, 5000))
 
 
 def _spectral_starts(a: Operator, b: Operator) -> np.ndarray:

@@ -91,6 +91,9 @@ class Traits:
         Relations that keep the computation and leave the measure at `perfect`; names from the known-answer suite.
     blind_to : frozenset of str
         Relations that change the computation, which the measure does not see.
+    estimated : bool
+        The value is estimated from data of finite length in a way that depends on coordinates: invariances hold nearly,
+        and the better the longer the trials are.
     reference : str
         Authors, year and equation.
     """
@@ -107,6 +110,7 @@ class Traits:
     is_metric: bool = False
     invariances: frozenset[str] = frozenset()
     blind_to: frozenset[str] = frozenset()
+    estimated: bool = False
     reference: str = ""
 
     def __post_init__(self):
@@ -336,6 +340,8 @@ _BUILTIN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "spectrum_w2": ("spectra", "Spectrum", {}),
     "spectrum_w1": ("spectra", "Spectrum", {"p": 1}),
     "spectrum_w2_continuous": ("spectra", "Spectrum", {"continuous": True}),
+    "lyapunov": ("exponents", "Lyapunov", {}),
+    "timescales": ("timescales", "Timescales", {}),
     "portrait": ("portraits", "PortraitMeasure", {}),
     "input_dsa": ("input_dsa", "InputDSA", {}),
     "input_dsa_state": ("input_dsa", "InputDSA", {"part": "state"}),
