@@ -177,8 +177,9 @@ class Training:
 
     def loss(self, out: Rollout, trials: Trials) -> Tensor:
         """What the next gradient step makes smaller."""
-        task, by_stage = self.run.task, getattr(self.run.task, "training_loss", None)
-        loss = task.loss(out, trials) if by_stage is None else by_stage(out, trials, self.state.step / self.recipe.steps)
+        task, progress = self.run.task, self.state.step / self.recipe.steps
+        staged = hasattr(task, "training_loss")
+        loss = task.training_loss(out, trials, progress) if staged else task.loss(out, trials)  # pyright: ignore
         return loss + activity_loss(self.run.network, out)
 
     @property
