@@ -410,18 +410,18 @@ class _Rows:
 
 
 def _as_rows(parts: tuple[Tensor | None, ...]) -> Sequence[Tensor | None] | None:
-    """The parts of a step as contiguous (trial, .) tensors of one dtype on the CPU; None if they are not alike."""
+    """The parts of a step as (trial, .) tensors of one dtype on the CPU; None if they are not alike."""
     given = [(x, width) for x, width in zip(parts, _WIDTHS) if x is not None]
     q = given[0][0]
     n, dtype = q.shape[0], q.dtype
     if any(x.dtype != dtype or not x.is_cpu for x, _ in given):
         return None
-    if all(x.shape == (n, width) and x.is_contiguous() for x, width in given):
+    if all(x.shape == (n, width) for x, width in given):
         return parts
     lead = q.shape[:-1]
     if any(x.shape[-1:] != (w,) or torch.broadcast_shapes(lead, x.shape[:-1]) != lead for x, w in given):
         return None
-    return [None if x is None else x.expand(*lead, w).reshape(-1, w).contiguous() for x, w in zip(parts, _WIDTHS)]
+    return [None if x is None else x.expand(*lead, w).reshape(-1, w) for x, w in zip(parts, _WIDTHS)]
 
 
 def _transformed() -> bool:

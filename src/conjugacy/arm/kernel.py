@@ -88,8 +88,8 @@ def compiled_step(arm: RigidTendonArm26, known: Constants, parts: Sequence[Tenso
     arm, known : RigidTendonArm26, Constants
         The arm, and what `constants` returned for it.
     parts : sequence
-        q, qd, activation, force, action, endpoint load, joint load: contiguous (trial, .) tensors on the CPU in the
-        dtype of `known`; either load may be None.
+        q, qd, activation, force, action, endpoint load, joint load: (trial, .) tensors on the CPU in the dtype of
+        `known`; either load may be None.
     """
     return _Step.apply(arm, known, *parts)  # pyright: ignore[reportReturnType]
 
@@ -97,109 +97,48 @@ def compiled_step(arm: RigidTendonArm26, known: Constants, parts: Sequence[Tenso
 class _Step(torch.autograd.Function):
     @staticmethod
     def forward(ctx, arm: RigidTendonArm26, known: Constants, *parts: Tensor | None):
-        n, mini, dtype = len(parts[0]), known.n_ministeps, known.six.dtype  # pyright: ignore[reportArgumentType]
-        states, tape = np.empty((mini + 1, N_STATE, n), dtype), np.empty((mini, N_TAPE, n), dtype)
-        outside, new = np.empty((N_OUTSIDE, n), dtype), [np.empty((n, w), dtype) for w in (2, 2, 6, 6)]
-        old = [np.empty((0, 2), dtype) if x is None else x.detach().numpy() for x in parts]
-        finite = _pack(*old, states[0], outside)
-        if not finite:
+        q = parts[0]
+        n, dtype = len(q), known.six.dtype  # pyright: ignore[reportArgumentType]
+        whole = [x if x is not None else q.new_zeros(n, 2) for x in parts]  # pyright: ignore[reportOptionalMemberAccess]
+        rows = torch.cat([x.detach() for x in whole], 1).T.contiguous()
+        state, outside = rows.numpy()[:N_STATE], rows.numpy()[N_STATE:]
+        if not math.isfinite(rows[N_STATE + 6 :].sum().item()):
             for name, load in zip(("endpoint_load", "joint_load"), parts[5:]):
                 if load is not None:
                     check_finite(name, load)
-        scratch = np.empty((2, n), dtype)
-        for k in range(mini):
-            step_forward(*known[:4], states[k], outside, states[k + 1], tape[k], scratch)
-        _unpack_state(states[mini], *new)
+        states, tapes, scratch = [state], [], np.empty((2, n), dtype)
+        for _ in range(known.n_ministeps):
+            states.append(np.empty((N_STATE, n), dtype))
+            tapes.append(np.empty((N_TAPE, n), dtype))
+            step_forward(*known[:4], states[-2], outside, states[-1], tapes[-1], scratch)
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(*parts)
-            ctx.kept = arm, known, states, outside, tape
-        return tuple(torch.from_numpy(x) for x in new)
+            ctx.kept = arm, known, states, outside, tapes
+        return torch.from_numpy(states[-1]).T.split((2, 2, 6, 6), 1)
 
     @staticmethod
     def backward(ctx, *grads):
-        arm, known, states, outside, tape = ctx.kept
+        arm, known, states, outside, tapes = ctx.kept
         if torch.is_grad_enabled():  # create_graph=True: the gradient has to be differentiable itself
             return None, None, *_differentiable_gradient(arm, ctx.saved_tensors, grads)
-        n, dtype = states.shape[2], states.dtype
-        parts = [np.empty((n, width), dtype) for width in (2, 2, 6, 6, 6, 2, 2)]
-        grad, other, scratch = np.empty((N_STATE, n), dtype), np.empty((N_STATE, n), dtype), np.empty((2, n), dtype)
-        toward = np.zeros((N_OUTSIDE, n), dtype)
-        _pack_state(*(g.contiguous().numpy() for g in grads), grad)
-        for k in reversed(range(known.n_ministeps)):
-            step_back(known.six, known.body, states[k], outside, tape[k], grad, other, toward, scratch)
+        grad = torch.cat(grads, 1).T.contiguous().numpy()
+        other, scratch = np.empty_like(grad), np.empty((2, grad.shape[1]), grad.dtype)
+        toward = np.zeros_like(outside)
+        for state, tape in zip(reversed(states[:-1]), reversed(tapes)):
+            step_back(known.six, known.body, state, outside, tape, grad, other, toward, scratch)
             grad, other = other, grad
-        _unpack(grad, toward, *parts)
-        given = zip(parts, ctx.needs_input_grad[2:])
-        return None, None, *(torch.from_numpy(x) if needed else None for x, needed in given)
+        parts = [*torch.from_numpy(grad).T.split((2, 2, 6, 6), 1), *torch.from_numpy(toward).T.split((6, 2, 2), 1)]
+        return None, None, *(x if needed else None for x, needed in zip(parts, ctx.needs_input_grad[2:]))
 
 
 def _differentiable_gradient(arm: RigidTendonArm26, parts: Sequence[Tensor | None], grads) -> list[Tensor | None]:
-    new = arm.plain_step(ArmState(*parts[:4]), *parts[4:])  # pyright: ignore[reportArgumentType]
+    # by way of aliases: a part may have been made from another one
+    parts = [None if x is None else x.view_as(x) for x in parts]
+    new = arm.plain_step(ArmState(*parts[:4]), *parts[4:])  # pyright: ignore
     wanted = [x for x in parts if x is not None and x.requires_grad]
     reached, arriving = zip(*((x, g) for x, g in zip(new, grads) if x.requires_grad))
     found = iter(torch.autograd.grad(reached, wanted, arriving, create_graph=True, allow_unused=True))
     return [next(found) if x is not None and x.requires_grad else None for x in parts]
-
-
-@njit(error_model="numpy", cache=True)
-def _pack(q, qd, a, force, action, load, torque, state, outside):
-    """The parts of a step as rows; False if a load is not finite."""
-    _pack_state(q, qd, a, force, state)
-    _to_rows(action, outside, 0)
-    finite = _load_to_rows(load, outside, 6)
-    return finite & _load_to_rows(torque, outside, 8)
-
-
-@njit(error_model="numpy", cache=True)
-def _pack_state(q, qd, a, force, state):
-    _to_rows(q, state, 0)
-    _to_rows(qd, state, 2)
-    _to_rows(a, state, 4)
-    _to_rows(force, state, 10)
-
-
-@njit(error_model="numpy", cache=True)
-def _unpack_state(state, q, qd, a, force):
-    _from_rows(state, 0, q)
-    _from_rows(state, 2, qd)
-    _from_rows(state, 4, a)
-    _from_rows(state, 10, force)
-
-
-@njit(error_model="numpy", cache=True)
-def _unpack(state, outside, q, qd, a, force, action, load, torque):
-    _unpack_state(state, q, qd, a, force)
-    _from_rows(outside, 0, action)
-    _from_rows(outside, 6, load)
-    _from_rows(outside, 8, torque)
-
-
-@njit(error_model="numpy", cache=True)
-def _to_rows(x, rows, first):
-    for b in range(x.shape[0]):
-        for i in range(x.shape[1]):
-            rows[first + i, b] = x[b, i]
-
-
-@njit(error_model="numpy", cache=True)
-def _load_to_rows(x, rows, first):
-    """Whether all of it is finite; no rows stand for no load."""
-    if x.shape[0] == 0:
-        rows[first : first + 2] = 0
-        return True
-    total = x.dtype.type(0)
-    for b in range(x.shape[0]):
-        for i in range(2):
-            rows[first + i, b] = x[b, i]
-            total += x[b, i] - x[b, i]
-    return total == 0
-
-
-@njit(error_model="numpy", cache=True)
-def _from_rows(rows, first, x):
-    for b in range(x.shape[0]):
-        for i in range(x.shape[1]):
-            x[b, i] = rows[first + i, b]
 
 
 @njit(error_model="numpy", cache=True)
