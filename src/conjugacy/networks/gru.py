@@ -29,13 +29,21 @@ class GRU(Network):
         gate). On the 3-bit flip-flop +1 does as well (docs/training.md).
     noise_level, ic_noise : float
         See `Network`.
+    gain : float
+        The recurrent weights of each gate start as `gain` times an orthogonal matrix.
     """
 
     def __init__(
-        self, latent_size: int, update_bias: float | None = None, noise_level: float = 0.0, ic_noise: float = 0.05
+        self,
+        latent_size: int,
+        update_bias: float | None = None,
+        noise_level: float = 0.0,
+        ic_noise: float = 0.05,
+        gain: float = 1.0,
     ):
         super().__init__(latent_size, noise_level, ic_noise)
         self.update_bias = None if update_bias is None else check_number("update_bias", update_bias)
+        self.gain = check_number("gain", gain, 0)
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> nn.GRUCell:
         """Input weights uniform in +-1/sqrt(D), recurrent weights orthogonal for each gate."""
@@ -43,7 +51,7 @@ class GRU(Network):
         cell = nn.GRUCell(input_size, d)
         fill_uniform(cell, d, generator)
         for gate in cell.weight_hh.detach().chunk(3):
-            nn.init.orthogonal_(gate, generator=generator)
+            nn.init.orthogonal_(gate, gain=self.gain, generator=generator)
         nn.init.zeros_(cell.bias_hh)
         nn.init.zeros_(cell.bias_ih)
         update_bias = _UPDATE_BIAS if self.update_bias is None else self.update_bias
@@ -59,6 +67,11 @@ class NoisyGRU(GRU):
     """The GRU with noise in its state: x' = GRU(u, x) + noise_level * xi, xi standard normal, while it is trained."""
 
     def __init__(
-        self, latent_size: int, update_bias: float | None = None, noise_level: float = 0.05, ic_noise: float = 0.05
+        self,
+        latent_size: int,
+        update_bias: float | None = None,
+        noise_level: float = 0.05,
+        ic_noise: float = 0.05,
+        gain: float = 1.0,
     ):
-        super().__init__(latent_size, update_bias, noise_level, ic_noise)
+        super().__init__(latent_size, update_bias, noise_level, ic_noise, gain)

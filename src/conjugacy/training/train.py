@@ -26,7 +26,7 @@ from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
 from conjugacy.training.recipe import Recipe
-from conjugacy.training.scores import evaluate
+from conjugacy.training.scores import activity_loss, evaluate
 from conjugacy.trial_sets import TrialSets, derive_seed
 from conjugacy.trials import Rollout, Trials
 
@@ -177,10 +177,10 @@ class Training:
 
     def loss(self, out: Rollout, trials: Trials) -> Tensor:
         """What the next gradient step makes smaller."""
-        by_stage = getattr(self.run.task, "training_loss", None)
-        if by_stage is None:
-            return self.run.task.loss(out, trials)
-        return by_stage(out, trials, self.state.step / self.recipe.steps)
+        task, progress = self.run.task, self.state.step / self.recipe.steps
+        staged = hasattr(task, "training_loss")
+        loss = task.training_loss(out, trials, progress) if staged else task.loss(out, trials)  # pyright: ignore
+        return loss + activity_loss(self.run.network, out)
 
     @property
     def learning_rate(self) -> float:
