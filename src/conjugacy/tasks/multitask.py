@@ -100,6 +100,7 @@ class MultiTask(Task):
         self.action_space = Box(-1.0, 1.0, (N_OUTPUTS,), np.float32)
         self.input_labels = ["Fixation", "Mod1 cos", "Mod1 sin", "Mod2 cos", "Mod2 sin", *RULES]
         self.output_labels = ["Fixation", "Response cos", "Response sin"]
+        self.condition_names = list(RULES)
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`, the rules dealt like cards: any full deal holds each rule once."""
