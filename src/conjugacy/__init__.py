@@ -15,10 +15,12 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.dynamics.search import fixed_points as fixed_points
     from conjugacy.dynamics.skeleton import Portrait as Portrait
     from conjugacy.dynamics.skeleton_distance import portrait_distance as portrait_distance
+    from conjugacy.generalisation import generalisation_table as generalisation_table
     from conjugacy.run import Run as Run
     from conjugacy.run import load as load
     from conjugacy.simulate import rollout as rollout
     from conjugacy.system import System as System
+    from conjugacy.training.population import train_population as train_population
     from conjugacy.training.recipe import Recipe as Recipe
     from conjugacy.training.train import train as train
     from conjugacy.trial_sets import TrialSets as TrialSets
@@ -39,12 +41,14 @@ _PUBLIC = {
     "Trials": "trials",
     "compare": "comparison",
     "fixed_points": "dynamics.search",
+    "generalisation_table": "generalisation",
     "input_path": "dynamics.continuation",
     "load": "run",
     "lyapunov_spectrum": "dynamics.lyapunov",
     "portrait_distance": "dynamics.skeleton_distance",
     "rollout": "simulate",
     "train": "training.train",
+    "train_population": "training.population",
 }
 _SUBMODULES = ("arm", "dynamics", "networks", "plots", "similarity", "tasks", "training")
 

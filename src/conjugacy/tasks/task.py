@@ -35,12 +35,17 @@ class Task(Protocol):
 
     Notes
     -----
-    Further members are used where a task has them: ``condition_names``, a name for each number in
-    `Trials.conditions`; ``recipe``, a dict of `conjugacy.Recipe` settings that suit the
-    task; ``training_loss(rollout, trials, progress)``, the loss of a curriculum, with `progress` from 0 at the first
-    gradient step to 1 at the last (validation always uses `loss`); ``prediction(outputs)``, what R2 compares with the
-    targets where that is not the outputs themselves (probabilities of classes, say); ``merits(rollout, trials)``, a
-    dict of figures in the task's own units, shown beside the success rate.
+    Further members are used where a task has them:
+
+    - ``condition_names``: a name for each number in `Trials.conditions`.
+    - ``recipe``: a dict of `conjugacy.Recipe` settings that suit the task.
+    - ``training_loss(rollout, trials, progress)``: the loss of a curriculum, with `progress` from 0 at the first
+      gradient step to 1 at the last; validation always uses `loss`.
+    - ``training_trials(n, seed, step)``: the trials of a gradient step, where they are to be drawn otherwise than by
+      ``trials``; all steps are given the same seed.
+    - ``prediction(outputs)``: what R2 compares with the targets, where that is not the outputs themselves
+      (probabilities of classes, say).
+    - ``merits(rollout, trials)``: a dict of figures in the task's own units, shown beside the success rate.
 
     A task with a ``plant`` (`conjugacy.arm.Plant`) is in closed loop: what the network observes comes from the plant,
     `Trials.inputs` hold the context inputs alone, and outputs and targets are what the plant controls, one channel for

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,7 @@ from conjugacy.simulate import rollout as run
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
-_CHUNK = 256  # trials rolled out at once: bounds memory, not the result
+CHUNK = 256  # trials rolled out at once: bounds memory, not the result
 
 
 def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
@@ -38,13 +40,18 @@ def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto"
     `rollout` is as in `conjugacy.rollout`.
     """
     device = next(network.parameters()).device
-    parts = [trials[k : k + _CHUNK].to(device) for k in range(0, len(trials), _CHUNK)]
-    chunks = [run(network, task, part, rollout=rollout) for part in parts]
+    parts = []
+    for k in range(0, len(trials), CHUNK):
+        out = run(network, task, trials[k : k + CHUNK].to(device), rollout=rollout)
+        if not hasattr(task, "merits"):  # nothing else looks at the states, which are most of the memory
+            out = replace(out, latents=out.latents[..., :0])
+        parts.append(out.cpu())
+    return score(Rollout.cat(parts), task, trials)
+
+
+def score(out: Rollout, task: Task, trials: Trials) -> dict[str, float]:
+    """The scores of a rollout on trials, both on the CPU: see `evaluate`."""
     merits = getattr(task, "merits", None)
-    if merits is None:
-        outputs, own = torch.cat([chunk.outputs.cpu() for chunk in chunks]), {}
-    else:
-        whole = Rollout.cat([chunk.cpu() for chunk in chunks])
-        outputs, own = whole.outputs, merits(whole, trials)
-    told = getattr(task, "prediction", lambda y: y)(outputs)
-    return {"r2": masked_r2(told, trials.targets, trials.mask), **task.success_rate(outputs, trials), **own}
+    own = {} if merits is None else merits(out, trials)
+    told = getattr(task, "prediction", lambda y: y)(out.outputs)
+    return {"r2": masked_r2(told, trials.targets, trials.mask), **task.success_rate(out.outputs, trials), **own}
