@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from table import row
 from threadpoolctl import threadpool_limits
 
 from conjugacy.similarity.alignment import Operator, align
@@ -167,6 +168,11 @@ def main():
     n_pairs = options.lorenz * (options.lorenz - 1) // 2
     results["all_pairs_6"] = {"pairs": n_pairs, "seconds": seconds}
     print(f"{n_pairs} pairs of random 6 x 6 operators on all cores: {seconds:.1f} s")
+    results["table"] = [
+        row(f"DSA of a pair, {kind} operators", "dsa-metric", 1e-3 * r["ms_peer"], 1e-3 * r["ms_ours"])
+        for kind, r in results.items()
+        if isinstance(r, dict) and "ms_peer" in r
+    ] or [row("DSA of a pair", "dsa-metric (not installed)", None, None)]
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
 

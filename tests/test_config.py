@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from conjugacy import networks, tasks
+from conjugacy import arm, networks, tasks
 from conjugacy._config import build, describe
 
 
@@ -20,6 +22,20 @@ from conjugacy._config import build, describe
 def test_objects_come_back_equal(thing):
     again = build("thing", describe(thing), [type(thing)])
     assert type(again) is type(thing) and describe(again) == describe(thing)
+
+
+def test_objects_within_objects_come_back_equal():
+    skeleton = arm.TwoJointSkeleton(m2=2.0, viscosity=0.1)
+    thing = arm.RigidTendonArm26(arm.ReluMuscle(tau_activation=0.02), skeleton, 0.005, 2, damping=0.1)
+    again = build(
+        "thing", json.loads(json.dumps(describe(thing))), [arm.RigidTendonArm26, arm.ReluMuscle, arm.TwoJointSkeleton]
+    )
+    assert describe(again) == describe(thing)
+    assert again.muscle.tau_activation == 0.02 and again.skeleton == skeleton
+    bad = describe(thing)
+    bad["args"]["muscle"]["class"] = "ReluMussel"
+    with pytest.raises(ValueError, match=r"^`thing\.muscle`: .* got 'ReluMussel'\. Did you mean 'ReluMuscle'\?"):
+        build("thing", bad, [arm.RigidTendonArm26, arm.ReluMuscle])
 
 
 def test_what_cannot_be_saved_says_why():

@@ -77,3 +77,12 @@ def test_the_last_step_that_counts():
     trials = Trials.from_tensors(torch.zeros(3, 7, 2), torch.zeros(3, 7, 5), mask=mask)
     assert trials.last_counted_step() == 5 and trials.first(5).last_counted_step() == 5
     assert trials.first(3).last_counted_step() == 3  # nothing counts: nothing is cut
+
+
+def test_a_trial_lasts_to_its_last_epoch_or_answer():
+    mask = torch.ones(3, 7, dtype=torch.bool)
+    mask[1, 5:], mask[2, 3:] = False, False
+    epochs = {"cue": torch.tensor([[0, 2], [0, 2], [0, 2]]), "delay": torch.tensor([[2, 4], [2, 6], [0, 0]])}
+    kept = {"inputs": torch.zeros(3, 7, 2), "targets": torch.zeros(3, 7, 5), "mask": mask}
+    assert Trials.from_tensors(**kept, epochs=epochs).lengths.tolist() == [7, 6, 3]
+    assert Trials.from_tensors(**kept).lengths.tolist() == [7, 7, 7]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.run import load as load
     from conjugacy.simulate import rollout as rollout
     from conjugacy.system import System as System
+    from conjugacy.training.population import train_population as train_population
     from conjugacy.training.recipe import Recipe as Recipe
     from conjugacy.training.train import train as train
     from conjugacy.trial_sets import TrialSets as TrialSets
@@ -45,7 +46,8 @@ _PUBLIC = {
     "portrait_distance": "dynamics.skeleton_distance",
     "rollout": "simulate",
     "train": "training.train",
+    "train_population": "training.population",
 }
-_SUBMODULES = ("dynamics", "networks", "plots", "similarity", "tasks", "training")
+_SUBMODULES = ("arm", "dynamics", "networks", "plots", "similarity", "tasks", "training")
 
 __getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC, _SUBMODULES)

@@ -2,7 +2,8 @@
 
 The convention is scikit-learn's: every argument of ``__init__`` is kept under its own name as an attribute. Then
 ``describe`` reads a config off an object, and ``build`` makes an equal object from it, by name, from known classes
-only: no import path and no code ever comes out of a file.
+only: no import path and no code ever comes out of a file. An argument may itself be such an object (the arm of a task,
+the muscle of an arm).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def describe(thing: Any) -> dict[str, Any]:
     ------
     TypeError
         If the class does not keep an argument of its ``__init__`` as an attribute, or if its value is no plain
-        number, string, bool, None, or list or dict of these.
+        number, string, bool, None, list or dict of these, or object that can be described in turn.
     """
     kind = type(thing)
     args = {}
@@ -51,7 +52,17 @@ def build(what: str, config: dict[str, Any], classes: Iterable[type]) -> Any:
     if unknown:
         takes = ", ".join(inspect.signature(kind).parameters)
         raise ValueError(f"`{what}`: {name} takes the arguments {takes}, got {', '.join(unknown)} too.")
-    return kind(**args)
+    return kind(**{argument: _built(f"{what}.{argument}", value, known) for argument, value in args.items()})
+
+
+def _built(what: str, value: Any, known: dict[str, type]) -> Any:
+    if isinstance(value, list):
+        return [_built(f"{what}[{i}]", v, known) for i, v in enumerate(value)]
+    if isinstance(value, dict):
+        if set(value) == {"class", "args"}:
+            return build(what, value, known.values())
+        return {k: _built(f"{what}[{k!r}]", v, known) for k, v in value.items()}
+    return value
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -61,6 +72,8 @@ def _plain(name: str, value: Any) -> Any:
         return [_plain(f"{name}[{i}]", v) for i, v in enumerate(value)]
     if isinstance(value, dict):
         return {str(k): _plain(f"{name}[{k!r}]", v) for k, v in value.items()}
+    if inspect.isfunction(type(value).__init__):  # a class of one's own, not a builtin or an array
+        return describe(value)
     raise TypeError(
         f"`{name}`: expected a number, string, bool, None, list or dict to save, got {type(value).__name__}."
     )

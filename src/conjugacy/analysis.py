@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sklearn.decomposition import PCA
 
     from conjugacy.dynamics import FixedPoints
+    from conjugacy.epochs import Epochs
 
 PHASES = ("all", "train", "val", "test")
 
@@ -69,6 +70,12 @@ class Analysis:
     def system(self, phase: str = "test") -> System:
         """What `dynamics` and `similarity` see of the run."""
         return self.run.system(self.trials(phase))
+
+    def epochs(self, phase: str = "val") -> Epochs:
+        """The trials of a phase by condition and epoch, for tasks that have them."""
+        from conjugacy.epochs import Epochs
+
+        return Epochs(self, phase)
 
     @cached_property
     def pca(self) -> PCA:
@@ -129,13 +136,8 @@ class Analysis:
         if phase != whole:
             rows = self.run.sets.rows(phase)
             trials, out = self._cache[whole]
-            self._cache[phase] = trials[rows], _rows(out, rows)
+            self._cache[phase] = trials[rows], out[rows]
         return self._cache[phase]
 
     def __repr__(self) -> str:
         return f"Analysis({self.run!r})"
-
-
-def _rows(out: Rollout, rows: slice) -> Rollout:
-    picked: dict[str, Any] = {name: x[rows] if isinstance(x, Tensor) else x for name, x in vars(out).items()}
-    return Rollout(**picked)

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from conjugacy import networks, tasks
+from conjugacy import arm, networks, tasks
 from conjugacy._check import check_int
 from conjugacy._config import build, describe
 from conjugacy._version import __version__
@@ -58,7 +58,8 @@ class Run:
     recipe : dict
         How it was trained, plain values.
     history : DataFrame
-        One row a look at the validation trials: step, seconds, loss, learning_rate, val_r2, val_accuracy.
+        One row a look at the validation trials: step, seconds, loss, learning_rate, val_r2, and all that the task's
+        `success_rate` gives (val_accuracy, "val_accuracy/Bit 1", ...), and its merits, if it has any.
     metrics : dict
         Scores on the test trials ("test_r2", "test_accuracy", ...) and how training ended ("stopped", "steps",
         "seconds").
@@ -92,17 +93,20 @@ class Run:
         return rollout(self.network, self.task, trials)
 
     def system(self, trials: Trials | str = "test") -> System:
-        """What `dynamics` and `similarity` see: trajectories on these trials, and the map in float64."""
+        """What `dynamics` and `similarity` see: trajectories on these trials, and the map in float64.
+
+        In closed loop it is the network alone, driven by what it observed of its plant and by the context inputs.
+        """
         if isinstance(trials, str):
             trials = self.trials(trials)
-        latents = self.rollout(trials).latents
+        out = self.rollout(trials)
+        inputs = trials.inputs if out.observations is None else torch.cat([out.observations, trials.inputs], -1)
         network = copy.deepcopy(self.network).double().eval().requires_grad_(False)
-        lengths = torch.full((len(trials),), trials.n_timesteps)
         return System(
             self.name,
-            latents,
-            trials.inputs,
-            lengths,
+            out.latents,
+            inputs,
+            trials.lengths,
             step=network.step,
             cell=network.cell,
             readout=network.readout,
@@ -237,8 +241,8 @@ def load_weights(network: Network, data: bytes, source: str | os.PathLike) -> No
 
 
 def public_classes() -> list[type]:
-    """The tasks and networks of conjugacy, which run folders may name."""
-    return [thing for package in (tasks, networks) for thing in vars(package).values() if isinstance(thing, type)]
+    """The tasks, arms and networks of conjugacy, which run folders may name."""
+    return [thing for package in (tasks, arm, networks) for thing in vars(package).values() if isinstance(thing, type)]
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

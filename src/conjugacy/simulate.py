@@ -7,8 +7,9 @@ from torch import Tensor
 
 from conjugacy._check import check_axes
 from conjugacy._threads import threads_for, torch_threads
+from conjugacy.arm.plant import Noise, Plant
 from conjugacy.networks.network import Network
-from conjugacy.tasks.task import Task, input_size
+from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.trials import Rollout, Trials
 
 
@@ -19,6 +20,7 @@ def rollout(
     h0: Tensor | None = None,
     noise: bool | torch.Generator = False,
     seed: int = 0,
+    rollout: str = "auto",
 ) -> Rollout:
     """Latents and outputs of a network on trials; differentiable in its weights.
 
@@ -27,27 +29,32 @@ def rollout(
     network : Network
         With weights, that is, after `init_model`.
     task : Task
-        The task that the trials are of.
+        The task that the trials are of. If it has a plant, the loop is closed: the network sees what the plant makes of
+        its commands.
     trials : Trials
         What to run on.
     h0 : Tensor (trial, state) or (state,), optional
         Initial states; the network's own by default.
     noise : bool or torch.Generator
-        The network's own noise (not that of the inputs, which is part of the trials): off by default, drawn from
-        `seed` if True, or from the generator given.
+        The network's own noise, and that of the plant's senses and muscles (not that of the inputs, which is part of
+        the trials): off by default, drawn from `seed` if True, or from the generator given.
     seed : int
         Seed of that noise.
+    rollout : {"auto", "plain"}
+        "auto" takes the fastest way there is for this network, "plain" one step after the other: the same numbers up to
+        rounding.
 
     Raises
     ------
     ValueError
         If trials, task and network do not fit.
     """
+    plant = getattr(task, "plant", None)
     check_axes(
         "trials.inputs",
         trials.inputs,
         "trial time input",
-        input=input_size(task),
+        input=input_size(task) if plant is None else task.context_inputs.shape[0],
         hint=f"These trials are not of task {task.name}.",
     )
     if isinstance(noise, torch.Generator):
@@ -57,5 +64,80 @@ def rollout(
     if h0 is not None and h0.ndim == 1:
         h0 = h0.expand(len(trials), -1)
     with torch_threads(threads_for(len(trials) * network.state_size)):
-        latents, outputs = network.rollout(trials.inputs, h0, generator)
+        if plant is not None:
+            _check_fit(network, task)
+            return _closed_loop(network, plant, trials, h0, generator)
+        latents, outputs = network.rollout(trials.inputs, h0, generator, rollout)
     return Rollout(latents, outputs)
+
+
+def plain_closed_loop(
+    network: Network, plant: Plant, context: Tensor, ics: Tensor, loads: Tensor, x0: Tensor, noise: Noise
+) -> Rollout:
+    """A network and a plant in closed loop, one step after the other: the reference, for any network and plant.
+
+    Parameters
+    ----------
+    network : Network
+    plant : Plant
+    context : Tensor (trial, time, context)
+        What the network sees besides the plant.
+    ics : Tensor (trial, 4)
+        Joint angles and velocities at the start.
+    loads : Tensor (trial, time, 2)
+        Force on the hand, N.
+    x0 : Tensor (trial, state)
+        The network's initial states.
+    noise : Noise
+        Noise of all trials and steps, drawn beforehand: the loop itself is deterministic.
+
+    Returns
+    -------
+    Rollout
+        Row t of `observations` is what the network saw, row t of `latents` and `actions` what it made of it, row t of
+        `plant` and `outputs` (the hand) what the arm made of that.
+    """
+    cell, readout = network.cell, network.readout
+    x, state = x0, plant.reset(ics)
+    observations, latents, actions, bodies = [], [], [], []
+    for t, (c, load) in enumerate(zip(context.unbind(1), loads.unbind(1))):
+        seen = _plus(plant.observe(state), noise.observations, t)
+        x = _plus(cell(torch.cat([seen, c], -1), x), noise.states, t)
+        action = plant.command(readout(x))
+        state = plant.step(state, _plus(action, noise.actions, t), load)
+        observations.append(seen)
+        latents.append(x)
+        actions.append(action)
+        bodies.append(state.arm)
+    body = type(bodies[0])(*(torch.stack(part, 1) for part in zip(*bodies)))
+    hand = plant.arm.hand(body.q)
+    return Rollout(torch.stack(latents, 1), hand, torch.stack(actions, 1), torch.stack(observations, 1), body)
+
+
+def _closed_loop(
+    network: Network, plant: Plant, trials: Trials, h0: Tensor | None, generator: torch.Generator | None
+) -> Rollout:
+    n, t = len(trials), trials.n_timesteps
+    dtype, device = trials.inputs.dtype, trials.inputs.device
+    x0 = network.draw_hidden(n, generator) if h0 is None else h0
+    check_axes("h0", x0, "trial state", trial=n, state=network.state_size)
+    noise = Noise()
+    if generator is not None:
+        noise = plant.draw_noise(n, t, generator, dtype)
+        if network.noise_level > 0:
+            xi = torch.randn((n, t, network.state_size), generator=generator, dtype=dtype, device=device)
+            noise = noise._replace(states=network.noise_level * xi)
+    return plain_closed_loop(network, plant, trials.inputs, trials.ics, trials.loads, x0, noise)
+
+
+def _plus(x: Tensor, noise: Tensor | None, t: int) -> Tensor:
+    return x if noise is None else x + noise[:, t]
+
+
+def _check_fit(network: Network, task: Task) -> None:
+    want = (input_size(task), output_size(task))
+    if (network.input_size, network.output_size) != want:
+        raise ValueError(
+            f"`network`: expected {want[0]} inputs and {want[1]} outputs for task {task.name}, got "
+            f"{network.input_size} and {network.output_size}. Build it with init_model{want}."
+        )

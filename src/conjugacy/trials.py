@@ -7,6 +7,7 @@ is the state and the output after it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -101,6 +102,20 @@ class Trials:
         epochs = {name: steps.clamp(max=n_timesteps) for name, steps in self.epochs.items()}
         return replace(self, **cut, epochs=epochs)
 
+    @property
+    def lengths(self) -> Tensor:
+        """Number of steps of each trial (trial,), int64: up to its last epoch, or to its last answer that counts.
+
+        Trials without epochs all last `n_timesteps`.
+        """
+        whole = torch.full((len(self),), self.n_timesteps, device=self.mask.device)
+        if not self.epochs:
+            return whole
+        step = torch.arange(1, self.n_timesteps + 1, device=self.mask.device)
+        ends = [steps[:, 1] for steps in self.epochs.values()]
+        last = torch.stack([*ends, (self.mask.any(2) * step).amax(1)]).amax(0)
+        return torch.where(last > 0, last, whole)
+
     def last_counted_step(self) -> int:
         """Number of steps up to the last one whose answer counts in any trial; what follows can be cut off."""
         counted = self.mask.any(2).any(0).nonzero()
@@ -139,8 +154,8 @@ class Rollout:
         Commands to the plant; None in open loop.
     observations : Tensor (trial, time, observation) or None
         What the network saw of the plant; None in open loop.
-    plant : Any or None
-        States of the plant; None in open loop.
+    plant : NamedTuple of Tensors (trial, time, ...) or None
+        States of the plant's body after each step, for example a `conjugacy.arm.ArmState`; None in open loop.
     """
 
     latents: Tensor
@@ -148,3 +163,38 @@ class Rollout:
     actions: Tensor | None = None
     observations: Tensor | None = None
     plant: Any = None
+
+    def __getitem__(self, which: Any) -> Rollout:
+        """The trials picked by a slice, a list of indices, a boolean mask or an index tensor."""
+        if isinstance(which, int):
+            which = [which]
+        return self._each(lambda x: x[which])
+
+    def first(self, n_timesteps: int) -> Rollout:
+        """The same rollout cut off after `n_timesteps` steps."""
+        return self._each(lambda x: x[:, :n_timesteps])
+
+    def cpu(self) -> Rollout:
+        """The same rollout on the CPU."""
+        return self._each(lambda x: x.cpu())
+
+    @classmethod
+    def cat(cls, rollouts: Sequence[Rollout]) -> Rollout:
+        """Rollouts of the same network on several sets of trials as one."""
+        first = rollouts[0]
+        merged = {f.name: _cat([getattr(r, f.name) for r in rollouts]) for f in fields(first)}
+        return cls(**merged)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Rollout:
+        def changed(x: Any) -> Any:
+            if isinstance(x, tuple):
+                return type(x)(*map(changed, x))
+            return change(x) if isinstance(x, Tensor) else x
+
+        return Rollout(**{f.name: changed(getattr(self, f.name)) for f in fields(self)})
+
+
+def _cat(parts: list[Any]) -> Any:
+    if isinstance(parts[0], tuple):
+        return type(parts[0])(*(_cat(list(x)) for x in zip(*parts)))
+    return torch.cat(parts) if isinstance(parts[0], Tensor) else parts[0]

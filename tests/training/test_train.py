@@ -112,9 +112,11 @@ def test_a_diverging_training_keeps_its_best_weights(small_task, monkeypatch):
     monkeypatch.setitem(
         train_function.__globals__,
         "_gradient_step",
-        lambda r, c, o, s, d: step(r, c, o, s, d) if s < 6 else float("nan"),
+        lambda training: step(training) if training.state.step < 6 else float("nan"),
     )
-    with pytest.warns(UserWarning, match=r"diverged at step 7 \(loss nan\); its best weights .* smaller learning_rate"):
+    with pytest.warns(
+        UserWarning, match=r"diverged at step 7: its loss was not finite\. Its best weights .* smaller learning_rate"
+    ):
         run = cj.train(small_task, cj.networks.GRU(7), **QUICK)
     assert run.metrics["stopped"] == "diverged"
     assert run.metrics["test_r2"] == run.metrics["test_r2"]

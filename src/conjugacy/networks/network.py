@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from conjugacy._check import check_axes, check_int, check_number
-from conjugacy.networks.sequence import plain_sequence, sequence
+from conjugacy.networks.sequence import check_rollout, plain_sequence, sequence
 
 
 class Network(nn.Module, ABC):
@@ -94,8 +94,19 @@ class Network(nn.Module, ABC):
         self._check_built()
         return self.latent_ics.expand(batch_size, -1)
 
+    def draw_hidden(self, batch_size: int, noise: torch.Generator | None = None) -> Tensor:
+        """The initial state of every trial, (trial, state), with noise of `ic_noise` if there is a source of it."""
+        x0 = self.init_hidden(batch_size)
+        if noise is None or self.ic_noise == 0:
+            return x0
+        return x0 + self.ic_noise * torch.randn(x0.shape, generator=noise, dtype=x0.dtype, device=x0.device)
+
     def rollout(
-        self, inputs: Tensor, x0: Tensor | None = None, noise: torch.Generator | None = None
+        self,
+        inputs: Tensor,
+        x0: Tensor | None = None,
+        noise: torch.Generator | None = None,
+        rollout: str = "auto",
     ) -> tuple[Tensor, Tensor]:
         """States and outputs over whole sequences.
 
@@ -106,6 +117,8 @@ class Network(nn.Module, ABC):
             Initial states; `latent_ics` (with noise, if it is on) by default.
         noise : torch.Generator, optional
             Source of the network's own noise; without it there is none.
+        rollout : {"auto", "plain"}
+            "auto" takes the fastest way there is for this cell, "plain" one step after the other.
 
         Returns
         -------
@@ -113,6 +126,7 @@ class Network(nn.Module, ABC):
             State and output after each input.
         """
         self._check_built()
+        check_rollout(rollout)
         n = check_axes(
             "inputs",
             inputs,
@@ -121,14 +135,12 @@ class Network(nn.Module, ABC):
             hint=f"This network was built for {self.input_size} inputs; see init_model(input_size=).",
         )[0]
         if x0 is None:
-            x0 = self.init_hidden(n)
-            if noise is not None and self.ic_noise > 0:
-                x0 = x0 + self.ic_noise * torch.randn(x0.shape, generator=noise, dtype=x0.dtype, device=x0.device)
+            x0 = self.draw_hidden(n, noise)
         check_axes("x0", x0, "trial state", trial=n, state=self.state_size)
         if noise is not None and self.noise_level > 0:
             states = plain_sequence(self.cell, inputs, x0, self.noise_level, noise)
         else:
-            states = sequence(self.cell, inputs, x0)
+            states = (plain_sequence if rollout == "plain" else sequence)(self.cell, inputs, x0)
         return states, self.readout(states)
 
     def _check_built(self) -> None:

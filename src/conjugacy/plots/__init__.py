@@ -15,6 +15,9 @@ _PUBLIC = {
     "spectrum": "fixed_points",
     "portrait_graph": "fixed_points",
     "hits": "fixed_points",
+    "trajectories_by_epoch": "epochs",
+    "shared_subspaces": "epochs",
+    "branches": "epochs",
 }
 
 __getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
 from typing import Any
+
+from conjugacy._threads import one_blas_thread
 
 _LIMIT: ContextVar[int | None] = ContextVar("n_threads", default=None)
 
@@ -57,23 +58,9 @@ def at_most_threads(n_threads: int | None) -> Iterator[None]:
         _LIMIT.reset(token)
 
 
-def one_blas_thread():
-    """A context in which BLAS runs on one thread: for many small products, more threads are slower."""
-    return _blas().limit(limits=1, user_api="blas")
-
-
 def _n_cores() -> int:
     # batch systems and containers often leave a process fewer cores than the machine has
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@lru_cache(maxsize=1)
-def _blas():
-    """Handle on the BLAS libraries; finding them takes milliseconds, so it is done once, when all are loaded."""
-    import scipy.linalg  # noqa: F401  (brings a BLAS of its own)
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _and_tick(work: Callable[[Any], Any], item: Any, bar: Any) -> Any:

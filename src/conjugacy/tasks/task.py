@@ -35,9 +35,16 @@ class Task(Protocol):
 
     Notes
     -----
-    Two further members are used where a task has them: ``recipe``, a dict of `conjugacy.Recipe` settings that suit the
-    task, and ``training_loss(rollout, trials, progress)``, the loss of a curriculum, with `progress` from 0 at the
-    first gradient step to 1 at the last. Validation always uses `loss`.
+    Further members are used where a task has them: ``condition_names``, a name for each number in
+    `Trials.conditions`; ``recipe``, a dict of `conjugacy.Recipe` settings that suit the
+    task; ``training_loss(rollout, trials, progress)``, the loss of a curriculum, with `progress` from 0 at the first
+    gradient step to 1 at the last (validation always uses `loss`); ``training_trials(n, seed, step)``, the trials of a
+    gradient step, where they are to be drawn otherwise than by ``trials`` (all steps are given the same seed); ``merits(rollout, trials)``, a dict of figures in
+    the task's own units, shown beside the success rate.
+
+    A task with a ``plant`` (`conjugacy.arm.Plant`) is in closed loop: what the network observes comes from the plant,
+    `Trials.inputs` hold the context inputs alone, and outputs and targets are what the plant controls, one channel for
+    each of ``controlled_labels``.
     """
 
     name: str
@@ -129,6 +136,8 @@ def _trial_findings(task: Any, seed: int) -> list[str]:
         return [f"trials: expected a conjugacy.Trials, got {type(trials).__name__}."]
     # in closed loop the observations come from the plant, and trials hold the context alone
     width = input_size(task) if getattr(task, "plant", None) is None else task.context_inputs.shape[0]
+    if getattr(task, "plant", None) is not None:
+        o = len(task.controlled_labels)
     findings = []
     for name, want in (("inputs", (n, t, width)), ("targets", (n, t, o))):
         got = tuple(getattr(trials, name).shape)

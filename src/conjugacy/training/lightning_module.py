@@ -91,8 +91,9 @@ class TaskTrainedWrapper(LightningModule):
         ics : Tensor (trial, plant state)
             Initial conditions of the plant; not used in open loop.
         inputs : Tensor (trial, time, input)
+            In closed loop the context inputs alone.
         inputs_to_env : Tensor (trial, time, load), optional
-            Forces on the plant; not used in open loop.
+            Forces on the plant, none by default; not used in open loop.
 
         Returns
         -------
@@ -100,17 +101,27 @@ class TaskTrainedWrapper(LightningModule):
             "controlled" (trial, time, output), "latents" (trial, time, unit), "actions", "states", "joints".
         """
         task, model = self.parts()
-        check_axes("inputs", inputs, "trial time input", input=input_size(task))
-        trials = Trials.from_tensors(inputs, inputs.new_zeros(*inputs.shape[:2], output_size(task)))
+        if getattr(task, "plant", None) is None:
+            check_axes("inputs", inputs, "trial time input", input=input_size(task))
+            trials = Trials.from_tensors(inputs, inputs.new_zeros(*inputs.shape[:2], output_size(task)))
+        else:
+            loads = inputs.new_zeros(*inputs.shape[:2], 2) if inputs_to_env is None else inputs_to_env.to(inputs)
+            trials = Trials.from_tensors(inputs, torch.zeros_like(loads), ics=ics.to(inputs), loads=loads)
         return as_dict(rollout(model, task, trials))
 
     def training_step(self, batch: Trials, batch_idx: int) -> Tensor:
         """Loss of a batch, with the network's noise."""
         task, model = self.parts()
         noise = torch.Generator(device=self.device).manual_seed(derive_seed(self.seed, "noise", self.global_step))
-        loss = task.loss(rollout(model, task, batch, noise=noise), batch)
+        out, by_stage = rollout(model, task, batch, noise=noise), getattr(task, "training_loss", None)
+        loss = task.loss(out, batch) if by_stage is None else by_stage(out, batch, self._progress())
         self.log("train/loss", loss, batch_size=len(batch))
         return loss
+
+    def _progress(self) -> float:
+        """How much of the training is done, in [0, 1]; 1 where the Trainer has no last epoch."""
+        epochs = self.trainer.max_epochs
+        return min(1.0, self.current_epoch / epochs) if epochs is not None and epochs > 0 else 1.0
 
     def validation_step(self, batch: Trials, batch_idx: int) -> None:
         """Loss, R2 and accuracy of a batch, without noise."""
@@ -172,5 +183,5 @@ def as_dict(out: Rollout) -> dict[str, Any]:
         "latents": out.latents,
         "actions": out.outputs if out.actions is None else out.actions,
         "states": out.observations,
-        "joints": out.plant,
+        "joints": None if out.plant is None else torch.cat([out.plant.q, out.plant.qd], -1),
     }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from conjugacy.networks.network import Network
-from conjugacy.simulate import rollout
+from conjugacy.simulate import rollout as run
 from conjugacy.tasks.task import Task
-from conjugacy.trials import Trials
+from conjugacy.trials import Rollout, Trials
 
-_CHUNK = 256  # trials rolled out at once: bounds memory, not the result
+CHUNK = 256  # trials rolled out at once: bounds memory, not the result
 
 
 def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
@@ -26,10 +28,23 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
 
 
 @torch.no_grad()
-def evaluate(network: Network, task: Task, trials: Trials) -> dict[str, float]:
-    """Noise-free scores of a network on trials: "r2", and what the task's `success_rate` gives."""
+def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto") -> dict[str, float]:
+    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`.
+
+    `rollout` is as in `conjugacy.rollout`.
+    """
     device = next(network.parameters()).device
-    outputs = torch.cat(
-        [rollout(network, task, trials[k : k + _CHUNK].to(device)).outputs.cpu() for k in range(0, len(trials), _CHUNK)]
-    )
-    return {"r2": masked_r2(outputs, trials.targets, trials.mask), **task.success_rate(outputs, trials)}
+    parts = []
+    for k in range(0, len(trials), CHUNK):
+        out = run(network, task, trials[k : k + CHUNK].to(device), rollout=rollout)
+        if not hasattr(task, "merits"):  # nothing else looks at the states, which are most of the memory
+            out = replace(out, latents=out.latents[..., :0])
+        parts.append(out.cpu())
+    return score(Rollout.cat(parts), task, trials)
+
+
+def score(out: Rollout, task: Task, trials: Trials) -> dict[str, float]:
+    """The scores of a rollout on trials, both on the CPU: see `evaluate`."""
+    merits = getattr(task, "merits", None)
+    own = {} if merits is None else merits(out, trials)
+    return {"r2": masked_r2(out.outputs, trials.targets, trials.mask), **task.success_rate(out.outputs, trials), **own}

@@ -1,0 +1,15 @@
+"""Musculoskeletal plants: an arm of two joints and six muscles as a pure, differentiable step."""
+
+from conjugacy.arm.arm26 import ArmState, RigidTendonArm26
+from conjugacy.arm.muscles import MujocoHillMuscle, Muscle, ReluMuscle, RigidTendonHillMuscle
+from conjugacy.arm.skeleton import TwoJointSkeleton
+
+__all__ = [
+    "ArmState",
+    "MujocoHillMuscle",
+    "Muscle",
+    "ReluMuscle",
+    "RigidTendonArm26",
+    "RigidTendonHillMuscle",
+    "TwoJointSkeleton",
+]

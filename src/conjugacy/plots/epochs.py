@@ -1,0 +1,125 @@
+"""Figures of trials by condition and epoch, and of fixed points on the way from one input to another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from conjugacy._check import check_int
+from conjugacy.plots.figure import label_dims, new_figure, space_axes
+
+if TYPE_CHECKING:
+    from conjugacy.dynamics.continuation import InputPath
+    from conjugacy.epochs import Epochs
+
+_MAX_PER_ROW = 5
+
+
+def trajectories_by_epoch(epochs: Epochs, conditions: Sequence[str] | None = None, num_trials: int = 10) -> Figure:
+    """Trajectories in the first three principal components, a panel for each condition, a colour for each epoch.
+
+    Parameters
+    ----------
+    epochs : Epochs
+    conditions : sequence of str, optional
+        Which to show; all by default.
+    num_trials : int
+        Trials of each condition.
+    """
+    check_int("num_trials", num_trials, 1)
+    conditions = list(conditions or epochs.conditions)
+    pcs = epochs.analysis.pcs(epochs.phase, 3)
+    dims, dt = pcs.shape[-1], epochs.analysis.run.task.dt
+    columns = min(len(conditions), _MAX_PER_ROW)
+    rows = -(-len(conditions) // columns)
+    fig = new_figure(3.4 * columns, 3.2 * rows + 0.5)
+    colours = {name: f"C{k}" for k, name in enumerate(_parts(epochs))}
+    share = 100 * epochs.analysis.explained_variance(dims)
+    low, high = pcs.reshape(-1, dims).min(0), pcs.reshape(-1, dims).max(0)
+    drawn = {}
+    for i, condition in enumerate(conditions):
+        ax = space_axes(fig, rows, columns, i + 1, dims)
+        chosen = (epochs.trials.conditions == epochs.conditions[condition]).nonzero()[:num_trials, 0].tolist()
+        for k in chosen:
+            for name in colours:
+                start, stop = epochs.trials.epochs[name][k].tolist()
+                if stop > start:
+                    # each piece begins where the one before it ended
+                    piece = pcs[k, max(start - 1, 0) : stop].T
+                    time = dt * np.arange(max(start - 1, 0), stop)
+                    line = piece if dims > 1 else (time, piece[0])
+                    drawn[name] = ax.plot(*line, lw=0.8, color=colours[name])[0]
+        label_dims(ax, [f"PC {j + 1} ({s:.0f} %)" for j, s in enumerate(share)])
+        if dims > 1:
+            for axis, a, b in zip("xyz", low, high):
+                getattr(ax, f"set_{axis}lim")(a, b)
+        ax.set_title(condition, fontsize="medium")
+    fig.legend(drawn.values(), drawn, loc="outside upper center", ncols=len(drawn), frameon=False)
+    return fig
+
+
+def shared_subspaces(epochs: Epochs, epoch: str, variance: float = 0.9) -> Figure:
+    """Heat map of `Epochs.shared_subspaces`: how much of one condition's variance lies in another's subspace."""
+    shares = epochs.shared_subspaces(epoch, variance)
+    n = len(shares)
+    fig = new_figure(2.6 + 0.36 * n, 1.9 + 0.36 * n)
+    ax = fig.subplots()
+    image = ax.imshow(shares.to_numpy(), vmin=0, vmax=1, cmap="viridis")
+    ax.set(xticks=range(n), yticks=range(n), xlabel="subspace of", ylabel="states of")
+    ax.set_xticklabels(shares.columns, rotation=90, fontsize="small")
+    ax.set_yticklabels(shares.index, fontsize="small")
+    ax.set_title(f"{epochs.analysis.name}, {epoch}", fontsize="medium")
+    fig.colorbar(image, label="alignment index", shrink=0.8)
+    return fig
+
+
+def branches(path: InputPath, labels: tuple[str, str] = ("start", "stop")) -> Figure:
+    """Fixed points on a path of held inputs, a line for each: their first principal component.
+
+    Stable points are drawn solid, others open; the colour is the number of unstable directions. Vertical lines stand
+    where points appear or vanish.
+
+    Parameters
+    ----------
+    path : InputPath
+    labels : pair of str
+        Names of the inputs at both ends.
+    """
+    fig = new_figure(6.0, 4.0)
+    ax = fig.subplots()
+    everything = np.concatenate([p.x[p.fixed].numpy() for p in path.points])
+    if not len(everything):
+        raise ValueError("`path`: no node of the path has a fixed point, so there is nothing to draw.")
+    mean = everything.mean(0)
+    direction = np.linalg.svd(everything - mean, full_matrices=False)[2][0]
+    fraction = np.linspace(0, 1, len(path.points))
+    most = max(max(p.counts, default=0) for p in path.points)
+    colours = colormaps["viridis"](np.linspace(0, 0.85, most + 1))
+    lines: dict[int, list[tuple[float, float]]] = {}
+    for f, points, names in zip(fraction, path.points, path.branches):
+        heights = (points.x[points.fixed].numpy() - mean) @ direction
+        for name, height, index in zip(names, heights, points.n_unstable[points.fixed].tolist()):
+            lines.setdefault(name, []).append((f, height))
+            face = colours[index] if index == 0 else "white"
+            said = f"{index} unstable" if index else "stable"
+            known = said in ax.get_legend_handles_labels()[1]
+            ax.plot(f, height, "o", ms=5, mec=colours[index], mfc=face, label=None if known else said, zorder=3)
+    for line in lines.values():
+        ax.plot(*np.transpose(line), lw=0.8, color="0.6")
+    for event in path.events:
+        ax.axvline(event.at, lw=0.8, ls=":", color="C3")
+    ax.set(xlabel=f"held input, from {labels[0]} to {labels[1]}", ylabel="fixed points, PC 1")
+    ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
+    ax.legend(frameon=False, fontsize="small")
+    return fig
+
+
+def _parts(epochs: Epochs) -> list[str]:
+    """The epochs that are a part of the trial, and not all of it under a name."""
+    lengths = epochs.trials.lengths
+    whole = [bool((e[:, 0] == 0).all() and (e[:, 1] == lengths).all()) for e in epochs.trials.epochs.values()]
+    return [name for name, all_of_it in zip(epochs.names, whole) if not all_of_it] or list(epochs.names)
