@@ -8,7 +8,8 @@ The value of each pair is judged by its distance from the measure's perfect valu
 Verdicts:
 
 - "pass"   a relation that keeps the computation leaves the measure where it declares to be invariant ("observation
-           noise", and measures that are estimates: close to it), or happens to be the same; or a relation that changes the computation is seen
+           noise", and measures that are estimates: close to it), or happens to be the same; or a relation that changes
+           the computation is seen
 - "moves"  the computation is the same, but the measure does not claim to be invariant to this relation, and is not
 - "blind"  the computation differs, and the measure does not see it, as documented
 - "fails"  the measure does other than it declares
