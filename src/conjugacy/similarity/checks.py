@@ -65,6 +65,48 @@ def check_measures(
     return pd.DataFrame(records)
 
 
+def check_draws(
+    measures: Sequence[str | Measure] | None = None, *, seeds: Sequence[int] = range(10), progress: bool = False
+) -> pd.DataFrame:
+    """`check_measures` for several draws of the suite's inputs, changes of coordinates and random networks.
+
+    What a measure is invariant to holds in every draw. What it sees or misses is a matter of size, so that a pair near
+    the border may fall on either side.
+
+    Returns
+    -------
+    DataFrame
+        As of `check_measures`, with a column "seed".
+    """
+    import pandas as pd
+    from tqdm.auto import tqdm
+
+    tables = [
+        check_measures(measures, seed=seed).assign(seed=seed)
+        for seed in tqdm(seeds, desc="draws of the suite", disable=not progress, leave=False)
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def agreement(draws: pd.DataFrame) -> pd.DataFrame:
+    """How often each measure did as declared, from a table of `check_draws`.
+
+    One row for each measure and relation that it takes: measure, relation, same, expected, draws, held (in how many it
+    did as declared), and the low, median and high deviation.
+    """
+    taken = draws[draws["verdict"] != "n/a"]
+    groups = taken.groupby(["measure", "relation"], sort=False)
+    return groups.agg(
+        same=("same", "first"),
+        expected=("expected", "first"),
+        draws=("verdict", "size"),
+        held=("verdict", lambda v: int((v != "fails").sum())),
+        low=("deviation", "min"),
+        median=("deviation", "median"),
+        high=("deviation", "max"),
+    ).reset_index()
+
+
 def check_measure(measure: Measure, pairs: Sequence[KnownPair]) -> list[dict]:
     """Records of `check_measures` for one measure."""
     t = measure.traits
