@@ -20,6 +20,7 @@ def rollout(
     h0: Tensor | None = None,
     noise: bool | torch.Generator = False,
     seed: int = 0,
+    rollout: str = "auto",
 ) -> Rollout:
     """Latents and outputs of a network on trials; differentiable in its weights.
 
@@ -39,6 +40,9 @@ def rollout(
         the trials): off by default, drawn from `seed` if True, or from the generator given.
     seed : int
         Seed of that noise.
+    rollout : {"auto", "plain"}
+        "auto" takes the fastest way there is for this network, "plain" one step after the other: the same numbers up to
+        rounding.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def rollout(
         if plant is not None:
             _check_fit(network, task)
             return _closed_loop(network, plant, trials, h0, generator)
-        latents, outputs = network.rollout(trials.inputs, h0, generator)
+        latents, outputs = network.rollout(trials.inputs, h0, generator, rollout)
     return Rollout(latents, outputs)
 
 

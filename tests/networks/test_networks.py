@@ -67,6 +67,19 @@ def test_gradients_of_whole_sequences_equal_those_of_the_plain_loop(network):
         torch.testing.assert_close(fused, plain, rtol=1e-10, atol=1e-10)
 
 
+def test_the_plain_rollout_is_calls_of_the_cell_one_after_the_other(network):
+    calls = []
+    hook = network.cell.register_forward_hook(lambda *_: calls.append(1))
+    inputs = draws(3, 6, 2)
+    plain = network.rollout(inputs, rollout="plain")
+    hook.remove()
+    assert len(calls) == 6
+    for a, b in zip(plain, network.rollout(inputs)):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match=r"^`rollout`: expected one of 'auto', 'plain', got 'fast'\."):
+        network.rollout(inputs, rollout="fast")
+
+
 def test_steps_take_any_leading_axes(network):
     x, u = draws(4, 6, network.state_size), draws(4, 6, 2, seed=1)
     batch = network.step(x, u)

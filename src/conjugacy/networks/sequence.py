@@ -1,8 +1,8 @@
 """States of a cell over a whole sequence of inputs: x_t = cell(u_t, x_{t-1}) for t = 1 ... T.
 
-The plain loop holds for every cell. For torch's own cells the whole sequence is one call: of our kernel for larger
-float32 GRUs on the CPU, of torch's kernels else. They give the same numbers up to rounding, and gradients to 1e-5
-(tests/networks/test_sequence.py). `plain_sequence` is there for whoever wants the loop.
+The plain loop holds for every cell, and `rollout="plain"` asks for it wherever networks are run. For torch's own cells
+the whole sequence is one call: of our kernel for larger float32 GRUs on the CPU, of torch's kernels else. They give the
+same numbers up to rounding, and gradients to 1e-5 (tests/networks/test_sequence.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from functools import singledispatch
 import torch
 from torch import Tensor, nn
 
+from conjugacy._check import check_choice
 from conjugacy.networks.cells import LSTMStateCell
+
+ROLLOUTS = ("auto", "plain")  # the fastest way there is, or one call of the cell after the other
 
 _WORTH_COMPILING = 200_000  # state variables in a rollout; below, loading the kernel takes longer than it saves
 
@@ -22,6 +25,11 @@ _WORTH_COMPILING = 200_000  # state variables in a rollout; below, loading the k
 def sequence(cell: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, x0: Tensor) -> Tensor:
     """States (trial, time, unit) after each of the inputs (trial, time, input), from x0 (trial, unit)."""
     return plain_sequence(cell, inputs, x0)
+
+
+def check_rollout(rollout: str) -> str:
+    """`rollout` if it is one of `ROLLOUTS`."""
+    return check_choice("rollout", rollout, ROLLOUTS, '"plain" runs one step after the other.')
 
 
 def plain_sequence(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
+
+from conjugacy._threads import one_blas_thread
 
 
 def map_threads(
@@ -39,20 +40,6 @@ def map_threads(
             raise
         pool.shutdown()
         return [result for block in done for result in block]
-
-
-def one_blas_thread():
-    """A context in which BLAS runs on one thread: for many small products, more threads are slower."""
-    return _blas().limit(limits=1, user_api="blas")
-
-
-@lru_cache(maxsize=1)
-def _blas():
-    """Handle on the BLAS libraries; finding them takes milliseconds, so it is done once, when all are loaded."""
-    import scipy.linalg  # noqa: F401  (brings a BLAS of its own)
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _and_tick(work: Callable[[Any], Any], item: Any, bar: Any) -> Any:

@@ -5,6 +5,7 @@ from conjugacy.tasks.contextual_integration import ContextualIntegration
 from conjugacy.tasks.cycling_memory import CyclingMemory
 from conjugacy.tasks.delayed_discrimination import DelayedDiscrimination
 from conjugacy.tasks.flip_flop import NBitFlipFlop
+from conjugacy.tasks.multitask import MultiTask
 from conjugacy.tasks.path_integration import PathIntegration
 from conjugacy.tasks.phase_coded_memory import PhaseCodedMemory
 from conjugacy.tasks.poisson_clicks import PoissonClicks
@@ -17,6 +18,7 @@ __all__ = [
     "ContextualIntegration",
     "CyclingMemory",
     "DelayedDiscrimination",
+    "MultiTask",
     "NBitFlipFlop",
     "PathIntegration",
     "PhaseCodedMemory",

@@ -35,7 +35,8 @@ class Task(Protocol):
 
     Notes
     -----
-    Further members are used where a task has them: ``recipe``, a dict of `conjugacy.Recipe` settings that suit the
+    Further members are used where a task has them: ``condition_names``, a name for each number in
+    `Trials.conditions`; ``recipe``, a dict of `conjugacy.Recipe` settings that suit the
     task; ``training_loss(rollout, trials, progress)``, the loss of a curriculum, with `progress` from 0 at the first
     gradient step to 1 at the last (validation always uses `loss`); ``merits(rollout, trials)``, a dict of figures in
     the task's own units, shown beside the success rate.

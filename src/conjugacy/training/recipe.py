@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from conjugacy._check import check_int, check_number
+from conjugacy.networks.sequence import check_rollout
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Recipe:
     select : str
         The score on the validation trials by which the best weights are chosen: "r2", "accuracy" or one of the task's
         merits; with a minus before it, the smallest is best.
+    rollout : {"auto", "plain"}
+        How networks are run: the fastest way there is, or one step after the other.
     """
 
     steps: int = 800
@@ -57,6 +60,7 @@ class Recipe:
     stop_accuracy: float = 0.995
     stop_r2: float = 0.98
     select: str = "r2"
+    rollout: str = "auto"
 
     def __post_init__(self):
         for name, low in (("steps", 1), ("batch_size", 1), ("short_timesteps", 1), ("eval_every", 1)):
@@ -66,6 +70,7 @@ class Recipe:
         check_number("weight_decay", self.weight_decay, 0)
         for name in ("warmup", "short_share"):
             check_number(name, getattr(self, name), 0, 1)
+        check_rollout(self.rollout)
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of gradient step 0 ... steps - 1: a cosine up to the peak, one down to 1/1000 of it."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from conjugacy.networks.network import Network
-from conjugacy.simulate import rollout
+from conjugacy.simulate import rollout as run
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -28,12 +28,15 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
 
 
 @torch.no_grad()
-def evaluate(network: Network, task: Task, trials: Trials) -> dict[str, float]:
-    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`."""
+def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto") -> dict[str, float]:
+    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`.
+
+    `rollout` is as in `conjugacy.rollout`.
+    """
     device = next(network.parameters()).device
     parts = []
     for k in range(0, len(trials), CHUNK):
-        out = rollout(network, task, trials[k : k + CHUNK].to(device))
+        out = run(network, task, trials[k : k + CHUNK].to(device), rollout=rollout)
         if not hasattr(task, "merits"):  # nothing else looks at the states, which are most of the memory
             out = replace(out, latents=out.latents[..., :0])
         parts.append(out.cpu())

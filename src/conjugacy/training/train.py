@@ -198,7 +198,7 @@ class Training:
             self.stopped = "diverged"
         elif looks:
             if scores is None:
-                scores = evaluate(self.run.network.eval(), self.run.task, self.val)
+                scores = evaluate(self.run.network.eval(), self.run.task, self.val, self.recipe.rollout)
             self.stopped = "learned" if _look(self, loss, scores) else ""
         if not self.stopped and state.step >= self.recipe.steps:
             self.stopped = "steps"
@@ -245,7 +245,7 @@ class Training:
         if state.best:
             model.load_state_dict(state.best)
         model.cpu().eval()
-        test = evaluate(model, self.run.task, self.run.trials("test"))
+        test = evaluate(model, self.run.task, self.run.trials("test"), self.recipe.rollout)
         metrics = {f"test_{k}": v for k, v in test.items()}
         metrics |= {"stopped": self.stopped, "steps": state.step, "seconds": round(state.seconds, 3)}
         run = replace(self.run, history=pd.DataFrame(state.history), metrics=metrics)
@@ -302,7 +302,7 @@ def fit(training: Training, tell: Callable[[Training], None]) -> None:
 def _gradient_step(training: Training) -> float:
     run, optimizer = training.run, training.optimizer
     trials = training.batch().to(training.device)
-    out = rollout(run.network.train(), run.task, trials, noise=training.noise())
+    out = rollout(run.network.train(), run.task, trials, noise=training.noise(), rollout=training.recipe.rollout)
     loss = training.loss(out, trials)
     for group in optimizer.param_groups:
         group["lr"] = training.learning_rate
