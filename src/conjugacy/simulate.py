@@ -54,7 +54,7 @@ def rollout(
     ValueError
         If trials, task and network do not fit.
     """
-    check_choice("loop", loop, ("auto", "plain"))
+    check_choice("rollout", rollout, ("auto", "plain"))
     plant = getattr(task, "plant", None)
     check_axes(
         "trials.inputs",
