@@ -13,7 +13,7 @@ LAYERS = [
     {"cli", "demo", "__main__"},
     {"report"},
     {"comparison"},
-    {"analysis", "epochs"},
+    {"analysis", "epochs", "generalisation"},
     {"training", "plots"},
     {"run"},
     {"simulate", "trial_sets"},

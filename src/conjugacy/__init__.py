@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.dynamics.search import fixed_points as fixed_points
     from conjugacy.dynamics.skeleton import Portrait as Portrait
     from conjugacy.dynamics.skeleton_distance import portrait_distance as portrait_distance
+    from conjugacy.generalisation import generalisation_table as generalisation_table
     from conjugacy.run import Run as Run
     from conjugacy.run import load as load
     from conjugacy.simulate import rollout as rollout
@@ -40,6 +41,7 @@ _PUBLIC = {
     "Trials": "trials",
     "compare": "comparison",
     "fixed_points": "dynamics.search",
+    "generalisation_table": "generalisation",
     "input_path": "dynamics.continuation",
     "load": "run",
     "lyapunov_spectrum": "dynamics.lyapunov",

@@ -8,6 +8,7 @@ the hand is pushed.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.arm import RigidTendonArm26
 from conjugacy.arm.plant import Plant, rotated
+from conjugacy.arm.stepped import SteppedEffector
 from conjugacy.tasks.reach_merits import accuracy, reach_merits
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
@@ -147,7 +149,7 @@ class RandomTarget(Task):
     ):
         self.variant = check_choice("variant", variant, VARIANTS)
         v = self._variant = VARIANTS[variant]
-        self.effector = arm = RigidTendonArm26() if effector is None else effector
+        self.effector = arm = _arm(effector)
         self.dt = float(arm.dt)
         self.max_ep_duration = max_ep_duration
         self.n_timesteps = self._steps("max_ep_duration", max_ep_duration, 1)
@@ -265,13 +267,6 @@ class RandomTarget(Task):
         """Figures of merit in metres and seconds, see `conjugacy.tasks.reach_merits`."""
         return reach_merits(rollout, trials, self.dt)
 
-    def varied(self, **changes: Any) -> RandomTarget:
-        """The same task with other arguments of the constructor: a condition to generalise to."""
-        arguments = {name: getattr(self, name) for name in self.arguments()}
-        for name in changes:
-            check_choice("changes", name, arguments, "These are the arguments of RandomTarget.")
-        return type(self)(**{**arguments, **changes})
-
     @property
     def recipe(self) -> dict[str, Any]:
         """The settings that suit it, docs/random_target.md."""
@@ -286,12 +281,6 @@ class RandomTarget(Task):
             stop_r2=0.98,
             select="-end_error",
         )
-
-    @classmethod
-    def arguments(cls) -> list[str]:
-        """Names of the constructor's arguments."""
-        code = cls.__init__.__code__
-        return list(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
 
     def _describe_channels(self) -> None:
         muscles = list(getattr(self.effector, "muscle_names", [f"muscle {i + 1}" for i in range(self.plant.n_actions)]))
@@ -418,6 +407,30 @@ class RandomTarget(Task):
         else:
             position = square.mean()
         return self.pos_weight * position + self.act_weight * rollout.actions.square().mean()
+
+
+def _arm(effector: Any) -> Any:
+    """An arm with the members of `RigidTendonArm26`, from what the user has."""
+    if effector is None:
+        return RigidTendonArm26()
+    members = ("dt", "n_muscles", "rest", "step", "observe", "hand", "joint_limits", "proprioception_lag")
+    if all(hasattr(effector, name) for name in members):
+        return effector
+    if not any(base.__module__.split(".")[0] == "motornet" for base in type(effector).__mro__):
+        raise TypeError(
+            f"`effector`: expected an arm of conjugacy.arm or an effector of motornet, got {type(effector).__name__}. "
+            "Write RigidTendonArm26()."
+        )
+    try:
+        from conjugacy.arm import from_motornet
+
+        return from_motornet(effector)
+    except (TypeError, ValueError, ImportError) as error:
+        warnings.warn(
+            f"{type(effector).__name__} is stepped by MotorNet's own code, many times slower than ours: {error}",
+            stacklevel=3,
+        )
+        return SteppedEffector(effector)
 
 
 def _range(name: str, values: Any, hint: str = "They are seconds.", low: float = 0.0) -> list[float]:

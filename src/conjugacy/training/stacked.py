@@ -103,7 +103,7 @@ class _Cohort:
         rates, clips = self._each(lambda t: t.learning_rate), self._each(lambda t: t.recipe.clip)
         adam.step(rates, clips, torch.isfinite(losses.detach()))
         if self.pool is not None:
-            self.drawn = [self.pool.submit(t.batch, 1) for t in trainings]
+            self.drawn = [self.pool.submit(t.batch, t.state.step + 1) for t in trainings]
         values = losses.tolist()
         looking = any(t.looks for t in trainings)
         scores = self._scores() if looking else [None] * len(trainings)

@@ -26,7 +26,7 @@ from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
 from conjugacy.training.recipe import Recipe
-from conjugacy.training.scores import evaluate
+from conjugacy.training.scores import activity_loss, evaluate
 from conjugacy.trial_sets import TrialSets, derive_seed
 from conjugacy.trials import Rollout, Trials
 
@@ -161,10 +161,14 @@ class Training:
         """The validation trials."""
         return self.run.trials("val")
 
-    def batch(self, ahead: int = 0) -> Trials:
-        """The trials of the next gradient step, or of one further `ahead`."""
-        step, task = self.state.step + ahead, self.run.task
-        trials = task.trials(self.recipe.batch_size, derive_seed(self.run.seed, "batch", step))
+    def batch(self, step: int | None = None) -> Trials:
+        """The trials of a gradient step; of the next one by default."""
+        step, task, seed = self.state.step if step is None else step, self.run.task, self.run.seed
+        draw = getattr(task, "training_trials", None)
+        if draw is None:
+            trials = task.trials(self.recipe.batch_size, derive_seed(seed, "batch", step))
+        else:
+            trials = draw(self.recipe.batch_size, derive_seed(seed, "batches"), step)
         return trials.first(min(self.recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step()))
 
     def noise(self) -> torch.Generator:
@@ -173,10 +177,10 @@ class Training:
 
     def loss(self, out: Rollout, trials: Trials) -> Tensor:
         """What the next gradient step makes smaller."""
-        by_stage = getattr(self.run.task, "training_loss", None)
-        if by_stage is None:
-            return self.run.task.loss(out, trials)
-        return by_stage(out, trials, self.state.step / self.recipe.steps)
+        task, progress = self.run.task, self.state.step / self.recipe.steps
+        staged = hasattr(task, "training_loss")
+        loss = task.training_loss(out, trials, progress) if staged else task.loss(out, trials)  # pyright: ignore
+        return loss + activity_loss(self.run.network, out)
 
     @property
     def learning_rate(self) -> float:
@@ -222,7 +226,10 @@ class Training:
         last, select = self.state.history[-1], self.recipe.select.removeprefix("-")
         named = select in ("r2", "accuracy") or f"val_{select}" not in last
         chosen = "" if named else f", {select} {last[f'val_{select}']:.3g}"
-        return f"held-out R2 {last['val_r2']:.3f}, accuracy {last['val_accuracy']:.4f}{chosen}"
+        parts = {k.removeprefix("val_accuracy/"): v for k, v in last.items() if k.startswith("val_accuracy/")}
+        weakest = min(parts, key=lambda k: parts[k]) if len(parts) > 1 else ""
+        lowest = f", lowest {parts[weakest]:.2f} ({weakest})" if weakest else ""
+        return f"held-out R2 {last['val_r2']:.3f}, accuracy {last['val_accuracy']:.4f}{lowest}{chosen}"
 
     def why_diverged(self) -> str:
         """What to say of a training whose loss was not finite."""
@@ -345,7 +352,7 @@ def _look(training: Training, loss: float, scores: dict[str, float]) -> bool:
             "seconds": round(state.seconds, 3),
             "loss": loss,
             "learning_rate": recipe.learning_rate_at(state.step - 1),
-            **{f"val_{k}": v for k, v in scores.items() if "/" not in k},
+            **{f"val_{k}": v for k, v in scores.items()},
         }
     )
     return scores["accuracy"] >= recipe.stop_accuracy and scores["r2"] >= recipe.stop_r2
