@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.run import load as load
     from conjugacy.simulate import rollout as rollout
     from conjugacy.system import System as System
+    from conjugacy.training.population import train_population as train_population
     from conjugacy.training.recipe import Recipe as Recipe
     from conjugacy.training.train import train as train
     from conjugacy.trial_sets import TrialSets as TrialSets
@@ -51,6 +52,7 @@ _PUBLIC = {
     "rest_points": "rest",
     "rollout": "simulate",
     "train": "training.train",
+    "train_population": "training.population",
 }
 _SUBMODULES = ("arm", "dynamics", "networks", "plots", "similarity", "tasks", "training")
 

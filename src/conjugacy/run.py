@@ -58,8 +58,8 @@ class Run:
     recipe : dict
         How it was trained, plain values.
     history : DataFrame
-        One row a look at the validation trials: step, seconds, loss, learning_rate, val_r2, val_accuracy,
-        and the task's own merits, if it has any.
+        One row a look at the validation trials: step, seconds, loss, learning_rate, val_r2, and all that the task's
+        `success_rate` gives (val_accuracy, "val_accuracy/Bit 1", ...), and its merits, if it has any.
     metrics : dict
         Scores on the test trials ("test_r2", "test_accuracy", ...) and how training ended ("stopped", "steps",
         "seconds").

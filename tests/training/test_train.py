@@ -114,7 +114,9 @@ def test_a_diverging_training_keeps_its_best_weights(small_task, monkeypatch):
         "_gradient_step",
         lambda training: step(training) if training.state.step < 6 else float("nan"),
     )
-    with pytest.warns(UserWarning, match=r"diverged at step 7 \(loss nan\); its best weights .* smaller learning_rate"):
+    with pytest.warns(
+        UserWarning, match=r"diverged at step 7: its loss was not finite\. Its best weights .* smaller learning_rate"
+    ):
         run = cj.train(small_task, cj.networks.GRU(7), **QUICK)
     assert run.metrics["stopped"] == "diverged"
     assert run.metrics["test_r2"] == run.metrics["test_r2"]

@@ -26,11 +26,21 @@ class GRU(Network):
         37:2342, for the LSTM's forget gate). On the 3-bit flip-flop +1 does as well (docs/training.md).
     noise_level, ic_noise : float
         See `Network`.
+    gain : float
+        The recurrent weights of each gate start as `gain` times an orthogonal matrix.
     """
 
-    def __init__(self, latent_size: int, update_bias: float = 3.0, noise_level: float = 0.0, ic_noise: float = 0.05):
+    def __init__(
+        self,
+        latent_size: int,
+        update_bias: float = 3.0,
+        noise_level: float = 0.0,
+        ic_noise: float = 0.05,
+        gain: float = 1.0,
+    ):
         super().__init__(latent_size, noise_level, ic_noise)
         self.update_bias = check_number("update_bias", update_bias)
+        self.gain = check_number("gain", gain, 0)
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> nn.GRUCell:
         """Input weights uniform in +-1/sqrt(D), recurrent weights orthogonal for each gate."""
@@ -38,7 +48,7 @@ class GRU(Network):
         cell = nn.GRUCell(input_size, d)
         fill_uniform(cell, d, generator)
         for gate in cell.weight_hh.detach().chunk(3):
-            nn.init.orthogonal_(gate, generator=generator)
+            nn.init.orthogonal_(gate, gain=self.gain, generator=generator)
         nn.init.zeros_(cell.bias_hh)
         nn.init.zeros_(cell.bias_ih)
         nn.init.constant_(cell.bias_ih.detach()[d : 2 * d], self.update_bias)
@@ -52,5 +62,12 @@ class GRU(Network):
 class NoisyGRU(GRU):
     """The GRU with noise in its state: x' = GRU(u, x) + noise_level * xi, xi standard normal, while it is trained."""
 
-    def __init__(self, latent_size: int, update_bias: float = 3.0, noise_level: float = 0.05, ic_noise: float = 0.05):
-        super().__init__(latent_size, update_bias, noise_level, ic_noise)
+    def __init__(
+        self,
+        latent_size: int,
+        update_bias: float = 3.0,
+        noise_level: float = 0.05,
+        ic_noise: float = 0.05,
+        gain: float = 1.0,
+    ):
+        super().__init__(latent_size, update_bias, noise_level, ic_noise, gain)

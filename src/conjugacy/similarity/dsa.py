@@ -115,6 +115,11 @@ class OperatorFeatures:
     dt: float | None
 
     @property
+    def name(self) -> str:
+        """Name of the system."""
+        return self.dmd.embedding.name
+
+    @property
     def n_trials(self) -> int:
         """Number of trials."""
         return self.dmd.n_trials

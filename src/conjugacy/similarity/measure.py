@@ -13,7 +13,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -91,6 +91,9 @@ class Traits:
         Relations that keep the computation and leave the measure at `perfect`; names from the known-answer suite.
     blind_to : frozenset of str
         Relations that change the computation, which the measure does not see.
+    estimated : bool
+        The value is estimated from data of finite length in a way that depends on coordinates: invariances hold nearly,
+        and the better the longer the trials are.
     reference : str
         Authors, year and equation.
     """
@@ -107,6 +110,7 @@ class Traits:
     is_metric: bool = False
     invariances: frozenset[str] = frozenset()
     blind_to: frozenset[str] = frozenset()
+    estimated: bool = False
     reference: str = ""
 
     def __post_init__(self):
@@ -164,6 +168,9 @@ class Score:
 
 class Measure(ABC):
     """A way to compare two systems. Subclasses are frozen dataclasses whose fields are the measure's parameters."""
+
+    # how many pairs `compare_many` is given between two looks at the keyboard
+    pairs_at_once: ClassVar[int] = 64
 
     @property
     @abstractmethod
@@ -292,21 +299,23 @@ class Measure(ABC):
         null: Null | None = None,
     ) -> Score:
         """A `Score` of this measure with its name, version and direction filled in."""
-        t = self.traits
-        arrow = "<->" if t.symmetric else "->"
-        direction = f"{a} {arrow} {b}"
-        return Score(
-            t.name,
-            t.version,
-            a,
-            b,
-            float(value),
-            direction,
-            t.higher_is_more_similar,
-            interval,
-            null,
-            dict(diagnostics or {}),
-        )
+        return make_score(self.traits, a, b, value, diagnostics, interval, null)
+
+
+def make_score(
+    traits: Traits,
+    a: str,
+    b: str,
+    value: float,
+    diagnostics: dict[str, Any] | None = None,
+    interval: Interval | None = None,
+    null: Null | None = None,
+) -> Score:
+    """`Measure.make_score` for the measure with these `traits`."""
+    direction = f"{a} {'<->' if traits.symmetric else '->'} {b}"
+    higher = traits.higher_is_more_similar
+    said = dict(diagnostics or {})
+    return Score(traits.name, traits.version, a, b, float(value), direction, higher, interval, null, said)
 
 
 # name -> (module, class, parameters): the module is imported when the measure is asked for
@@ -331,6 +340,8 @@ _BUILTIN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "spectrum_w2": ("spectra", "Spectrum", {}),
     "spectrum_w1": ("spectra", "Spectrum", {"p": 1}),
     "spectrum_w2_continuous": ("spectra", "Spectrum", {"continuous": True}),
+    "lyapunov": ("exponents", "Lyapunov", {}),
+    "timescales": ("timescales", "Timescales", {}),
     "portrait": ("portraits", "PortraitMeasure", {}),
     "input_dsa": ("input_dsa", "InputDSA", {}),
     "input_dsa_state": ("input_dsa", "InputDSA", {"part": "state"}),
