@@ -49,7 +49,7 @@ def test_every_command_has_help(command, capsys):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["train", "--task", "NBitFlopFlop"], "conjugacy train: `--task`: expected one of 'NBitFlipFlop', got"),
+        (["train", "--task", "NBitFlopFlop"], "conjugacy train: `--task`: expected one of 'ChaoticDelayedMatching'"),
         ([*TRAIN, "--network", "GRUU"], "Did you mean 'GRU'?"),
         ([*TRAIN, "--out", "x"], "the following arguments are required: latent_size"),
         ([*TRAIN, "--network.latent_size", "0", "--out", "x"], "`latent_size`: expected an integer >= 1, got 0."),

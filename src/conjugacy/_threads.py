@@ -1,19 +1,28 @@
-"""How many CPU threads torch uses, for a while.
+"""How many CPU threads torch and our own kernels use, for a while.
 
 A step of a recurrent network is a small matrix product, and a sequence is hundreds of them, one after the other. Two
 threads save a fifth of a training step (GRU-128, 64 trials), and have to meet after each product: where anything else
 runs on the machine, they wait for each other, and a step took up to 27 times as long (two shared cores). So small steps
-run on one thread.
+run on one thread of torch. Our kernels (`on_threads`) cut the trials instead and meet once a sequence; they use as many
+threads as torch was given by the user.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 
 import torch
 
 _SMALL = 2**17  # state variables of all trials at one step
+_KERNEL_THREADS: ContextVar[int | None] = ContextVar("kernel threads", default=None)
+_blas_lock = threading.Lock()
+_blas_users = 0
+_blas_limit = None
 
 
 def threads_for(n_states: int) -> int | None:
@@ -22,14 +31,61 @@ def threads_for(n_states: int) -> int | None:
 
 
 @contextmanager
-def torch_threads(n: int | None) -> Iterator[None]:
-    """A context in which torch computes on `n` CPU threads; None changes nothing."""
+def torch_threads(n: int | None, kernels: int | None = None) -> Iterator[None]:
+    """A context in which torch computes on `n` CPU threads; None changes nothing.
+
+    Our own kernels go on with as many as torch had outside the outermost context, or take `kernels` if it is given.
+    """
     before = torch.get_num_threads()
-    if n is None or n == before:
-        yield
-        return
-    torch.set_num_threads(n)
+    told = _KERNEL_THREADS.set(kernels or _KERNEL_THREADS.get() or before)
+    if n is not None and n != before:
+        torch.set_num_threads(n)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        _KERNEL_THREADS.reset(told)
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+def on_threads(work: Callable[[int], None], n_items: int) -> None:
+    """Call ``work(0) ... work(n_items - 1)``, each of which lets go of the interpreter lock, and wait for all.
+
+    BLAS runs on one thread meanwhile. The threads live no longer than the call: none is missing after a fork.
+    """
+    n_threads = min(_KERNEL_THREADS.get() or torch.get_num_threads(), n_items)
+    with one_blas_thread():
+        if n_threads == 1:
+            for k in range(n_items):
+                work(k)
+            return
+        with ThreadPoolExecutor(n_threads) as pool:
+            for done in [pool.submit(work, k) for k in range(n_items)]:
+                done.result()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """A context in which BLAS runs on one thread: for many small products, more threads are slower."""
+    global _blas_users, _blas_limit
+    # the limit holds for the whole process: the first to ask sets it, the last to leave lifts it
+    with _blas_lock:
+        if not _blas_users:
+            _blas_limit = _blas().limit(limits=1, user_api="blas")
+        _blas_users += 1
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_users -= 1
+            if not _blas_users and _blas_limit is not None:
+                _blas_limit.restore_original_limits()
+
+
+@lru_cache(maxsize=1)
+def _blas():
+    """Handle on the BLAS libraries; finding them takes milliseconds, so it is done once, when all are loaded."""
+    import scipy.linalg  # noqa: F401  (brings a BLAS of its own)
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

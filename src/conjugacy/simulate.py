@@ -24,7 +24,7 @@ def rollout(
     h0: Tensor | None = None,
     noise: bool | torch.Generator = False,
     seed: int = 0,
-    loop: str = "auto",
+    rollout: str = "auto",
 ) -> Rollout:
     """Latents and outputs of a network on trials; differentiable in its weights.
 
@@ -44,16 +44,17 @@ def rollout(
         the trials): off by default, drawn from `seed` if True, or from the generator given.
     seed : int
         Seed of that noise.
-    loop : str
-        How a closed loop is computed: "plain", step by step in torch, or "auto": many trials of a float32 GRU and our
-        arm on the CPU by a compiled kernel, which is differentiable once, all else plainly.
+    rollout : {"auto", "plain"}
+        "auto" takes the fastest way there is for this network (and plant), "plain" one step after the other: the same
+        numbers up to rounding. Closed loops of a float32 GRU and our arm on the CPU are compiled; these are
+        differentiable once.
 
     Raises
     ------
     ValueError
         If trials, task and network do not fit.
     """
-    check_choice("loop", loop, ("auto", "plain"))
+    check_choice("rollout", rollout, ("auto", "plain"))
     plant = getattr(task, "plant", None)
     check_axes(
         "trials.inputs",
@@ -71,8 +72,8 @@ def rollout(
     with torch_threads(threads_for(len(trials) * network.state_size)):
         if plant is not None:
             _check_fit(network, task)
-            return _closed_loop(network, plant, trials, h0, generator, loop == "auto")
-        latents, outputs = network.rollout(trials.inputs, h0, generator)
+            return _closed_loop(network, plant, trials, h0, generator, rollout == "auto")
+        latents, outputs = network.rollout(trials.inputs, h0, generator, rollout)
     return Rollout(latents, outputs)
 
 

@@ -170,6 +170,10 @@ class Rollout:
             which = [which]
         return self._each(lambda x: x[which])
 
+    def first(self, n_timesteps: int) -> Rollout:
+        """The same rollout cut off after `n_timesteps` steps."""
+        return self._each(lambda x: x[:, :n_timesteps])
+
     def cpu(self) -> Rollout:
         """The same rollout on the CPU."""
         return self._each(lambda x: x.cpu())

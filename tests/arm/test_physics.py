@@ -43,9 +43,8 @@ def test_orders_of_convergence(muscle):
     assert observed_order(0.1, action, load, muscle()) == pytest.approx(1, abs=0.2)
     exact = {"physics": "exact"}
     assert observed_order(0.1, action, load, muscle(), **exact, integration_method="euler") == pytest.approx(1, abs=0.2)
-    fourth = observed_order(0.1, action, load, muscle(), **exact)
-    # second derivatives of the Hill muscle's curves jump, and where one is passed an order is lost
-    assert fourth == pytest.approx(4, abs=0.3) if muscle is ReluMuscle else fourth > 2.5
+    # 30 ms: later, a Hill muscle passes from shortening to lengthening, where its curve's slope jumps, and orders drop
+    assert observed_order(0.03, action, load, muscle(), **exact) == pytest.approx(4, abs=0.4)
 
 
 def test_energy_without_torque():

@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -74,6 +75,17 @@ def test_an_audit_flags_a_withheld_saddle():
     assert "points are missing" in str(audit) and "INCOMPLETE" in str(audit)
     # and a search that goes on finds it
     assert search(dynamics, x0=rest, search="until_complete", n_inits=16).audit().complete is True
+
+
+def test_an_unresolved_point_leaves_the_verdict_open():
+    points = search(flip_flop(2))
+    assert points.audit().complete is True
+    parts = {f.name: getattr(points, f.name) for f in fields(points)}
+    tensors = {k: torch.cat([v, v[:1]]) for k, v in parts.items() if isinstance(v, torch.Tensor) and len(v) == 9}
+    arrays = {"certificate": np.append(points.certificate, "none"), "kind": np.append(points.kind, "unresolved")}
+    audit = replace(points, **tensors, **arrays).audit()
+    assert audit.index_sum == 1 and audit.complete is None
+    assert "Not established: 1 unresolved points" in str(audit)
 
 
 def test_until_complete_goes_on_where_a_short_search_ends_too_early():

@@ -64,7 +64,7 @@ class Audit:
     ----------
     complete : bool or None
         True: index and coverage agree with a complete set. False: points are missing, or very likely so.
-        None: cannot be told (no expected index, or points that are not isolated).
+        None: cannot be told (no expected index, points that are not isolated, or unresolved ones).
     index_sum, expected_index : int or None
     unseen : float
         Chao's lower estimate of the number of points not found.
@@ -138,8 +138,8 @@ def judge(
             f"{unseen:.1f} (a lower estimate, for points that such starts can reach). "
             + (f"The rarest point was reached {min(hits)} times." if n else "")
         )
-        complete = None if complete and not covered else complete
-        lines.append(_verdict(complete, covered))
+        complete = None if complete and (not covered or n_unresolved) else complete
+        lines.append(_verdict(complete, covered, n_unresolved))
     if proven:
         lines.append(
             f"{proven} of {n} points are certified (Newton-Kantorovich): exactly one zero within each one's radius"
@@ -148,8 +148,7 @@ def judge(
     if sampled:
         lines.append(f"{sampled} of {n} points pass a sampled contraction test: evidence of one zero each, no proof.")
     if n_slow or n_unresolved:
-        beside = f"Beside them {n_slow} slow points (minima of the speed, no zeros) and {n_unresolved} unresolved."
-        lines.append(beside + (" The unresolved ones may be slow points or points." if n_unresolved else ""))
+        lines.append(f"Beside them {n_slow} slow points (minima of the speed, no zeros) and {n_unresolved} unresolved.")
     if record.n_running or record.n_diverged:
         lines.append(f"{record.n_running} starts ran out of steps, {record.n_diverged} met values that are not finite.")
     if record.n_unsettled:
@@ -180,11 +179,13 @@ def _index_verdict(record, index_sum, continuum, lines):
     return False
 
 
-def _verdict(complete, covered):
+def _verdict(complete, covered, n_unresolved):
     if complete:
         return "Complete as far as index and coverage tell; a missing pair of opposite index cannot be excluded."
     if complete is False:
         return "INCOMPLETE: search on with search='until_complete', more n_inits, or other x0."
     if not covered:
         return "Probably incomplete: points were reached too rarely. Search on with search='until_complete'."
+    if n_unresolved:
+        return f"Not established: {n_unresolved} unresolved points may be slow points, or pairs of fixed points."
     return "Coverage is high, but nothing independent confirms that the set is complete."

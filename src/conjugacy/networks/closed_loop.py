@@ -126,7 +126,7 @@ class _Loop(torch.autograd.Function):
     def backward(ctx, *grads):
         if torch.is_grad_enabled():
             raise RuntimeError(
-                "A compiled closed loop is differentiable once: for create_graph=True, roll out with loop='plain'."
+                "A compiled closed loop is differentiable once: for create_graph=True, roll out with rollout='plain'."
             )
         if ctx.kept is None:
             raise RuntimeError("The gradient of this closed loop was taken before; roll the network out again.")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from conjugacy._check import check_axes, check_int, check_number
-from conjugacy.networks.sequence import plain_sequence, sequence
+from conjugacy.networks.sequence import check_rollout, plain_sequence, sequence
 
 
 class Network(nn.Module, ABC):
@@ -38,6 +38,11 @@ class Network(nn.Module, ABC):
         Initial state, trained with the rest.
     state_size : int
         Number of state variables: `latent_size`, twice that for the LSTM.
+
+    Notes
+    -----
+    A network may have ``model_loss(latents)``, what training adds to the task's loss for its activity (trial, time,
+    state).
     """
 
     cell: nn.Module
@@ -102,7 +107,11 @@ class Network(nn.Module, ABC):
         return x0 + self.ic_noise * torch.randn(x0.shape, generator=noise, dtype=x0.dtype, device=x0.device)
 
     def rollout(
-        self, inputs: Tensor, x0: Tensor | None = None, noise: torch.Generator | None = None
+        self,
+        inputs: Tensor,
+        x0: Tensor | None = None,
+        noise: torch.Generator | None = None,
+        rollout: str = "auto",
     ) -> tuple[Tensor, Tensor]:
         """States and outputs over whole sequences.
 
@@ -113,6 +122,8 @@ class Network(nn.Module, ABC):
             Initial states; `latent_ics` (with noise, if it is on) by default.
         noise : torch.Generator, optional
             Source of the network's own noise; without it there is none.
+        rollout : {"auto", "plain"}
+            "auto" takes the fastest way there is for this cell, "plain" one step after the other.
 
         Returns
         -------
@@ -120,6 +131,7 @@ class Network(nn.Module, ABC):
             State and output after each input.
         """
         self._check_built()
+        check_rollout(rollout)
         n = check_axes(
             "inputs",
             inputs,
@@ -133,7 +145,7 @@ class Network(nn.Module, ABC):
         if noise is not None and self.noise_level > 0:
             states = plain_sequence(self.cell, inputs, x0, self.noise_level, noise)
         else:
-            states = sequence(self.cell, inputs, x0)
+            states = (plain_sequence if rollout == "plain" else sequence)(self.cell, inputs, x0)
         return states, self.readout(states)
 
     def _check_built(self) -> None:

@@ -37,7 +37,7 @@ def trajectories_by_epoch(epochs: Epochs, conditions: Sequence[str] | None = Non
     columns = min(len(conditions), _MAX_PER_ROW)
     rows = -(-len(conditions) // columns)
     fig = new_figure(3.4 * columns, 3.2 * rows + 0.5)
-    colours = {name: f"C{k}" for k, name in enumerate(epochs.names)}
+    colours = {name: f"C{k}" for k, name in enumerate(_parts(epochs))}
     share = 100 * epochs.analysis.explained_variance(dims)
     low, high = pcs.reshape(-1, dims).min(0), pcs.reshape(-1, dims).max(0)
     drawn = {}
@@ -45,8 +45,8 @@ def trajectories_by_epoch(epochs: Epochs, conditions: Sequence[str] | None = Non
         ax = space_axes(fig, rows, columns, i + 1, dims)
         chosen = (epochs.trials.conditions == epochs.conditions[condition]).nonzero()[:num_trials, 0].tolist()
         for k in chosen:
-            for name, edges in epochs.trials.epochs.items():
-                start, stop = edges[k].tolist()
+            for name in colours:
+                start, stop = epochs.trials.epochs[name][k].tolist()
                 if stop > start:
                     # each piece begins where the one before it ended
                     piece = pcs[k, max(start - 1, 0) : stop].T
@@ -116,3 +116,10 @@ def branches(path: InputPath, labels: tuple[str, str] = ("start", "stop")) -> Fi
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
     ax.legend(frameon=False, fontsize="small")
     return fig
+
+
+def _parts(epochs: Epochs) -> list[str]:
+    """The epochs that are a part of the trial, and not all of it under a name."""
+    lengths = epochs.trials.lengths
+    whole = [bool((e[:, 0] == 0).all() and (e[:, 1] == lengths).all()) for e in epochs.trials.epochs.values()]
+    return [name for name, all_of_it in zip(epochs.names, whole) if not all_of_it] or list(epochs.names)

@@ -21,6 +21,7 @@ from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.arm import RigidTendonArm26
 from conjugacy.arm.plant import Plant, rotated
 from conjugacy.arm.stepped import SteppedEffector
+from conjugacy.networks.gru import GRU
 from conjugacy.tasks.reach_merits import accuracy, reach_merits
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
@@ -266,6 +267,11 @@ class RandomTarget(Task):
     def merits(self, rollout: Rollout, trials: Trials) -> dict[str, float]:
         """Figures of merit in metres and seconds, see `conjugacy.tasks.reach_merits`."""
         return reach_merits(rollout, trials, self.dt)
+
+    def prepare(self, network: Any) -> None:
+        """A GRU that was made without `update_bias` gets 0: a hand that is pushed cannot wait for slow units."""
+        if isinstance(network, GRU) and network.update_bias is None:
+            network.update_bias = 0.0
 
     @property
     def recipe(self) -> dict[str, Any]:

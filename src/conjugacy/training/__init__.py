@@ -1,10 +1,11 @@
 """Training: our own recipe, and modules for an unmodified Lightning Trainer."""
 
+from conjugacy.training.population import train_population
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.scores import evaluate, masked_r2
 from conjugacy.training.train import train
 
-__all__ = ["Recipe", "TaskDataModule", "TaskTrainedWrapper", "evaluate", "masked_r2", "train"]
+__all__ = ["Recipe", "TaskDataModule", "TaskTrainedWrapper", "evaluate", "masked_r2", "train", "train_population"]
 
 
 def __getattr__(name: str):

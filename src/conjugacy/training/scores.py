@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from conjugacy.networks.network import Network
-from conjugacy.simulate import rollout
+from conjugacy.simulate import rollout as run
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
-_CHUNK = 256  # trials rolled out at once: bounds memory, not the result
+CHUNK = 256  # trials rolled out at once: bounds memory, not the result
 
 
 def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
@@ -25,15 +27,31 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
     return float(1 - ((y - t).square() * m).sum() / total) if total > 0 else float("nan")
 
 
+def activity_loss(network: Network, rollout: Rollout) -> Tensor | float:
+    """What a network adds to the loss of its task for its latents (its `model_loss`, where it has one); else 0."""
+    own = getattr(network, "model_loss", None)
+    return 0.0 if own is None else own(rollout.latents)
+
+
 @torch.no_grad()
-def evaluate(network: Network, task: Task, trials: Trials) -> dict[str, float]:
-    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`."""
+def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto") -> dict[str, float]:
+    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`.
+
+    `rollout` is as in `conjugacy.rollout`.
+    """
     device = next(network.parameters()).device
-    chunks = [rollout(network, task, trials[k : k + _CHUNK].to(device)) for k in range(0, len(trials), _CHUNK)]
+    parts = []
+    for k in range(0, len(trials), CHUNK):
+        out = run(network, task, trials[k : k + CHUNK].to(device), rollout=rollout)
+        if not hasattr(task, "merits"):  # nothing else looks at the states, which are most of the memory
+            out = replace(out, latents=out.latents[..., :0])
+        parts.append(out.cpu())
+    return score(Rollout.cat(parts), task, trials)
+
+
+def score(out: Rollout, task: Task, trials: Trials) -> dict[str, float]:
+    """The scores of a rollout on trials, both on the CPU: see `evaluate`."""
     merits = getattr(task, "merits", None)
-    if merits is None:
-        outputs, own = torch.cat([chunk.outputs.cpu() for chunk in chunks]), {}
-    else:
-        whole = Rollout.cat([chunk.cpu() for chunk in chunks])
-        outputs, own = whole.outputs, merits(whole, trials)
-    return {"r2": masked_r2(outputs, trials.targets, trials.mask), **task.success_rate(outputs, trials), **own}
+    own = {} if merits is None else merits(out, trials)
+    told = getattr(task, "prediction", lambda y: y)(out.outputs)
+    return {"r2": masked_r2(told, trials.targets, trials.mask), **task.success_rate(out.outputs, trials), **own}

@@ -6,12 +6,15 @@ import copy
 import math
 import time
 import warnings
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from conjugacy._check import check_choice, check_int
@@ -23,8 +26,9 @@ from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
 from conjugacy.training.recipe import Recipe
-from conjugacy.training.scores import evaluate
+from conjugacy.training.scores import activity_loss, evaluate
 from conjugacy.trial_sets import TrialSets, derive_seed
+from conjugacy.trials import Rollout, Trials
 
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
@@ -63,8 +67,8 @@ def train(
     device : str
         "cpu", "cuda", ...; trials are drawn on the CPU and moved.
     threads : int, optional
-        CPU threads. By default one for networks and batches as small as these usually are (more are slower as soon as
-        anything else runs on the machine), else as many as torch uses.
+        CPU threads. By default as many as torch uses for our own kernels, one for torch where networks and batches are
+        as small as they usually are (more are slower as soon as anything else runs on the machine).
     **settings
         Single settings of the recipe, for example ``steps=300, batch_size=32``.
 
@@ -76,12 +80,205 @@ def train(
     """
     for name in settings:
         check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
-    recipe = replace(recipe or Recipe.for_task(task), **settings)
+    training = begin(task, network, seed, replace(recipe or Recipe.for_task(task), **settings), out, device)
+    if isinstance(training, Run):
+        return training
+    if threads is not None:
+        check_int("threads", threads, 1)
+    run = training.run
+    bar = tqdm(
+        total=training.recipe.steps,
+        initial=training.state.step,
+        desc=f"{run.name} on {run.task.name}",
+        disable=not progress,
+        unit="step",
+        mininterval=0.5,
+    )
+
+    def tell(training: Training) -> None:
+        bar.update()
+        bar.set_postfix_str(training.last_scores, refresh=False)
+
+    try:
+        with torch_threads(threads or training.n_threads, kernels=threads), bar:
+            fit(training, tell)
+    except KeyboardInterrupt:
+        training.interrupt()
+        if progress:
+            tqdm.write(f"Interrupted at step {training.state.step}: the best weights so far are kept.")
+    if training.stopped == "diverged":
+        warnings.warn(training.why_diverged(), stacklevel=2)
+    return training.end()
+
+
+@dataclass
+class Training:
+    """A network in training: what `train` goes through step by step, and `train_population` with many at once.
+
+    Attributes
+    ----------
+    run : Run
+        Task, network and seed; the network is the one that learns.
+    recipe : Recipe
+    device : str
+    folder : Path or None
+        Where checkpoints and the run go.
+    optimizer : Adam
+    average : Network
+        With the averaged weights, which are scored and kept.
+    state : Progress
+        How far it is, and the best weights so far.
+    stopped : str
+        Why it ended: "learned", "steps", "interrupted" or "diverged"; "" while it goes on.
+    """
+
+    run: Run
+    recipe: Recipe
+    device: str
+    folder: Path | None
+    optimizer: torch.optim.Adam
+    average: Network
+    state: Progress
+    stopped: str = ""
+
+    def __post_init__(self):
+        if self.state.step >= self.recipe.steps:
+            self.stopped = "steps"
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """Count seconds from now on, on top of those that it has taken before."""
+        self._saved = time.monotonic()
+        self._started = self._saved - self.state.seconds
+
+    @property
+    def n_threads(self) -> int | None:
+        """CPU threads that suit it."""
+        return threads_for(self.recipe.batch_size * self.run.network.state_size)
+
+    @cached_property
+    def val(self) -> Trials:
+        """The validation trials."""
+        return self.run.trials("val")
+
+    def batch(self, step: int | None = None) -> Trials:
+        """The trials of a gradient step; of the next one by default."""
+        step, task, seed = self.state.step if step is None else step, self.run.task, self.run.seed
+        draw = getattr(task, "training_trials", None)
+        if draw is None:
+            trials = task.trials(self.recipe.batch_size, derive_seed(seed, "batch", step))
+        else:
+            trials = draw(self.recipe.batch_size, derive_seed(seed, "batches"), step, step / self.recipe.steps)
+        return trials.first(min(self.recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step()))
+
+    def noise(self) -> torch.Generator:
+        """The source of the network's noise in the next gradient step."""
+        return torch.Generator(device=self.device).manual_seed(derive_seed(self.run.seed, "noise", self.state.step))
+
+    def loss(self, out: Rollout, trials: Trials) -> Tensor:
+        """What the next gradient step makes smaller."""
+        task, progress = self.run.task, self.state.step / self.recipe.steps
+        staged = hasattr(task, "training_loss")
+        loss = task.training_loss(out, trials, progress) if staged else task.loss(out, trials)  # pyright: ignore
+        return loss + activity_loss(self.run.network, out)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next gradient step."""
+        return self.recipe.learning_rate_at(self.state.step)
+
+    @property
+    def looks(self) -> bool:
+        """Whether the validation trials are scored after the next gradient step."""
+        done = self.state.step + 1
+        return done % self.recipe.eval_every == 0 or done == self.recipe.steps
+
+    def stepped(self, loss: float, scores: dict[str, float] | None = None) -> None:
+        """Count a gradient step that was taken at this loss, and look at the validation trials if it is time to.
+
+        `scores` are those on the validation trials, if they have been taken already.
+        """
+        state, looks = self.state, self.looks
+        _move(self.average, self.run.network, self.recipe.averaging_at(state.step))
+        state.step += 1
+        state.seconds = time.monotonic() - self._started
+        if not math.isfinite(loss):
+            self.stopped = "diverged"
+        elif looks:
+            if scores is None:
+                scores = evaluate(self.average.eval(), self.run.task, self.val, self.recipe.rollout)
+            self.stopped = "learned" if _look(self, loss, scores) else ""
+        if not self.stopped and state.step >= self.recipe.steps:
+            self.stopped = "steps"
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether it has looked at the validation trials, long enough after the last checkpoint to write another."""
+        looked = bool(self.state.history) and self.state.history[-1]["step"] == self.state.step
+        long_ago = time.monotonic() - self._saved > _SECONDS_BETWEEN_CHECKPOINTS
+        return self.folder is not None and not self.stopped and looked and long_ago
+
+    @property
+    def last_scores(self) -> str:
+        """The last scores on the validation trials, in words; "" before there are any."""
+        if not self.state.history:
+            return ""
+        last, select = self.state.history[-1], self.recipe.select.removeprefix("-")
+        named = select in ("r2", "accuracy") or f"val_{select}" not in last
+        chosen = "" if named else f", {select} {last[f'val_{select}']:.3g}"
+        parts = {k.removeprefix("val_accuracy/"): v for k, v in last.items() if k.startswith("val_accuracy/")}
+        weakest = min(parts, key=lambda k: parts[k]) if len(parts) > 1 else ""
+        lowest = f", lowest {parts[weakest]:.2f} ({weakest})" if weakest else ""
+        return f"held-out R2 {last['val_r2']:.3f}, accuracy {last['val_accuracy']:.4f}{lowest}{chosen}"
+
+    def why_diverged(self) -> str:
+        """What to say of a training whose loss was not finite."""
+        return (
+            f"training {self.run.name} diverged at step {self.state.step}: its loss was not finite. "
+            "Its best weights so far are kept. Try a smaller learning_rate."
+        )
+
+    def save_checkpoint(self) -> None:
+        """Write down how far it is, if there is a folder."""
+        if self.folder is not None:
+            checkpoint.write(self.folder, self.run.config(), self.run.network, self.average, self.optimizer, self.state)
+        self._saved = time.monotonic()
+
+    def interrupt(self) -> None:
+        """End here, to go on another time."""
+        if not self.stopped:
+            self.stopped = "interrupted"
+            self.save_checkpoint()
+
+    def end(self) -> Run:
+        """The run with its best weights, tested; saved if there is a folder and it was not interrupted."""
+        model, state, folder = self.run.network, self.state, self.folder
+        if state.best:
+            model.load_state_dict(state.best)
+        model.cpu().eval()
+        test = evaluate(model, self.run.task, self.run.trials("test"), self.recipe.rollout)
+        metrics = {f"test_{k}": v for k, v in test.items()}
+        metrics |= {"stopped": self.stopped, "steps": state.step, "seconds": round(state.seconds, 3)}
+        run = replace(self.run, history=pd.DataFrame(state.history), metrics=metrics)
+        if folder is not None and self.stopped != "interrupted":
+            checkpoint.delete(folder)
+            if folder.exists():
+                folder.rmdir()
+            run.save(folder)
+        return run
+
+
+def begin(
+    task: Task, network: Network, seed: int, recipe: Recipe, out: str | Path | None, device: str
+) -> Training | Run:
+    """Check all that can go wrong; the training that starts or goes on, or the run if it is over."""
     check_int("seed", seed, 0)
-    sets = TrialSets.from_seed(seed)
     model = copy.deepcopy(network)
     fresh = not model.input_size
     if fresh:
+        prepare = getattr(task, "prepare", None)
+        if prepare is not None:
+            prepare(model)
         model.init_model(input_size(task), output_size(task), derive_seed(seed, "weights"))
     elif (model.input_size, model.output_size) != (input_size(task), output_size(task)):
         raise ValueError(
@@ -89,7 +286,7 @@ def train(
             f"got {model.input_size} and {model.output_size}. Build it with init_model({input_size(task)}, "
             f"{output_size(task)})."
         )
-    run = Run(task, model, seed, sets, recipe.as_dict())
+    run = Run(task, model, seed, TrialSets.from_seed(seed), recipe.as_dict())
     folder = Path(out) if out is not None else None
     if folder is not None:
         if not fresh:
@@ -101,112 +298,66 @@ def train(
             return _finished(folder, config, task, network)
         if folder.exists() and any(p.name != checkpoint.FILE for p in folder.iterdir()):
             raise FileExistsError(f"`out`: {folder} exists and holds no run. Name an empty or a new folder.")
-    if threads is None:
-        threads = threads_for(recipe.batch_size * model.state_size)
-    else:
-        check_int("threads", threads, 1)
-    with torch_threads(threads):
-        state, stopped = _fit(run, recipe, device, folder, progress)
-    if state.best:
-        model.load_state_dict(state.best)
-    model.cpu().eval()
-    test = evaluate(model, task, run.trials("test"))
-    metrics = {f"test_{k}": v for k, v in test.items()}
-    metrics |= {"stopped": stopped, "steps": state.step, "seconds": round(state.seconds, 3)}
-    run = replace(run, history=pd.DataFrame(state.history), metrics=metrics)
-    if folder is not None and stopped != "interrupted":
-        checkpoint.delete(folder)
-        if folder.exists():
-            folder.rmdir()
-        run.save(folder)
-    return run
+    optimizer = torch.optim.Adam(model.to(device).parameters(), weight_decay=recipe.weight_decay)
+    average = copy.deepcopy(model)
+    state = checkpoint.read(folder, run.config(), model, average, optimizer) if folder is not None else Progress()
+    return Training(run, recipe, device, folder, optimizer, average, state)
 
 
-def _fit(run: Run, recipe: Recipe, device: str, folder: Path | None, show: bool) -> tuple[Progress, str]:
-    task, model = run.task, run.network.to(device)
-    optimizer = torch.optim.Adam(model.parameters(), weight_decay=recipe.weight_decay)
-    state = checkpoint.read(folder, run.config(), model, optimizer) if folder is not None else Progress()
-    val = run.trials("val")
-    started = saved = time.monotonic() - state.seconds
-    bar = tqdm(
-        total=recipe.steps,
-        initial=state.step,
-        desc=f"{run.name} on {task.name}",
-        disable=not show,
-        unit="step",
-        mininterval=0.5,
-    )
-    stopped = "steps"
-    try:
-        while state.step < recipe.steps:
-            loss = _gradient_step(run, recipe, optimizer, state.step, device)
-            state.step += 1
-            bar.update()
-            if not math.isfinite(loss):
-                warnings.warn(
-                    f"training {run.name} diverged at step {state.step} (loss {loss}); its best weights so far are "
-                    "kept. Try a smaller learning_rate.",
-                    stacklevel=3,
-                )
-                stopped = "diverged"
-                break
-            if state.step % recipe.eval_every == 0 or state.step == recipe.steps:
-                state.seconds = time.monotonic() - started
-                if _look(run, recipe, state, loss, val, bar):
-                    stopped = "learned"
-                    break
-                if folder is not None and time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                    checkpoint.write(folder, run.config(), model, optimizer, state)
-                    saved = time.monotonic()
-    except KeyboardInterrupt:
-        stopped = "interrupted"
-        if folder is not None:
-            checkpoint.write(folder, run.config(), model, optimizer, state)
-        if show:
-            tqdm.write(f"Interrupted at step {state.step}: the best weights so far are kept.")
-    finally:
-        bar.close()
-    state.seconds = time.monotonic() - started
-    return state, stopped
+def fit(training: Training, tell: Callable[[Training], None]) -> None:
+    """Take gradient steps until the training stops; call `tell` after each."""
+    training.start_clock()
+    while not training.stopped:
+        training.stepped(_gradient_step(training))
+        tell(training)
+        if training.checkpoint_due:
+            training.save_checkpoint()
 
 
-def _gradient_step(run: Run, recipe: Recipe, optimizer: torch.optim.Adam, step: int, device: str) -> float:
-    task, model = run.task, run.network
-    trials = task.trials(recipe.batch_size, derive_seed(run.seed, "batch", step))
-    trials = trials.first(min(recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step())).to(device)
-    noise = torch.Generator(device=device).manual_seed(derive_seed(run.seed, "noise", step))
-    out = rollout(model.train(), task, trials, noise=noise)
-    by_stage = getattr(task, "training_loss", None)
-    loss = task.loss(out, trials) if by_stage is None else by_stage(out, trials, step / recipe.steps)
+def _gradient_step(training: Training) -> float:
+    run, optimizer = training.run, training.optimizer
+    trials = training.batch().to(training.device)
+    out = rollout(run.network.train(), run.task, trials, noise=training.noise(), rollout=training.recipe.rollout)
+    loss = training.loss(out, trials)
     for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate_at(step)
+        group["lr"] = training.learning_rate
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+    torch.nn.utils.clip_grad_norm_(run.network.parameters(), training.recipe.clip)
     value = loss.item()
     if math.isfinite(value):
         optimizer.step()
     return value
 
 
-def _look(run: Run, recipe: Recipe, state: Progress, loss: float, val: Any, bar: Any) -> bool:
-    """Score the validation trials, keep the weights if they are the best; True if the task has been learned."""
-    scores = evaluate(run.network.eval(), run.task, val)
+@torch.no_grad()
+def _move(average: Network, network: Network, share: float) -> None:
+    """Move the weights of `average` towards those of `network`, keeping `share` of the old; all else is copied."""
+    for old, new in zip(average.parameters(), network.parameters()):
+        if share:
+            old.lerp_(new, 1 - share)
+        else:
+            old.copy_(new)
+    for buffer, now in zip(average.buffers(), network.buffers()):
+        buffer.copy_(now)
+
+
+def _look(training: Training, loss: float, scores: dict[str, float]) -> bool:
+    """Note the scores on the validation trials, keep the best weights; True if the task has been learned."""
+    recipe, state = training.recipe, training.state
     score = _score(scores, recipe.select)
     if score > state.best_score:
         state.best_score = score
-        state.best = {k: v.detach().cpu().clone() for k, v in run.network.state_dict().items()}
+        state.best = {k: v.detach().cpu().clone() for k, v in training.average.state_dict().items()}
     state.history.append(
         {
             "step": state.step,
             "seconds": round(state.seconds, 3),
             "loss": loss,
             "learning_rate": recipe.learning_rate_at(state.step - 1),
-            **{f"val_{k}": v for k, v in scores.items() if "/" not in k},
+            **{f"val_{k}": v for k, v in scores.items()},
         }
     )
-    chosen = "" if recipe.select in ("r2", "accuracy") else f", {recipe.select.lstrip('-')} {abs(score):.3g}"
-    bar.set_postfix_str(f"held-out R2 {scores['r2']:.3f}, accuracy {scores['accuracy']:.4f}{chosen}")
     return scores["accuracy"] >= recipe.stop_accuracy and scores["r2"] >= recipe.stop_r2
 
 
