@@ -276,6 +276,9 @@ def begin(
     model = copy.deepcopy(network)
     fresh = not model.input_size
     if fresh:
+        prepare = getattr(task, "prepare", None)
+        if prepare is not None:
+            prepare(model)
         model.init_model(input_size(task), output_size(task), derive_seed(seed, "weights"))
     elif (model.input_size, model.output_size) != (input_size(task), output_size(task)):
         raise ValueError(
