@@ -13,14 +13,14 @@ import torch
 import conjugacy as cj
 from conjugacy import tasks
 from conjugacy.dynamics import as_map, find_cycles, fixed_points, lyapunov_spectrum
-from conjugacy.networks import GRU, ChaoticRateRNN, NoisyGRU
+from conjugacy.networks import GRU, ChaoticRateRNN
 
 pytestmark = pytest.mark.slow
 
 
 @cache
-def trained(make, network=lambda: GRU(64)):
-    run = cj.train(make(), network(), seed=0, progress=False)
+def trained(make, network=lambda: GRU(32)):
+    run = cj.train(make(), network(), seed=0, batch_size=32, progress=False)
     print(f"\n{run} after {run.metrics['steps']} steps, {run.metrics['seconds']:.0f} s, {run.metrics}")
     return run
 
@@ -120,7 +120,7 @@ def test_headings_lie_on_a_ring():
     assert run.metrics["test_accuracy"] > 0.95
     trials = run.trials("test")[:200]
     end = torch.full((len(trials),), trials.n_timesteps - 1)
-    held = relaxed(run, states_at(run, trials, end), [0.0, 0.0, 0.0], 20)
+    held = relaxed(run, states_at(run, trials, end), [0.0, 0.0, 0.0], 100)
     later = relaxed(run, held, [0.0, 0.0, 0.0], 20)
     readout = run.system(trials[:1]).readout
     before, after = (torch.atan2(*readout(x)[:, [1, 0]].unbind(1)) for x in (held, later))
@@ -134,8 +134,12 @@ def test_headings_lie_on_a_ring():
     print("ring: drift", drift.abs().median(), "gaps", gaps.max(), "moduli", sizes.median(0).values)
     print("PC1+2", variances[:2].sum() / variances.sum(), "radius", radius.min() / radius.max())
     assert drift.abs().median() < 0.1 and gaps.max() < math.pi / 6
-    assert variances[:2].sum() > 0.6 * variances.sum() and radius.min() > 0.4 * radius.max()
-    assert 0.98 < sizes[:, 0].median() < 1.02 and sizes[:, 1].median() < 0.95
+    assert variances[:2].sum() > 0.85 * variances.sum() and radius.min() > 0.3 * radius.max()
+    assert 0.98 < sizes[:, 0].median() < 1.02
+    # an approximate ring is a chain of saddles and nodes around a point that repels both ways
+    points = fixed_points(run, inputs=0, n_inits=128, seed=0, n_orbits=0, progress=False)
+    print(points)
+    assert points.index_sum == 1 and points.counts[0] >= 2 and points.counts[1] >= 2 and points.counts[2] >= 1
 
 
 def test_heading_and_position_span_three_slow_directions():
@@ -150,7 +154,8 @@ def test_heading_and_position_span_three_slow_directions():
 
 
 def test_each_level_has_a_limit_cycle_of_its_period():
-    run = trained(tasks.SineWaveGenerator)
+    # cycles that attract need waves that last
+    run = trained(lambda: tasks.SineWaveGenerator(duration=3.0))
     assert run.metrics["test_accuracy"] > 0.9
     task = run.task
     trials = run.trials("test")
@@ -167,7 +172,8 @@ def test_each_level_has_a_limit_cycle_of_its_period():
 
 
 def test_each_direction_has_a_limit_cycle_and_waits_at_a_fixed_point():
-    run = trained(tasks.CyclingMemory, lambda: NoisyGRU(64))
+    # cycles that attract need movements that last
+    run = trained(lambda: tasks.CyclingMemory(duration=4.0))
     assert run.metrics["test_accuracy"] > 0.95
     trials = run.trials("test")[:12]
     moving = trials.epochs["movement"][:, 0] + 60
