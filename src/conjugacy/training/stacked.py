@@ -29,7 +29,12 @@ def group_of(training: Training) -> Hashable | None:
     """What trainings must have in common to be stacked; None if this one cannot be."""
     shape, recipe = form(training.run.network), training.recipe
     # of unlike lengths, the short trials would be filled up to the long ones
-    lengths = recipe.batch_size, recipe.short_timesteps, recipe.short_share * recipe.steps
+    lengths = (
+        recipe.batch_size,
+        recipe.short_timesteps,
+        recipe.short_share * recipe.steps,
+        recipe.whole_share * recipe.steps,
+    )
     return None if shape is None else (shape, *lengths)
 
 
@@ -98,7 +103,7 @@ class _Cohort:
         rates, clips = self._each(lambda t: t.learning_rate), self._each(lambda t: t.recipe.clip)
         adam.step(rates, clips, torch.isfinite(losses.detach()))
         if self.pool is not None:
-            self.drawn = [self.pool.submit(t.batch, 1) for t in trainings]
+            self.drawn = [self.pool.submit(t.batch, t.state.step + 1) for t in trainings]
         values = losses.tolist()
         looking = any(t.looks for t in trainings)
         scores = self._scores() if looking else [None] * len(trainings)

@@ -26,7 +26,7 @@ from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
 from conjugacy.training.recipe import Recipe
-from conjugacy.training.scores import evaluate
+from conjugacy.training.scores import activity_loss, evaluate
 from conjugacy.trial_sets import TrialSets, derive_seed
 from conjugacy.trials import Rollout, Trials
 
@@ -161,14 +161,14 @@ class Training:
         """The validation trials."""
         return self.run.trials("val")
 
-    def batch(self, ahead: int = 0) -> Trials:
-        """The trials of the next gradient step, or of one further `ahead`."""
-        step, task, seed = self.state.step + ahead, self.run.task, self.run.seed
+    def batch(self, step: int | None = None) -> Trials:
+        """The trials of a gradient step; of the next one by default."""
+        step, task, seed = self.state.step if step is None else step, self.run.task, self.run.seed
         draw = getattr(task, "training_trials", None)
         if draw is None:
             trials = task.trials(self.recipe.batch_size, derive_seed(seed, "batch", step))
         else:
-            trials = draw(self.recipe.batch_size, derive_seed(seed, "batches"), step)
+            trials = draw(self.recipe.batch_size, derive_seed(seed, "batches"), step, step / self.recipe.steps)
         return trials.first(min(self.recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step()))
 
     def noise(self) -> torch.Generator:
@@ -177,10 +177,10 @@ class Training:
 
     def loss(self, out: Rollout, trials: Trials) -> Tensor:
         """What the next gradient step makes smaller."""
-        by_stage = getattr(self.run.task, "training_loss", None)
-        if by_stage is None:
-            return self.run.task.loss(out, trials)
-        return by_stage(out, trials, self.state.step / self.recipe.steps)
+        task, progress = self.run.task, self.state.step / self.recipe.steps
+        staged = hasattr(task, "training_loss")
+        loss = task.training_loss(out, trials, progress) if staged else task.loss(out, trials)  # pyright: ignore
+        return loss + activity_loss(self.run.network, out)
 
     @property
     def learning_rate(self) -> float:
@@ -276,6 +276,9 @@ def begin(
     model = copy.deepcopy(network)
     fresh = not model.input_size
     if fresh:
+        prepare = getattr(task, "prepare", None)
+        if prepare is not None:
+            prepare(model)
         model.init_model(input_size(task), output_size(task), derive_seed(seed, "weights"))
     elif (model.input_size, model.output_size) != (input_size(task), output_size(task)):
         raise ValueError(
