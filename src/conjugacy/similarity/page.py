@@ -36,9 +36,9 @@ pairs of systems whose relation is known by construction. It is generated, not w
 ```python
 from conjugacy.similarity import get_measure, pairwise, surface
 
-score = get_measure("procrustes")(a, b, interval=0.95, null="auto")   # value, interval, null, diagnostics
+score = get_measure("procrustes")(a, b, interval=0.95, null="auto")  # value, interval, null, diagnostics
 table = pairwise([a, b, c], ["state_r2", "dsa"], interval=0.95).table()
-surface([a, b, c], "dsa").warning   # does the order of distances depend on rank and delays?
+surface([a, b, c], "dsa").warning  # does the order of distances depend on rank and delays?
 ```
 
 What a score says about itself:
@@ -83,9 +83,9 @@ _DRAWS = """
 ### Over {n} draws of the suite
 
 The tables above are of the first draw. With other inputs, changes of coordinates and random networks (seeds
-{seeds}), {whole} of {total} declared properties held in every draw, among them all {kept} that promise a value where the
-computation is the same. What is seen or missed is a matter of size, and some draws may fall on the other side of the
-border at 0.1:
+{seeds}), {whole} of {total} declared properties held in every draw, among them all {kept}
+that promise a value where the computation is the same. What is seen or missed is a matter of size, and some draws may
+fall on the other side of the border at 0.1:
 
 """
 
