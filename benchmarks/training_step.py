@@ -1,7 +1,8 @@
 """Claim: a training step of a GRU over whole trials is faster than the loop over torch's GRUCell that users write.
 
 For each batch size the three ways are timed in turn (loop, torch's fused GRU, ours), forward and backward with a linear
-readout and a squared error, and the medians over all turns are printed, with the ratio loop / ours.
+readout and a squared error, and the medians over all turns are printed, with the ratio loop / ours. Peak memory is what
+two steps add to a process of their own, which has made nothing before but the data and a small step.
 
     python benchmarks/training_step.py [--json PATH] [--threads N] [--repeats N] [--units D] [--steps T]
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import resource
 import statistics
 import time
 
@@ -35,6 +38,23 @@ def seconds(states, cell, readout, inputs, targets):
     return time.perf_counter() - started
 
 
+def peak_megabytes(way, units, steps, batch, threads):
+    """What two training steps add to the peak memory of a fresh process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_peak, (way, units, steps, batch, threads))
+
+
+def _peak(way, units, steps, batch, threads):
+    torch.set_num_threads(threads)
+    cell, readout = torch.nn.GRUCell(3, units), torch.nn.Linear(units, 3)
+    inputs, targets = torch.randn(batch, steps, 3), torch.randn(batch, steps, 3)
+    seconds(WAYS[way], cell, readout, inputs[:, :2], targets[:, :2])  # loads what there is to load
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(2):
+        seconds(WAYS[way], cell, readout, inputs, targets)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json")
@@ -57,13 +77,20 @@ def main():
                     times[way].append(elapsed)
         median = {way: statistics.median(t) for way, t in times.items()}
         ratio = median["loop over GRUCell"] / median["conjugacy"]
+        peak = {way: peak_megabytes(way, args.units, args.steps, batch, args.threads) for way in WAYS}
         rows.append(
-            {"batch": batch, **{k: round(v, 4) for k, v in median.items()}, "loop / conjugacy": round(ratio, 2)}
+            {
+                "batch": batch,
+                **{k: round(v, 4) for k, v in median.items()},
+                "loop / conjugacy": round(ratio, 2),
+                "peak MB": {way: round(mb) for way, mb in peak.items()},
+            }
         )
         print(
             f"GRU-{args.units}, T = {args.steps}, batch {batch}: "
             + ", ".join(f"{way} {1e3 * t:.0f} ms" for way, t in median.items())
-            + f"; loop / conjugacy {ratio:.2f}",
+            + f"; loop / conjugacy {ratio:.2f}; peak memory "
+            + ", ".join(f"{way} {mb:.0f} MB" for way, mb in peak.items()),
             flush=True,
         )
     if args.json:
@@ -73,6 +100,16 @@ def main():
                 "loop over GRUCell",
                 r["loop over GRUCell"],
                 r["conjugacy"],
+            )
+            for r in rows
+        ]
+        table += [
+            row(
+                f"peak memory of a training step, GRU-{args.units}, T = {args.steps}, batch {r['batch']}",
+                "loop over GRUCell",
+                r["peak MB"]["loop over GRUCell"],
+                r["peak MB"]["conjugacy"],
+                "MB",
             )
             for r in rows
         ]

@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.dynamics.search import fixed_points as fixed_points
     from conjugacy.dynamics.skeleton import Portrait as Portrait
     from conjugacy.dynamics.skeleton_distance import portrait_distance as portrait_distance
+    from conjugacy.generalisation import generalisation_table as generalisation_table
+    from conjugacy.rest import RestPoints as RestPoints
+    from conjugacy.rest import rest_points as rest_points
     from conjugacy.run import Run as Run
     from conjugacy.run import load as load
     from conjugacy.simulate import rollout as rollout
@@ -34,6 +37,7 @@ _PUBLIC = {
     "FixedPoints": "dynamics.points",
     "Portrait": "dynamics.skeleton",
     "Recipe": "training.recipe",
+    "RestPoints": "rest",
     "Rollout": "trials",
     "Run": "run",
     "System": "system",
@@ -41,10 +45,12 @@ _PUBLIC = {
     "Trials": "trials",
     "compare": "comparison",
     "fixed_points": "dynamics.search",
+    "generalisation_table": "generalisation",
     "input_path": "dynamics.continuation",
     "load": "run",
     "lyapunov_spectrum": "dynamics.lyapunov",
     "portrait_distance": "dynamics.skeleton_distance",
+    "rest_points": "rest",
     "rollout": "simulate",
     "run_sweep": "sweeps.run",
     "train": "training.train",

@@ -253,26 +253,39 @@ def fixed_points(
         print("Written:", *paths, *sorted(folder.glob(f"{analysis.name}_fixed_points.[nc]*")), sep="\n  ")
 
 
-def check_measures(measures: str | None = None, out: str | None = None, seed: int = 0, progress: bool = True) -> None:
+def check_measures(
+    measures: str | None = None, out: str | None = None, seed: int = 0, draws: int = 1, progress: bool = True
+) -> None:
     """Put measures to a test with known answers: pairs of systems whose relation is true by construction.
 
     Args:
         measures: Measures to test, separated by commas; all by default.
         out: File for the whole table (csv); nothing is written without it.
         seed: Seed of the systems' inputs and changes of coordinates.
+        draws: Repeat the test with that many seeds, from `seed` on.
         progress: Show a progress bar.
     """
-    from conjugacy.similarity import check_measures as run_suite
-    from conjugacy.similarity.checks import verdicts
+    from conjugacy._check import check_int
+    from conjugacy.similarity.checks import agreement, check_draws, verdicts
 
-    table = run_suite(measures.split(",") if measures else None, seed=seed, progress=progress)
-    print(verdicts(table).to_string())
+    check_int("draws", draws, 1)
+    names = measures.split(",") if measures else None
+    table = check_draws(names, seeds=range(seed, seed + draws), progress=progress)
+    print(verdicts(table[table["seed"] == seed]).to_string())
     print("\npass: as declared. moves: sees a change that keeps the computation. blind: misses one that alters it.")
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(out, index=False)
         print(f"Written: {out}")
-    if (table["verdict"] == "fails").any():
+    if draws > 1:
+        counted = agreement(table)
+        split = counted[counted["held"] < counted["draws"]]
+        print(f"\nIn {draws} draws, all but these did as declared in each:" if len(split) else "\nSo in all draws.")
+        print(split.to_string(index=False) if len(split) else "", flush=True)
+        failed = split[split["same"] | (split["held"] <= split["draws"] / 2)]
+        if len(failed):
+            raise ValueError(f"{len(failed)} declared properties do not hold over {draws} draws, see the table.")
+    elif (table["verdict"] == "fails").any():
         raise ValueError(f"{(table['verdict'] == 'fails').sum()} declared properties do not hold, see the table.")
 
 

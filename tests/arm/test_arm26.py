@@ -40,18 +40,6 @@ GOLDEN = {
 }
 
 
-def random_state(arm, n, seed=0, dtype=torch.float64):
-    g = torch.Generator().manual_seed(seed)
-    low, high = arm.joint_limits.unbind(1)
-    q = low + (high - low) * torch.rand(n, 2, generator=g, dtype=torch.float64)
-    qd = 3 * torch.randn(n, 2, generator=g, dtype=torch.float64)
-    a = arm.muscle.min_activation + 0.9 * torch.rand(n, 6, generator=g, dtype=torch.float64)
-    force = 500 * torch.rand(n, 6, generator=g, dtype=torch.float64)
-    action = 0.05 + 0.9 * torch.rand(n, 6, generator=g, dtype=torch.float64)
-    load = 5 * torch.randn(n, 2, generator=g, dtype=torch.float64)
-    return ArmState(q.to(dtype), qd.to(dtype), a.to(dtype), force.to(dtype)), action.to(dtype), load.to(dtype)
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("muscle", GOLDEN, ids=lambda m: m.__name__)
 def test_golden_table(muscle, dtype):
@@ -80,7 +68,7 @@ def test_the_arm_does_not_stay_put_without_commands():
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("physics", ["motornet", "exact"])
 @pytest.mark.parametrize("muscle", MUSCLES)
-def test_transforms_of_functions(muscle, physics):
+def test_transforms_of_functions(muscle, physics, random_state):
     arm = RigidTendonArm26(muscle(), physics=physics)
     state, action, load = random_state(arm, 5)
 
@@ -96,7 +84,7 @@ def test_transforms_of_functions(muscle, physics):
     arm.step(state, action, load)
 
 
-def test_state_round_trip_and_sizes():
+def test_state_round_trip_and_sizes(random_state):
     arm = RigidTendonArm26()
     state, _, _ = random_state(arm, 3)
     assert all(torch.equal(a, b) for a, b in zip(ArmState.unpack(state.pack()), state))
@@ -106,7 +94,7 @@ def test_state_round_trip_and_sizes():
         ArmState.unpack(torch.zeros(3, 4))
 
 
-def test_hand_and_its_inverse():
+def test_hand_and_its_inverse(random_state):
     arm = RigidTendonArm26()
     state, _, _ = random_state(arm, 200)
     torch.testing.assert_close(arm.inverse(arm.hand(state.q)), state.q)
@@ -118,7 +106,7 @@ def test_hand_and_its_inverse():
         arm.inverse(torch.tensor([0.3, -0.3]))  # near enough, but behind the shoulder's limit
 
 
-def test_copies_after_a_gradient_step():
+def test_copies_after_a_gradient_step(random_state):
     arm = RigidTendonArm26()
     state, action, load = random_state(arm, 2)
     action.requires_grad_()

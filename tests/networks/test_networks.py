@@ -5,12 +5,16 @@ import torch
 from torch import nn
 
 from conjugacy.networks import (
+    EIRNN,
     GRU,
     LSTM,
     NODE,
+    ChaoticRateRNN,
+    ChaoticVanillaRNN,
     LeakyRNN,
     LowRankRNN,
     NoisyGRU,
+    NoisyGRULatentL2,
     VanillaRNN,
     from_cell,
     plain_sequence,
@@ -25,6 +29,11 @@ KINDS = {
     "LeakyRNN": lambda: LeakyRNN(5, alpha=0.3),
     "LowRankRNN": lambda: LowRankRNN(5, rank=2, alpha=0.4),
     "NODE": lambda: NODE(5, num_layers=2, layer_hidden_size=11),
+    "ChaoticRateRNN": lambda: ChaoticRateRNN(5, gain=1.3, alpha=0.3),
+    "ChaoticRateRNN, units read": lambda: ChaoticRateRNN(5, alpha=1.0, read_units=True),
+    "ChaoticVanillaRNN": lambda: ChaoticVanillaRNN(5),
+    "EIRNN": lambda: EIRNN(5, alpha=0.4),
+    "NoisyGRULatentL2": lambda: NoisyGRULatentL2(5),
     "own cell": lambda: from_cell(nn.GRUCell(2, 5), 5),
 }
 
@@ -103,7 +112,7 @@ def test_closed_form_jacobians_equal_automatic_ones(network):
 
 def test_boxes_are_kept_and_lipschitz_constants_hold(network):
     cell = network.cell
-    if not hasattr(cell, "jacobian_lipschitz"):
+    if not hasattr(cell, "jacobian_lipschitz") or not hasattr(cell, "box"):
         pytest.skip("this cell offers none")
     u = draws(2, seed=4)
     low, high = cell.box(u) if callable(cell.box) else cell.box
@@ -165,6 +174,86 @@ def test_low_rank_recurrence_has_its_rank():
     assert torch.linalg.matrix_rank(recurrent, rtol=1e-10) == 2
 
 
+def test_random_weights_have_the_spectral_radius_of_their_gain():
+    for made in (ChaoticRateRNN(400, gain=1.5, alpha=1.0), ChaoticVanillaRNN(400, gain=1.5)):
+        made.init_model(1, 1, seed=0)
+        w = made.cell.weight_hh.detach().double()
+        # circular law: the eigenvalues fill a disc of that radius, up to fluctuations of order D^(-1/2)
+        assert torch.linalg.eigvals(w).abs().max().item() == pytest.approx(1.5, abs=0.1)
+        assert w.std().item() == pytest.approx(1.5 / 20, rel=5 / 400)
+        # undriven and at rest, both are x' = W x
+        nudged = 1e-6 * draws(400)
+        moved = made.cell.double()(torch.zeros(1, dtype=torch.float64), nudged)
+        torch.testing.assert_close(moved, w @ nudged, rtol=1e-9, atol=1e-12)
+
+
+def test_units_under_dales_law_excite_all_or_inhibit_all():
+    net = EIRNN(50, excitatory_share=0.8, gain=1.5)
+    net.init_model(3, 2, seed=0)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.3)
+    for _ in range(20):
+        optimizer.zero_grad()
+        net.rollout(draws(8, 10, 3).float())[1].square().mean().backward()
+        optimizer.step()
+        w = net.cell.weight_hh.detach()
+        assert (w[:, :40] >= 0).all() and (w[:, 40:] <= 0).all() and not w.diagonal().any()
+    fresh = EIRNN(50, gain=1.5)
+    fresh.init_model(3, 2, seed=0)
+    w = fresh.cell.weight_hh.detach().double()
+    assert torch.linalg.eigvals(w).abs().max().item() == pytest.approx(1.5, rel=1e-5)
+    assert abs(w.sum(1).mean() / w.abs().sum(1).mean()) < 0.05  # excitation and inhibition cancel
+    # the output does not see inhibitory units
+    x = draws(1, 50).float().requires_grad_()
+    fresh.readout(x).sum().backward()
+    assert x.grad[:, :40].any() and not x.grad[:, 40:].any()
+
+
+def test_a_network_under_dales_law_is_affine_where_no_unit_changes_sides():
+    net = EIRNN(6, alpha=0.4)
+    net.init_model(2, 1)
+    cell, u, x = net.cell.double(), draws(2), draws(6, seed=1)
+    least = float(x.abs().min())
+    radii = torch.tensor([0.99 * least, 1.01 * least], dtype=torch.float64)
+    assert cell.jacobian_lipschitz(u, x.expand(2, -1), radii).tolist() == [0.0, float("inf")]
+    near = x + 0.5 * least * torch.nn.functional.normalize(draws(6, seed=2), dim=0)
+    assert torch.equal(cell.jacobian(u, x)[0], cell.jacobian(u, near)[0])
+
+
+def test_the_first_units_are_read_where_units_are_read():
+    net = ChaoticRateRNN(5, read_units=True)
+    net.init_model(2, 3)
+    x = draws(4, 5).float()
+    assert torch.equal(net.readout(x), torch.tanh(x[:, :3])) and not list(net.readout.parameters())
+    with pytest.raises(
+        ValueError, match=r"^`read_units`: expected at least 6 units, one an output, got latent_size=5\."
+    ):
+        net.init_model(2, 6)
+
+
+def test_the_activity_penalty_is_the_mean_norm_of_a_trial_and_is_trained_on(small_task):
+    from conjugacy.training import train
+
+    latents = draws(3, 4, 5)
+    want = sum(trial.square().sum().sqrt() for trial in latents) / 3
+    assert NoisyGRULatentL2(5, l2_weight=0.1).model_loss(latents).item() == pytest.approx(0.1 * float(want))
+    quiet, lively = (
+        train(small_task, NoisyGRULatentL2(7, weight), seed=1, steps=30, batch_size=8, progress=False)
+        for weight in (1.0, 0.0)
+    )
+    norms = [run.rollout("val").latents.flatten(1).norm(dim=1).mean() for run in (quiet, lively)]
+    assert norms[0] < 0.7 * norms[1]
+
+
+@pytest.mark.parametrize("kind", [GRU, LSTM, NODE])
+def test_the_gain_scales_the_first_weights(kind):
+    nets = [kind(6, gain=gain) for gain in (1.0, 0.5)]
+    for net in nets:
+        net.init_model(2, 1, seed=3)
+    name = "field.0.weight" if kind is NODE else "lstm.weight_hh" if kind is LSTM else "weight_hh"
+    full, half = (net.cell.get_parameter(name) for net in nets)
+    torch.testing.assert_close(half, 0.5 * full)
+
+
 def test_a_neural_ode_steps_along_its_field():
     net = NODE(3, num_layers=3, layer_hidden_size=8, step_size=0.1)
     net.init_model(2, 3)
@@ -208,6 +297,12 @@ def test_a_cell_that_does_not_fit_is_named():
             lambda: LowRankRNN(5, rank=6),
             "`rank`: expected an integer in [1, 5], got 6. A rank cannot exceed latent_size.",
         ),
+        (
+            lambda: EIRNN(4, excitatory_share=0.95),
+            "`excitatory_share`: expected units of both kinds, got 4 excitatory of 4. "
+            "Choose a share in between, or more units.",
+        ),
+        (lambda: ChaoticRateRNN(4, gain=-1), "`gain`: expected a number in [0, inf), got -1."),
         (lambda: NODE(3, num_layers=0), "`num_layers`: expected an integer >= 1, got 0. It counts the linear layers."),
     ],
 )

@@ -4,8 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from conjugacy._threads import torch_threads
 from conjugacy.networks import plain_sequence, sequence
-from conjugacy.networks.gru_kernel import _SPARE, gru_states
+from conjugacy.networks.blocks import _SPARE, trial_blocks
+from conjugacy.networks.cells import FlowCell
+from conjugacy.networks.flow_kernel import flow_states
+from conjugacy.networks.gru_kernel import gru_states
 
 
 def cell_and_data(n=7, t=11, i=2, d=5, dtype=torch.float32, scale=1.0):
@@ -27,7 +31,15 @@ def gradients(states, cell, inputs, x0, weight):
     return y.detach(), [leaf.grad.clone() for leaf in leaves]
 
 
-@pytest.mark.parametrize("shape", [(7, 11, 2, 5), (1, 1, 3, 1), (2, 40, 1, 17), (3, 1, 2, 33)])
+def flow_cell_and_data(n=7, t=11, i=2, d=3, num_layers=3, width=5, **others):
+    _, inputs, x0, weight = cell_and_data(n, t, i, d, **others)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        cell = FlowCell(i, d, num_layers, width, step=0.1)
+    return cell, inputs, x0, weight
+
+
+@pytest.mark.parametrize("shape", [(7, 11, 2, 5), (1, 1, 3, 1), (2, 40, 1, 17), (3, 1, 2, 33), (37, 9, 2, 5)])
 @pytest.mark.parametrize("scale", [0.3, 1.0])  # larger weights amplify the rounding of any order of operations
 def test_the_kernel_and_its_gradient_equal_the_plain_loop_in_float64(shape, scale):
     cell, inputs, x0, weight = cell_and_data(*shape, scale=scale)
@@ -37,6 +49,55 @@ def test_the_kernel_and_its_gradient_equal_the_plain_loop_in_float64(shape, scal
     torch.testing.assert_close(y.double(), exact, rtol=1e-5, atol=1e-5)
     for ours, plain in zip(grads, exact_grads):
         assert (ours - plain).abs().max() <= 1e-5 * plain.abs().max().clamp(min=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 7, 37])
+@pytest.mark.parametrize("num_layers", [2, 3, 5])
+def test_the_flow_kernel_and_its_gradient_equal_the_plain_loop_in_float64(n, num_layers):
+    cell, inputs, x0, weight = flow_cell_and_data(n, num_layers=num_layers)
+    y, grads = gradients(flow_states, cell, inputs, x0, weight)
+    double = [x.detach().double().requires_grad_() for x in (inputs, x0)]
+    exact, exact_grads = gradients(plain_sequence, cell.double(), *double, weight.double())
+    torch.testing.assert_close(y.double(), exact, rtol=1e-5, atol=1e-5)
+    for ours, plain in zip(grads, exact_grads):
+        assert (ours - plain).abs().max() <= 1e-5 * plain.abs().max().clamp(min=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 15, 16, 64, 129, 800])
+def test_blocks_hold_every_trial_once_and_share_out_evenly(n):
+    blocks = trial_blocks(n)
+    assert [m for b in blocks for m in range(b.start, b.stop)] == list(range(n))
+    sizes = [b.stop - b.start for b in blocks]
+    assert max(sizes) <= 64 and max(sizes) - min(sizes) <= 1
+    assert len(blocks) == 1 if n < 16 else len(blocks) % 2 == 0
+
+
+@pytest.mark.parametrize(("states", "make"), [(gru_states, cell_and_data), (flow_states, flow_cell_and_data)])
+def test_any_number_of_threads_gives_the_same_numbers(states, make):
+    cell, inputs, x0, weight = make(150)
+    results = []
+    for kernels in (1, 2, 3):
+        with torch_threads(1, kernels=kernels):
+            y, grads = gradients(states, cell, inputs, x0, weight)
+            results.append([y, *grads])
+    assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other))
+
+
+def test_kernels_take_the_threads_that_torch_had_outside_and_pass_errors_on(monkeypatch):
+    import conjugacy._threads as threads
+
+    seen = []
+    pool = threads.ThreadPoolExecutor
+    monkeypatch.setattr(threads, "ThreadPoolExecutor", lambda n: seen.append(n) or pool(n))
+    before = torch.get_num_threads()
+    with torch_threads(3, kernels=3), torch_threads(1):
+        assert torch.get_num_threads() == 1
+        threads.on_threads(lambda k: None, 5)
+        threads.on_threads(lambda k: None, 2)
+    assert torch.get_num_threads() == before
+    assert seen == [3, 2]
+    with pytest.raises(KeyError, match="3"):
+        threads.on_threads({0: None, 1: None, 2: None}.__getitem__, 4)
 
 
 def test_saturated_gates_neither_overflow_nor_drift():

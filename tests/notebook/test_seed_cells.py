@@ -1,5 +1,6 @@
-"""The notebook's own cells, Sections 2 to 5, where they are at hand; only epochs, steps and iterations are fewer."""
+"""The notebook's own cells where they are at hand; only epochs, steps, trials and iterations are fewer."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -41,3 +42,39 @@ def test_sections_2_to_5_run_as_they_stand(tmp_path):
     assert re.search(r"Variance-weighted R2 of linear regression fit: -?\d", out)
     made = {p.relative_to(tmp_path / "home").as_posix() for p in (tmp_path / "home").rglob("*") if p.is_file()}
     assert made == {f"models_{m}/{f}.pkl" for m in ("GRU_128", "NODE_3") for f in ("model", "datamodule_sim")}
+
+
+@pytest.mark.skipif(not CELLS.exists(), reason="the seed notebook's cells lie outside the repository")
+@pytest.mark.parametrize("classes", ["conjugacy.arm", "motornet"])
+def test_section_6_runs_as_it_stands(classes, tmp_path):
+    code = CELLS.read_text()
+    code = code[code.index("from ctd.task_modeling.task_env.task_env import RandomTarget") :]
+    if classes == "motornet":
+        if importlib.util.find_spec("motornet") is None:
+            pytest.skip("motornet is not installed")
+    else:
+        for module in ("motornet.effector", "motornet.muscle"):
+            assert f"from {module} import" in code
+            code = code.replace(f"from {module} import", "from conjugacy.arm import")
+    for long, short in (("max_epochs=500", "max_epochs=1"), ("n_samples = 1000", "n_samples = 20")):
+        assert long in code, f"the cells no longer hold {long!r}"
+        code = code.replace(long, short)
+    # what the cells leave can be saved and looked at like the networks before
+    code += """
+import pathlib, pickle
+from ctd.comparison.analysis.tt.tasks.tt_RandomTarget import Analysis_TT_RandomTarget
+for name, thing in (("model", task_wrapper), ("datamodule_sim", task_datamodule)):
+    pathlib.Path(f"{name}.pkl").write_bytes(pickle.dumps(thing))
+analysis = Analysis_TT_RandomTarget(run_name="reach", filepath="./")
+out = analysis.get_model_outputs("val")
+print({name: tuple(x.shape) for name, x in out.items()})
+print(task_env.n_timesteps, task_env.variant, task_env.command, type(analysis.env.effector).__module__)
+"""
+    script = tmp_path / "cells.py"
+    script.write_text(code)
+    env = {**os.environ, "MPLBACKEND": "Agg"}
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    shapes = {"controlled": (4, 100, 2), "latents": (4, 100, 128), "actions": (4, 100, 6), "states": (4, 100, 14)}
+    assert str({**shapes, "joints": (4, 100, 4)}) in done.stdout
+    assert "100 neuromatch clip conjugacy.arm.arm26" in done.stdout

@@ -151,8 +151,8 @@ def test_names_its_source_and_is_exported(kind):
         ),
         (
             lambda: PhaseCodedMemory(duration=0.6),
-            "`duration`: expected a number in [0.65, inf), got 0.6. It is in seconds; a period has to follow the latest "
-            "cue.",
+            "`duration`: expected a number in [0.65, inf), got 0.6. It is in seconds; a period has to follow "
+            "the latest cue.",
         ),
         (
             lambda: ChaoticDelayedMatching(objective="windw"),

@@ -24,6 +24,10 @@ KINDS = {
     "LeakyRNN": cj.networks.LeakyRNN(6, noise_level=0.1),
     "LowRankRNN": cj.networks.LowRankRNN(6, 2),
     "NODE": cj.networks.NODE(3, 2, 9, ic_noise=0.0),
+    "ChaoticRateRNN": cj.networks.ChaoticRateRNN(6),
+    "ChaoticVanillaRNN": cj.networks.ChaoticVanillaRNN(6),
+    "EIRNN": cj.networks.EIRNN(6),
+    "NoisyGRULatentL2": cj.networks.NoisyGRULatentL2(6),
 }
 
 

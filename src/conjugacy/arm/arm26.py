@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from conjugacy._check import check_choice, check_finite, check_int, check_number
 from conjugacy.arm.muscles import MujocoHillMuscle, Muscle
 from conjugacy.arm.skeleton import TwoJointSkeleton
+from conjugacy.arm.state import ArmState
+
+if TYPE_CHECKING:
+    from conjugacy.arm.kernel import Constants
 
 _MUSCLES = ("pectoralis", "deltoid", "brachioradialis", "tricepslat", "biceps", "tricepslong")
 _FMAX = (838.0, 1207.0, 1422.0, 1549.0, 414.0, 603.0)
@@ -29,38 +34,9 @@ _ELBOW = (0.0, 0.0, -0.014, 0.025, -0.016, 0.03)
 _ELBOW2 = (0.0, 0.0, -0.004, -0.0022, -0.0057, -0.0032)
 _MAX_SPEED = 1000.0  # rad/s
 
-
-class ArmState(NamedTuple):
-    """State of the arm; any number of leading axes, the same for all four.
-
-    Attributes
-    ----------
-    q : Tensor (..., 2)
-        Angles of shoulder and elbow in rad.
-    qd : Tensor (..., 2)
-        Their velocities in rad/s.
-    activation : Tensor (..., 6)
-        Activation of the muscles, in [0, 1].
-    force : Tensor (..., 6)
-        Their forces in N. With ``physics="motornet"`` it is a state of its own: it comes from the geometry of one step
-        before. With ``physics="exact"`` it follows from the other three.
-    """
-
-    q: Tensor
-    qd: Tensor
-    activation: Tensor
-    force: Tensor
-
-    def pack(self) -> Tensor:
-        """The state as one vector (..., 16)."""
-        return torch.cat(self, -1)
-
-    @classmethod
-    def unpack(cls, flat: Tensor) -> ArmState:
-        """The state in a vector (..., 16) that `pack` made."""
-        if flat.shape[-1] != 16:
-            raise ValueError(f"`flat`: expected shape (..., 16), got {tuple(flat.shape)}. Pass what pack() returned.")
-        return cls(*flat.split((2, 2, 6, 6), -1))
+_KERNEL_DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
+_WIDTHS = (2, 2, 6, 6, 6, 2, 2)  # of the parts of a step: state, action, endpoint load, joint load
+_WORTH_COMPILING = 32  # trials; with fewer, a step is soon done and loading the kernel takes longer
 
 
 class RigidTendonArm26:
@@ -151,6 +127,7 @@ class RigidTendonArm26:
             self.tendon_length,
             self.optimal_muscle_length,
         )
+        self._kernel_constants: dict[torch.dtype, Constants | None] = {}
         self._six = _Rows(np.array(rows))
         self._two = _Rows(np.array((self.pos_lower_bound, self.pos_upper_bound)))
 
@@ -213,6 +190,9 @@ class RigidTendonArm26:
     ) -> ArmState:
         """The state one time step later; a pure function, differentiable in all that it is given.
 
+        Many trials at once on the CPU run on a compiled kernel, which is differentiable once; `plain_step` is the
+        reference, and serves everything else.
+
         Parameters
         ----------
         state : ArmState
@@ -228,6 +208,25 @@ class RigidTendonArm26:
         ValueError
             If a last axis has the wrong size, or a load holds NaN or infinite values.
         """
+        known = self._kernel_for(state[0])
+        if known is not None:
+            parts = _as_rows((*state, action, endpoint_load, joint_load))
+            if parts is not None:
+                from conjugacy.arm.kernel import compiled_step
+
+                new = compiled_step(self, known, parts)
+                lead = state[0].shape[:-1]
+                return ArmState(*new) if len(lead) == 1 else ArmState(*(x.view(*lead, x.shape[-1]) for x in new))
+        return self.plain_step(state, action, endpoint_load, joint_load)
+
+    def plain_step(
+        self,
+        state: ArmState,
+        action: Tensor,
+        endpoint_load: Tensor | None = None,
+        joint_load: Tensor | None = None,
+    ) -> ArmState:
+        """As `step`, in torch's own operations: any dtype, device, order of derivative and transform of functions."""
         self._check_step(state, action, endpoint_load, joint_load)
         dt = self.timestep / self.n_ministeps
         one = self._motornet_step if self.physics == "motornet" else self._exact_step
@@ -285,6 +284,26 @@ class RigidTendonArm26:
     def moment_arms(self, q: Tensor) -> Tensor:
         """Derivative of these lengths (..., joint, muscle) in m/rad: negative where a muscle flexes the joint."""
         return torch.stack(torch.broadcast_tensors(*self._arms(q)), -2)
+
+    def muscle_force(self, activation: Tensor, q: Tensor, qd: Tensor) -> Tensor:
+        """Forces of the muscles (..., 6) in N at activations (..., 6), angles (..., 2) and velocities (..., 2)."""
+        return self._force(activation, q, qd)
+
+    def acceleration(self, state: ArmState, endpoint_load: Tensor | None = None) -> Tensor:
+        """Accelerations of the joints (..., 2) in rad/s^2 under the forces that the state holds; no stop at limits."""
+        return self._acceleration(state.q, state.qd, state.force, endpoint_load, None)
+
+    def _kernel_for(self, q: Tensor) -> Constants | None:
+        """The constants of the compiled step, if it can and should take states like this."""
+        if self.physics != "motornet" or not q.is_cpu or q.dtype not in _KERNEL_DTYPES:
+            return None
+        if q.numel() < 2 * _WORTH_COMPILING or transformed() or torch.compiler.is_compiling():
+            return None
+        if q.dtype not in self._kernel_constants:
+            from conjugacy.arm.kernel import constants
+
+            self._kernel_constants[q.dtype] = constants(self, _KERNEL_DTYPES[q.dtype])
+        return self._kernel_constants[q.dtype]
 
     def _motornet_step(self, state, action, endpoint_load, joint_load, dt) -> ArmState:
         # everything from the old state, and the new force from the old geometry
@@ -361,7 +380,7 @@ class RigidTendonArm26:
                 continue
             _check_last(name, load, 2)
             # not on a device, where looking at a value waits for the work before it, nor inside a transform
-            if load.device.type == "cpu" and not _transformed() and not torch.compiler.is_compiling():
+            if load.device.type == "cpu" and not transformed() and not torch.compiler.is_compiling():
                 check_finite(name, load)
 
     def __repr__(self) -> str:
@@ -383,7 +402,7 @@ class _Rows:
         key = (x.dtype, x.device)
         if key not in self._known:
             made = self._made(x.dtype, x.device)
-            if _transformed():
+            if transformed():
                 return made
             self._known[key] = made
         return self._known[key]
@@ -398,8 +417,25 @@ class _Rows:
         self.__init__(table)
 
 
-def _transformed() -> bool:
-    """Whether a transform of torch.func (vmap, grad, jacrev, ...) is at work."""
+def _as_rows(parts: tuple[Tensor | None, ...]) -> Sequence[Tensor | None] | None:
+    """The parts of a step as (trial, .) tensors of one dtype on the CPU; None if they are not alike."""
+    given = [(x, width) for x, width in zip(parts, _WIDTHS) if x is not None]
+    q = given[0][0]
+    n, dtype = q.shape[0], q.dtype
+    if any(x.dtype != dtype or not x.is_cpu for x, _ in given):
+        return None
+    if all(x.shape == (n, width) for x, width in given):
+        return parts
+    lead = q.shape[:-1]
+    if any(x.shape[-1:] != (w,) or torch.broadcast_shapes(lead, x.shape[:-1]) != lead for x, w in given):
+        return None
+    return [None if x is None else x.expand(*lead, w).reshape(-1, w) for x, w in zip(parts, _WIDTHS)]
+
+
+def transformed() -> bool:
+    """Whether forward derivatives or a transform of torch.func (vmap, grad, jacrev, ...) are at work."""
+    if forward_ad._current_level >= 0:
+        return True
     return torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -42,8 +42,9 @@ class Muscle(ABC):
         low = self.min_activation
         u, a = action.clamp(low, 1.0), a.clamp(low, 1.0)
         w = 0.5 + 1.5 * a
-        rate = torch.where(u > a, 1 / (self.tau_activation * w), w / self.tau_deactivation)
-        return (a + dt * (u - a) * rate).clamp(low, 1.0)
+        tau = torch.where(u > a, self.tau_activation * w, self.tau_deactivation / w)
+        # in this order: with dt = 5 ms, a first step from 0 ends on u but for rounding, which then decides the branch
+        return (a + (u - a) / tau * dt).clamp(low, 1.0)
 
     def activate_exactly(self, a: Tensor, action: Tensor, dt: float) -> Tensor:
         """Activation after dt seconds under a held command: the solution of the equation, which never overshoots.

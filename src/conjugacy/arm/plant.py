@@ -131,7 +131,7 @@ class Plant:
     def state_size(self) -> int:
         """Number of state variables: those of the arm, the delay lines, the origin of a rotation."""
         m = self.arm.n_muscles
-        return 4 + 2 * m + 2 * self.vision_lag + 2 * m * self.proprioception_lag + 2 * (self.rotation != 0)
+        return self.arm.state_size + 2 * self.vision_lag + 2 * m * self.proprioception_lag + 2 * (self.rotation != 0)
 
     @property
     def noisy(self) -> bool:
@@ -205,10 +205,10 @@ class Plant:
         """The state that `pack` made a vector of."""
         check_axes("vector", vector.reshape(-1, vector.shape[-1]), "sample state", state=self.state_size)
         m = self.arm.n_muscles
-        sizes = [4 + 2 * m, 2 * self.vision_lag, 2 * m * self.proprioception_lag, 2 * (self.rotation != 0)]
+        sizes = [self.arm.state_size, 2 * self.vision_lag, 2 * m * self.proprioception_lag, 2 * (self.rotation != 0)]
         arm, vision, felt, origin = vector.split(sizes, -1)
         return PlantState(
-            ArmState.unpack(arm),
+            getattr(self.arm, "unpack", ArmState.unpack)(arm),
             vision.reshape(*vision.shape[:-1], self.vision_lag, 2),
             felt.reshape(*felt.shape[:-1], self.proprioception_lag, 2 * m),
             origin,

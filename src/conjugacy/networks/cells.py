@@ -102,6 +102,95 @@ class LowRankCell(nn.Module):
         return (self.alpha * _TANH_BEND * torch.linalg.matrix_norm(weight, 2)).expand_as(radius)
 
 
+class RateCell(nn.Module):
+    """x' = (1 - alpha) x + alpha (W tanh(x) + V u + b), an Euler step of tau dx/dt = -x + W tanh(x) + V u + b.
+
+    Parameters
+    ----------
+    input_size, latent_size : int
+        Numbers of inputs and of units.
+    alpha : float
+        dt / tau, in (0, 1].
+    """
+
+    def __init__(self, input_size: int, latent_size: int, alpha: float):
+        super().__init__()
+        self.alpha = alpha
+        self.weight_hh = nn.Parameter(torch.empty(latent_size, latent_size))
+        self.weight_ih = nn.Parameter(torch.empty(latent_size, input_size))
+        self.bias = nn.Parameter(torch.zeros(latent_size))
+
+    def forward(self, u: Tensor, x: Tensor) -> Tensor:
+        """One step; u (..., input), x (..., unit)."""
+        drive = torch.tanh(x) @ self.weight_hh.T + u @ self.weight_ih.T + self.bias
+        return (1 - self.alpha) * x + self.alpha * drive
+
+    def jacobian(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(dx'/dx, dx'/du) = ((1 - alpha) I + alpha W diag(1 - tanh^2), alpha V)."""
+        slope = 1 - torch.tanh(x).square()
+        leak = (1 - self.alpha) * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+        by_input = (self.alpha * self.weight_ih).expand(*x.shape, -1)
+        return leak + self.alpha * self.weight_hh * slope[..., None, :], by_input
+
+    def box(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Bounds of W tanh(x) + V u + b, unit by unit: x' is a mean of x and that."""
+        reach = self.weight_hh.abs().sum(1).detach()
+        drive = (u @ self.weight_ih.T + self.bias).detach()
+        return drive - reach, drive + reach
+
+    def jacobian_lipschitz(self, u: Tensor, x: Tensor, radius: Tensor) -> Tensor:
+        """Lipschitz constant of dx'/dx anywhere: alpha c |W|, with |tanh''| <= c."""
+        bound = self.alpha * _TANH_BEND * torch.linalg.matrix_norm(self.weight_hh.detach(), 2)
+        return bound.expand_as(radius)
+
+
+class DaleCell(nn.Module):
+    """x' = (1 - alpha) x + alpha (W [x]+ + V u + b) with W = |w| diag(sign): every unit excites, or every one inhibits.
+
+    Parameters
+    ----------
+    input_size, latent_size : int
+        Numbers of inputs and of units.
+    n_excitatory : int
+        The first so many units excite, the others inhibit.
+    alpha : float
+        dt / tau, in (0, 1].
+    """
+
+    sign: Tensor
+
+    def __init__(self, input_size: int, latent_size: int, n_excitatory: int, alpha: float):
+        super().__init__()
+        self.alpha = alpha
+        self.raw_weight_hh = nn.Parameter(torch.empty(latent_size, latent_size))
+        self.weight_ih = nn.Parameter(torch.empty(latent_size, input_size))
+        self.bias = nn.Parameter(torch.zeros(latent_size))
+        sign = torch.ones(latent_size)
+        sign[n_excitatory:] = -1
+        self.register_buffer("sign", sign)
+
+    @property
+    def weight_hh(self) -> Tensor:
+        """W (unit, unit): column j has the sign of unit j, no unit drives itself."""
+        signed = self.raw_weight_hh.abs() * self.sign
+        return signed.tril(-1) + signed.triu(1)
+
+    def forward(self, u: Tensor, x: Tensor) -> Tensor:
+        """One step; u (..., input), x (..., unit)."""
+        drive = x.relu() @ self.weight_hh.T + u @ self.weight_ih.T + self.bias
+        return (1 - self.alpha) * x + self.alpha * drive
+
+    def jacobian(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(dx'/dx, dx'/du) = ((1 - alpha) I + alpha W diag(x > 0), alpha V)."""
+        leak = (1 - self.alpha) * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+        by_input = (self.alpha * self.weight_ih).expand(*x.shape, -1)
+        return leak + self.alpha * self.weight_hh * (x > 0).to(x.dtype)[..., None, :], by_input
+
+    def jacobian_lipschitz(self, u: Tensor, x: Tensor, radius: Tensor) -> Tensor:
+        """0 where no unit changes sides within the ball, and the map is affine there; else no bound."""
+        return torch.where((x.abs() > radius[..., None]).all(-1), 0.0, torch.inf).to(x.dtype)
+
+
 class FlowCell(nn.Module):
     """x' = x + step MLP([x, u]): an Euler step of a neural ODE dx/dt = MLP([x, u]) with ReLU layers.
 

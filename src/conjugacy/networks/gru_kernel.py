@@ -9,21 +9,12 @@ gives
     dr = dn h r (1 - r)               towards a_r
     dL/dx_{t-1} = d z + [dr, dz, dn r] U
 
-The trials are cut into blocks, each of which runs through time by itself, forward and backward, in one compiled call
-that holds no interpreter lock. So blocks share out over threads that meet once a rollout, not once a step; what a block
-needs at a step stays in the cache next to its core; and the matrix products of one core are those of one thread. The
-gates are one vectorised pass over it (relative error of exp below 1e-7). How trials are cut depends on their number
-alone, and the gradients of the blocks are added in order: the numbers do not depend on the number of threads.
-
-The gates, kept for the gradient, are large, and fresh pages cost about as much as the arithmetic done on them: their
-buffers are kept from one training step to the next. Tested against the plain loop in tests/networks/test_sequence.py,
-timed against it in benchmarks/training_step.py.
+Each block of trials runs through time by itself (`blocks.py`), with one vectorised pass over the gates a step (relative
+error of exp below 1e-7), and weight gradients of several steps as one matrix product. Tested against the plain loop in
+tests/networks/test_sequence.py, timed against it in benchmarks/training_step.py.
 """
 
 from __future__ import annotations
-
-from itertools import pairwise
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -33,6 +24,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from conjugacy._threads import on_threads
+from conjugacy.networks.blocks import give_back, take_buffers, trial_blocks
 
 # 2^f on [0, 1), interpolated at Chebyshev nodes: relative error 1e-8, below that of float32
 _EXP2 = tuple(np.float32(c) for c in Chebyshev.interpolate(np.exp2, 6, [0, 1]).convert(kind=Polynomial).coef)
@@ -40,12 +32,7 @@ _C0, _C1, _C2, _C3, _C4, _C5, _C6 = _EXP2
 _LOG2_E = np.float32(np.log2(np.e))
 _ONE, _TWO, _LIMIT = np.float32(1), np.float32(2), np.float32(126)
 
-_BLOCK = 64  # trials of a block at most: beyond, matrix products run no faster, and buffers leave the cache
-_UNCUT = 16  # trials that are not worth a second block
 _STEPS = 8  # time steps whose gradient towards the weights is one matrix product
-
-# the buffers of the last size that each cell was trained with
-_SPARE: WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], list[list[np.ndarray]]]] = WeakKeyDictionary()
 
 
 def gru_states(cell: nn.GRUCell, inputs: Tensor, x0: Tensor) -> Tensor:
@@ -58,15 +45,11 @@ class _GRUStates(torch.autograd.Function):
     @staticmethod
     def forward(ctx, cell, inputs, x0, w, u, b_w, b_u):
         (n, t, _), d = inputs.shape, x0.shape[1]
-        blocks = _blocks(n)
+        blocks = trial_blocks(n)
         with_one = torch.cat([inputs, inputs.new_ones(n, t, 1)], 2)  # the last column carries the biases
         into, recurrent, bias = _forward_weights(w, u, b_w, b_u)
         states = torch.empty(n, t, d)
-        kept = (
-            _take(cell, (n, t, d), blocks)
-            if any(ctx.needs_input_grad)
-            else [np.empty((0, 0, 0), np.float32)] * len(blocks)
-        )
+        kept = take_buffers(cell, blocks, t if any(ctx.needs_input_grad) else 0, 4 * d)
         arrays = [x.detach().contiguous().numpy() for x in (with_one, x0, states)]
 
         def forward(k: int) -> None:
@@ -86,7 +69,7 @@ class _GRUStates(torch.autograd.Function):
         with_one, x0, w, u, states = ctx.saved_tensors
         kept, ctx.kept = ctx.kept, None
         (n, t, d), i = states.shape, w.shape[1]
-        blocks = _blocks(n)
+        blocks = trial_blocks(n)
         by_input = np.empty((n, t, i) if ctx.needs_input_grad[1] else (0, t, i), np.float32)
         by_start = np.empty((n, d), np.float32)
         by_weights = [
@@ -94,26 +77,20 @@ class _GRUStates(torch.autograd.Function):
             for _ in blocks
         ]
         arrays = [x.detach().contiguous().numpy() for x in (grads[0], with_one, x0, states)]
-        weights = [x.detach().contiguous().numpy() for x in (w, u)]
+        to_w, to_u = (x.detach().contiguous().numpy() for x in (w, u))
 
         def backward(k: int) -> None:
-            parts = [x[blocks[k]] for x in (*arrays, by_input, by_start)]
-            _backward(*parts[:4], kept[k], *weights, *parts[4:], *by_weights[k])
+            arriving, driven, start, out, to_input, to_start = (x[blocks[k]] for x in (*arrays, by_input, by_start))
+            part_w, part_u, part_b = by_weights[k]
+            _backward(arriving, driven, start, out, kept[k], to_w, to_u, to_input, to_start, part_w, part_u, part_b)
 
         on_threads(backward, len(blocks))
-        _SPARE[ctx.cell] = ((n, t, d), kept)
+        give_back(ctx.cell, kept)
         by_w, by_u, by_b_n = (torch.from_numpy(sum(parts)) for parts in zip(*by_weights))
         by_b_w = by_w[:, i].contiguous()
         by_b_u = torch.cat([by_b_w[: 2 * d], by_b_n])
         grad_inputs = torch.from_numpy(by_input) if ctx.needs_input_grad[1] else None
         return None, grad_inputs, torch.from_numpy(by_start), by_w[:, :i].contiguous(), by_u, by_b_w, by_b_u
-
-
-def _blocks(n: int) -> list[slice]:
-    """The trials of each block: an even number of blocks of nearly equal size, so that two threads have the same."""
-    n_blocks = 1 if n < _UNCUT else 2 * -(-n // (2 * _BLOCK))
-    edges = [k * n // n_blocks for k in range(n_blocks + 1)]
-    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def _forward_weights(w: Tensor, u: Tensor, b_w: Tensor, b_u: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -123,15 +100,6 @@ def _forward_weights(w: Tensor, u: Tensor, b_w: Tensor, b_u: Tensor) -> tuple[np
     bias[: 2 * d] += b_u.detach()[: 2 * d]
     into = torch.cat([w.detach(), bias[:, None]], 1)
     return into.T.contiguous().numpy(), u.detach().T.contiguous().numpy(), b_u.detach()[2 * d :].contiguous().numpy()
-
-
-def _take(cell: nn.Module, size: tuple[int, int, int], blocks: list[slice]) -> list[np.ndarray]:
-    """Buffers (time, trial, 4 * unit), one a block; those of the last step if they are of that size and free."""
-    known, spare = _SPARE.pop(cell, ((), []))
-    if known == size:
-        return spare
-    _, t, d = size
-    return [np.empty((t, b.stop - b.start, 4 * d), np.float32) for b in blocks]
 
 
 @njit(nogil=True, cache=True)

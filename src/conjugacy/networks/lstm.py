@@ -33,11 +33,21 @@ class LSTM(Network):
         Initial bias of the forget gate (Jozefowicz et al. 2015, PMLR 37:2342).
     noise_level, ic_noise : float
         See `Network`; the noise goes to h and c.
+    gain : float
+        The recurrent weights of each gate start as `gain` times an orthogonal matrix.
     """
 
-    def __init__(self, latent_size: int, forget_bias: float = 3.0, noise_level: float = 0.0, ic_noise: float = 0.05):
+    def __init__(
+        self,
+        latent_size: int,
+        forget_bias: float = 3.0,
+        noise_level: float = 0.0,
+        ic_noise: float = 0.05,
+        gain: float = 1.0,
+    ):
         super().__init__(latent_size, noise_level, ic_noise)
         self.forget_bias = check_number("forget_bias", forget_bias)
+        self.gain = check_number("gain", gain, 0)
 
     @property
     def state_size(self) -> int:
@@ -50,7 +60,7 @@ class LSTM(Network):
         cell = LSTMStateCell(input_size, d)
         fill_uniform(cell, d, generator)
         for gate in cell.lstm.weight_hh.detach().chunk(4):
-            nn.init.orthogonal_(gate, generator=generator)
+            nn.init.orthogonal_(gate, gain=self.gain, generator=generator)
         nn.init.zeros_(cell.lstm.bias_hh)
         nn.init.zeros_(cell.lstm.bias_ih)
         nn.init.constant_(cell.lstm.bias_ih.detach()[d : 2 * d], self.forget_bias)

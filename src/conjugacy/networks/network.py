@@ -38,6 +38,11 @@ class Network(nn.Module, ABC):
         Initial state, trained with the rest.
     state_size : int
         Number of state variables: `latent_size`, twice that for the LSTM.
+
+    Notes
+    -----
+    A network may have ``model_loss(latents)``, what training adds to the task's loss for its activity (trial, time,
+    state).
     """
 
     cell: nn.Module

@@ -27,6 +27,8 @@ class NODE(Network):
         The Euler step, > 0.
     noise_level, ic_noise : float
         See `Network`.
+    gain : float
+        Factor on the first weights of every layer, >= 0.
     """
 
     def __init__(
@@ -37,18 +39,22 @@ class NODE(Network):
         step_size: float = 0.1,
         noise_level: float = 0.0,
         ic_noise: float = 0.05,
+        gain: float = 1.0,
     ):
         super().__init__(latent_size, noise_level, ic_noise)
         self.num_layers = check_int("num_layers", num_layers, 1, hint="It counts the linear layers.")
         self.layer_hidden_size = check_int("layer_hidden_size", layer_hidden_size, 1)
         self.step_size = check_number("step_size", step_size, 0, open_low=True)
+        self.gain = check_number("gain", gain, 0)
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> FlowCell:
-        """Every layer uniform in +-1/sqrt(its inputs)."""
+        """Every layer uniform in +-gain/sqrt(its inputs)."""
         cell = FlowCell(input_size, self.latent_size, self.num_layers, self.layer_hidden_size, self.step_size)
         for layer in cell.field:
             if isinstance(layer, nn.Linear):
                 fill_uniform(layer, layer.in_features, generator)
+                layer.weight.data *= self.gain
+                layer.bias.data *= self.gain
         return cell
 
     def make_readout(self, output_size: int, generator: torch.Generator) -> nn.Linear:

@@ -1,8 +1,8 @@
 """States of a cell over a whole sequence of inputs: x_t = cell(u_t, x_{t-1}) for t = 1 ... T.
 
 The plain loop holds for every cell, and `rollout="plain"` asks for it wherever networks are run. For torch's own cells
-the whole sequence is one call: of our kernel for larger float32 GRUs on the CPU, of torch's kernels else. They give the
-same numbers up to rounding, and gradients to 1e-5 (tests/networks/test_sequence.py).
+and our flow cell the whole sequence is one call: of our kernels for larger float32 GRUs and neural ODEs on the CPU, of
+torch's kernels else. The numbers are the same up to rounding, gradients to 1e-5 (tests/networks/test_sequence.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from conjugacy._check import check_choice
-from conjugacy.networks.cells import LSTMStateCell
+from conjugacy.networks.cells import FlowCell, LSTMStateCell
 
 ROLLOUTS = ("auto", "plain")  # the fastest way there is, or one call of the cell after the other
 
@@ -54,10 +54,15 @@ def _weights(cell: nn.RNNCellBase) -> list[Tensor]:
     return [*weights, cell.bias_ih, cell.bias_hh] if cell.bias else weights
 
 
+def _worth_compiling(inputs: Tensor, weight: Tensor, units: int) -> bool:
+    """Whether a rollout of that many units a step is one for our kernels: large, of float32, on the CPU."""
+    large = inputs.shape[0] * inputs.shape[1] * units >= _WORTH_COMPILING
+    return large and inputs.device.type == "cpu" and inputs.dtype == weight.dtype == torch.float32
+
+
 @sequence.register
 def _(cell: nn.GRUCell, inputs: Tensor, x0: Tensor) -> Tensor:
-    large = inputs.shape[0] * inputs.shape[1] * x0.shape[1] >= _WORTH_COMPILING
-    if large and cell.bias and inputs.device.type == "cpu" and inputs.dtype == cell.weight_hh.dtype == torch.float32:
+    if cell.bias and _worth_compiling(inputs, cell.weight_hh, x0.shape[1]):
         from conjugacy.networks.gru_kernel import gru_states
 
         return gru_states(cell, inputs, x0)
@@ -68,6 +73,16 @@ def _(cell: nn.GRUCell, inputs: Tensor, x0: Tensor) -> Tensor:
 def _(cell: nn.RNNCell, inputs: Tensor, x0: Tensor) -> Tensor:
     rnn = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}[cell.nonlinearity]
     return rnn(inputs, x0[None], _weights(cell), cell.bias, 1, 0.0, cell.training, False, True)[0]
+
+
+@sequence.register
+def _(cell: FlowCell, inputs: Tensor, x0: Tensor) -> Tensor:
+    layers = [layer for layer in cell.field if isinstance(layer, nn.Linear)]
+    if len(layers) > 1 and _worth_compiling(inputs, layers[0].weight, len(layers) * len(layers[0].weight)):
+        from conjugacy.networks.flow_kernel import flow_states
+
+        return flow_states(cell, inputs, x0)
+    return plain_sequence(cell, inputs, x0)
 
 
 @sequence.register

@@ -179,7 +179,7 @@ class _Search:
     def iterate(self) -> None:
         """Turn the best so far in random planes, climb, keep what is better. Far and near turns alternate."""
         n = len(self.a)
-        near, far = (2 * n // 3 if n >= 20 else max(2, n // 2)), 2 * n
+        near, far = (2 * n // 3 if n >= 20 else n), 2 * n
         if n < 2:
             return
         every = 2 if n >= 20 else 3
@@ -210,7 +210,7 @@ class _Search:
     def _finish(self, moved: np.ndarray, c: np.ndarray) -> None:
         """Climb in stages, given up as soon as what a stage usually leaves to gain would not reach the best."""
         self.tried += 1
-        for tolerance, left in ((3e-3, 4e-3), (1e-3, 7e-4), (1e-5, 1e-6)):
+        for tolerance, left in _STAGES[len(self.a) >= 20]:
             value = self._climb(moved, c, tolerance, 600)
             if value < self.value - left:
                 return
@@ -219,8 +219,14 @@ class _Search:
             self.value, self.moved, self.rotation = value, moved, c
 
 
+# norm of the gradient to which a climb goes, and how far below the best it may be there and go on: small, large n
+_STAGES = (
+    ((1e-2, 2e-2), (3e-3, 2e-3), (1e-3, 5e-4), (1e-5, 1e-6)),
+    ((3e-3, 4e-3), (1e-3, 7e-4), (1e-5, 1e-6)),
+)
+
 # size up to, rounds of the iterated search, Hessian products: small problems afford more
-_PLAN = ((8, 45, 4000), (12, 60, 3300), (24, 40, 4500), (40, 44, 4800), (64, 12, 5000), (np.inf, 8, 5000))
+_PLAN = ((8, 45, 4000), (12, 60, 3300), (24, 40, 4500), (40, 52, 5600), (64, 12, 5000), (np.inf, 8, 5000))
 
 
 def _spectral_starts(a: Operator, b: Operator) -> np.ndarray:

@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.similarity.inference import bootstrap_interval, default_null, null_summary
-from conjugacy.similarity.measure import Measure, Score, get_measure
+from conjugacy.similarity.inference import default_null, null_summary
+from conjugacy.similarity.measure import Measure, Score, get_measure, make_score
 from conjugacy.similarity.samples import as_system
-from conjugacy.similarity.threads import map_threads, one_blas_thread
+from conjugacy.similarity.threads import at_most_threads, map_threads, one_blas_thread
 from conjugacy.system import System
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_BATCH = 64  # pairs between two looks at the keyboard
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +141,8 @@ def pairwise(
         Trials for measures that fit, one for each system; see `Measure.__call__`.
     interval, n_resamples, null, n_surrogates, seed
         As in `Measure.__call__`, for every pair. Measures that do not depend on trials have no interval, and with
-        ``null="auto"`` no null. A mapping as null gives, by name, the systems to put in a system's place.
+        ``null="auto"`` no null. A mapping as null gives, by name, the systems to put in a system's place; "auto" holds
+        for systems that are not in it.
     n_threads : int, optional
         None: all cores.
     progress : bool
@@ -208,30 +207,31 @@ def _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress) 
     complete = True
     try:
         # resamples and surrogates are small products too
-        with one_blas_thread():
+        with one_blas_thread(), at_most_threads(n_threads):
             for name, measure in chosen.items():
                 threads = {"n_threads": n_threads, "progress": progress}
                 fa = _prepared(measure, a, train_a, threads)
                 fb = fa if same else _prepared(measure, b, train_b, threads)
                 if same:
                     np.fill_diagonal(values[name], measure.traits.perfect)
-                symmetric = same and measure.traits.symmetric
+                traits = measure.traits
+                symmetric = same and traits.symmetric
                 todo = [(i, j) for i, j in pairs if not symmetric or i < j]
                 for (i, j), (value, diagnostics) in zip(todo, _compared(measure, fa, fb, todo, threads)):
                     values[name][i, j] = value
                     if symmetric:
                         values[name][j, i] = value
                     bounds = summary = None
-                    if interval is not None and measure.n_trials(fa[i]) and measure.n_trials(fb[j]):
-                        bounds = bootstrap_interval(measure, fa[i], fb[j], value, interval, n_resamples, seed)
-                    instead = null.get(b[j].name) if isinstance(null, Mapping) else null
+                    if interval is not None:
+                        bounds = measure.interval(fa[i], fb[j], value, interval, n_resamples, seed)
+                    instead = null.get(b[j].name, "auto") if isinstance(null, Mapping) else null
                     if instead is not None and not (instead == "auto" and default_null(measure) is None):
                         trained = (train_a[i], train_b[j])
                         features = (fa[i], fb[j])
                         summary = null_summary(
                             measure, a[i], b[j], value, instead, n_surrogates, seed, trained, features
                         )
-                    scores.append(measure.make_score(a[i].name, b[j].name, value, diagnostics, bounds, summary))
+                    scores.append(make_score(traits, a[i].name, b[j].name, value, diagnostics, bounds, summary))
     except KeyboardInterrupt:
         complete = False
         print(f"Interrupted: {len(scores)} scores are done; the others are missing.")
@@ -248,7 +248,8 @@ def _compared(measure, fa, fb, todo, threads):
     """Values of the pairs in `todo`, block by block, so that an interrupt loses one block."""
     from tqdm.auto import tqdm
 
-    blocks = [todo[i : i + _BATCH] for i in range(0, len(todo), _BATCH)]
+    size = measure.pairs_at_once
+    blocks = [todo[i : i + size] for i in range(0, len(todo), size)]
     bar = tqdm(total=len(todo), desc=measure.name, disable=not threads["progress"], leave=False)
     with bar:
         for block in blocks:

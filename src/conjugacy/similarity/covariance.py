@@ -1,33 +1,37 @@
 """What the shape measures, CCA and linear CKA share: they see two systems only through three covariance matrices.
 
-The states of each system are centred and turned to their principal coordinates once (which leaves these measures
-unchanged, drops directions without variance, and replaces n units by at most m coordinates where samples are fewer
-than units). A pair then costs one product of the coordinates. Sums over trials give the covariances of any resample of
+The states of each system are centred once, and where need be turned to their principal coordinates (which leaves these
+measures unchanged, drops directions without variance, and replaces n units by at most m coordinates where samples are
+fewer than units). A pair then costs one product of the coordinates, and the products of one system with many are one
+product of matrices. Sums over trials give the covariances of any resample of
 trials, so that a bootstrap needs no pass over the data.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from typing_extensions import override
 
 from conjugacy.similarity.measure import Measure
-from conjugacy.similarity.regression import principal_axes
+from conjugacy.similarity.regression import about_mean, principal_axes
 from conjugacy.similarity.samples import Samples, check_paired, check_varies, shuffled_order
+from conjugacy.similarity.threads import map_threads
 from conjugacy.system import System
 
+_PRODUCTS = 2**20  # entries of the products that are held at once by a thread: 8 MB
 
-@dataclass(frozen=True, eq=False)
-class Coordinates:
-    """States of one system in principal coordinates.
+
+class Principal(NamedTuple):
+    """Principal coordinates of one system.
 
     Attributes
     ----------
-    samples : Samples
     scores : array (sample, component)
         Centred; the columns are orthogonal.
     sd : array (component,)
@@ -36,20 +40,88 @@ class Coordinates:
         ``states - mean = scores @ axes.T``.
     """
 
-    samples: Samples
     scores: np.ndarray
     sd: np.ndarray
     axes: np.ndarray
 
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """States of one system about their mean, and, once they are asked for, in principal coordinates.
+
+    Attributes
+    ----------
+    samples : Samples
+    centred : array (sample, unit)
+    given : Principal, optional
+        The principal coordinates, where they are known.
+    """
+
+    samples: Samples
+    centred: np.ndarray
+    given: Principal | None = None
+
     @classmethod
     def of(cls, system: System, measure: str) -> Coordinates:
-        """Principal coordinates of the states of `system`; raises ValueError if they are constant."""
+        """The states of `system`, ready to be compared; raises ValueError if they are constant."""
         samples = Samples.of(system)
         check_varies(samples, measure)
-        rows = samples.rows()
+        return cls(samples, about_mean(samples.rows()))
+
+    @cached_property
+    def principal(self) -> Principal:
+        """Principal coordinates; directions without variance are dropped."""
+        if self.given is not None:
+            return self.given
+        rows = self.samples.rows()
         mean, sd, axes = principal_axes(rows)
-        scores = (rows - mean) @ axes
-        return cls(samples, scores, sd, axes)
+        return Principal((rows - mean) @ axes, sd, axes)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """See `Principal`."""
+        return self.principal.scores
+
+    @property
+    def sd(self) -> np.ndarray:
+        """See `Principal`."""
+        return self.principal.sd
+
+    @property
+    def axes(self) -> np.ndarray:
+        """See `Principal`."""
+        return self.principal.axes
+
+    @cached_property
+    def frame(self) -> np.ndarray:
+        """States (sample, component) on orthonormal axes, none without variance: the units themselves if that is so.
+
+        Enough for measures that rotations leave as they are, and cheaper than principal coordinates.
+        """
+        if self.given is None and self.centred.shape[0] > self.centred.shape[1]:
+            values = np.linalg.eigvalsh(self._gram)
+            if values[0] > 1e-8 * values[-1]:
+                return self.centred
+        return self.scores
+
+    @cached_property
+    def _gram(self) -> np.ndarray:
+        return self.centred.T @ self.centred
+
+    @property
+    def rank(self) -> int:
+        """Number of directions with variance."""
+        return self.frame.shape[1]
+
+    @cached_property
+    def power(self) -> float:
+        """Mean square of the states about their mean, all units together."""
+        return float(np.trace(self._gram)) / len(self.centred)
+
+    @cached_property
+    def kernel_norm(self) -> float:
+        """Frobenius norm of X X', the linear kernel between samples."""
+        return float(np.linalg.norm(self._gram))
 
     @property
     def n_trials(self) -> int:
@@ -58,13 +130,19 @@ class Coordinates:
 
     def reorder(self, order: np.ndarray) -> Coordinates:
         """The same with the trials in another order."""
-        trials = np.split(self.scores, np.cumsum(self.samples.lengths)[:-1])
-        return Coordinates(self.samples.take(order), np.concatenate([trials[k] for k in order]), self.sd, self.axes)
+        cuts = np.cumsum(self.samples.lengths)[:-1]
+        centred, scores = (
+            np.concatenate([trials[k] for k in order])
+            for trials in (np.split(self.centred, cuts), np.split(self.scores, cuts))
+        )
+        return Coordinates(self.samples.take(order), centred, Principal(scores, self.sd, self.axes))
 
     def keep(self, n_components: int) -> Coordinates:
         """The leading components only."""
         n = n_components
-        return Coordinates(self.samples, self.scores[:, :n], self.sd[:n], self.axes[:, :n])
+        scores, sd, axes = self.principal
+        kept = Principal(scores[:, :n], sd[:n], axes[:, :n])
+        return Coordinates(self.samples, kept.scores @ kept.axes.T, kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +164,8 @@ class Covariances:
 
 class CovarianceMeasure(Measure):
     """A measure that is a function of the covariances of two systems."""
+
+    pairs_at_once: ClassVar[int] = 1024
 
     @abstractmethod
     def value(self, c: Covariances, a: Coordinates, b: Coordinates) -> tuple[float, dict[str, Any]]:
@@ -113,6 +193,53 @@ class CovarianceMeasure(Measure):
         check_paired(a.samples, b.samples, self.name)
         sums = trial_sums(a, b)
         return np.array([self.value(weighted_covariances(sums, c), a, b)[0] for c in counts_a])
+
+
+def map_products(
+    work: Callable[[Sequence[int], np.ndarray], None],
+    left: Mapping[int, np.ndarray],
+    right: Mapping[int, np.ndarray],
+    pairs: Sequence[tuple[int, int]],
+) -> None:
+    """Call ``work(members, products)`` on all cores until every pair has had its turn.
+
+    Parameters
+    ----------
+    work : callable
+        Gets the places of some pairs in `pairs`, all with the same sizes, and Y_j' X_i for each, (pair, component of
+        y, component of x).
+    left, right : mapping of int to array (sample, component)
+        X_i and Y_j.
+    pairs : sequence of (i, j)
+    """
+    stacks: dict[int, tuple[dict[int, int], np.ndarray]] = {}
+    for size in {y.shape[1] for y in right.values()}:
+        same = [j for j, y in right.items() if y.shape[1] == size]
+        stacks[size] = (
+            {j: k for k, j in enumerate(same)},
+            np.stack([right[j].T for j in same], out=np.empty((len(same), size, len(right[same[0]])))),
+        )
+    runs: list[list[int]] = []
+    for k, (i, j) in enumerate(pairs):
+        size = right[j].shape[1]
+        most = max(1, _PRODUCTS // (size * left[i].shape[1]))
+        if runs and len(runs[-1]) < min(most, 16):
+            before_i, before_j = pairs[runs[-1][-1]]
+            places = stacks[size][0]
+            # neighbours in a stack go through one product without being copied
+            if before_i == i and places.get(before_j, -2) == places[j] - 1:
+                runs[-1].append(k)
+                continue
+        runs.append([k])
+
+    def one(run: list[int]) -> None:
+        i, first = pairs[run[0]]
+        x, size = left[i], right[first].shape[1]
+        places, stack = stacks[size]
+        ys = stack[places[first] : places[first] + len(run)]
+        work(run, (ys.reshape(-1, len(x)) @ x).reshape(len(run), size, x.shape[1]))
+
+    map_threads(one, runs)
 
 
 def trial_sums(a: Coordinates, b: Coordinates) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ distance between states.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from scipy.spatial.distance import pdist, squareform
 from typing_extensions import override
 
 from conjugacy._check import check_int, check_number
-from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
+from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances, map_products
 from conjugacy.similarity.measure import OFF_DATA, Measure, Traits
 from conjugacy.similarity.samples import Samples, check_paired, check_varies, repeated
 from conjugacy.system import System
@@ -62,6 +63,12 @@ class LinearCKA(CovarianceMeasure):
         )
 
     @override
+    def prepare(self, system: System, train: System | None = None) -> Coordinates:
+        features = super().prepare(system, train)
+        _ = features.frame, features.kernel_norm  # so that pairs find them done
+        return features
+
+    @override
     def value(self, c: Covariances, a: Coordinates, b: Coordinates) -> tuple[float, dict[str, Any]]:
         norms = np.linalg.norm(c.xx) * np.linalg.norm(c.yy)
         similarity = float(min((c.xy**2).sum() / norms, 1.0))
@@ -80,17 +87,24 @@ class LinearCKA(CovarianceMeasure):
     def compare_many(
         self, a: Sequence[Coordinates], b: Sequence[Coordinates], pairs: Sequence[tuple[int, int]]
     ) -> list[tuple[float, dict[str, Any]]]:
-        results = []
+        results: list[Any] = [None] * len(pairs)
+        name = self.name
         for i, j in pairs:
-            check_paired(a[i].samples, b[j].samples, self.name)
-            x, y = a[i], b[j]
-            similarity = ((x.scores.T @ y.scores) ** 2).sum() / len(x.scores) ** 2
-            similarity /= np.linalg.norm(x.sd**2) * np.linalg.norm(y.sd**2)
-            if self.angular and similarity > 1 - 1e-6:
-                results.append(self.compare(x, y))
-                continue
-            value = np.arccos(min(similarity, 1.0)) if self.angular else min(similarity, 1.0)
-            results.append((float(value), {"n_samples": len(x.scores), "rank_a": len(x.sd), "rank_b": len(y.sd)}))
+            check_paired(a[i].samples, b[j].samples, name)
+
+        def block(members: Sequence[int], products: np.ndarray) -> None:
+            for k, product in zip(members, products):
+                i, j = pairs[k]
+                x, y = a[i], b[j]
+                similarity = min(float(np.vdot(product, product)) / (x.kernel_norm * y.kernel_norm), 1.0)
+                if self.angular and similarity > 1 - 1e-6:
+                    results[k] = self.compare(x, y)
+                    continue
+                value = math.acos(similarity) if self.angular else similarity
+                results[k] = value, {"n_samples": len(x.centred), "rank_a": x.rank, "rank_b": y.rank}
+
+        left, right = ({p[side]: f[p[side]].frame for p in pairs} for side, f in enumerate((a, b)))
+        map_products(block, left, right, pairs)
         return results
 
 

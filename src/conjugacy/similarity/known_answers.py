@@ -17,6 +17,7 @@ from torch import Tensor
 from conjugacy.system import Step, System
 
 DT = 0.1
+N_UNRELATED = 5  # one random network may happen to be near: it would be a poor yardstick
 Map = Callable[[Tensor], Tensor]
 
 
@@ -33,6 +34,8 @@ class KnownPair:
     a, b : System
     how : str
         How `b` was made.
+    more : tuple of System
+        Further systems made like `b`: where these are drawn at random, the median over all of them is the answer.
     """
 
     relation: str
@@ -40,6 +43,7 @@ class KnownPair:
     a: System
     b: System
     how: str
+    more: tuple[System, ...] = ()
 
 
 def known_pairs(seed: int = 0, n_trials: int = 30, n_steps: int = 160) -> list[KnownPair]:
@@ -90,7 +94,10 @@ def _changed(a: System, u: Tensor, rng: np.random.Generator) -> list[KnownPair]:
     held, let_go = (off_data(a, into_five, gain) for gain in (0.5, 1.5))
     white = torch.as_tensor(rng.normal(size=(n_trials, 4 * n_steps, 3)))
     normal, skewed = (linear_map(feed, white) for feed in (0.0, 1.2))
-    other = run("random network", random_network(rng, 3, 2), 3, pulses(rng, n_trials, n_steps, 2))
+    others = [
+        run("random network", random_network(rng, 3, 2), 3, pulses(rng, n_trials, n_steps, 2))
+        for _ in range(N_UNRELATED)
+    ]
     return [
         KnownPair(
             "other dynamics, same geometry",
@@ -117,7 +124,14 @@ def _changed(a: System, u: Tensor, rng: np.random.Generator) -> list[KnownPair]:
             skewed,
             "linear maps with equal eigenvalues, orthogonal or nearly parallel eigenvectors, driven by white noise",
         ),
-        KnownPair("unrelated", False, a, other, "a random network on other inputs"),
+        KnownPair(
+            "unrelated",
+            False,
+            a,
+            others[0],
+            f"random networks on other inputs, the median of {N_UNRELATED}",
+            (*others[1:],),
+        ),
     ]
 
 

@@ -62,10 +62,20 @@ class RegressionFeatures:
         return self.samples.n_trials
 
 
+def column_means(rows: np.ndarray) -> np.ndarray:
+    """Means (unit,) of `rows` (sample, unit)."""
+    mean = rows.mean(0)
+    return mean + (rows - mean).mean(0)  # again: the first mean of large numbers is off by its rounding
+
+
+def about_mean(rows: np.ndarray) -> np.ndarray:
+    """`rows` (sample, unit) less their means."""
+    return rows - column_means(rows)
+
+
 def principal_axes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean (unit,), standard deviations (component,) and axes (unit, component) of `rows`, null directions dropped."""
-    mean = rows.mean(0)
-    mean = mean + (rows - mean).mean(0)  # again: the first mean of large numbers is off by its rounding
+    mean = column_means(rows)
     centred = rows - mean
     if centred.shape[0] > centred.shape[1]:
         values, vectors = sla.eigh(centred.T @ centred, check_finite=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -103,6 +103,31 @@ def check_paired(a: Samples, b: Samples, measure: str) -> None:
             f"{'' if a.n_trials != b.n_trials else ' with other lengths'}. "
             "Run both on the same inputs, or use a measure without pairing (dsa, spectrum_w2, portrait)."
         )
+
+
+class Clocked(Protocol):
+    """Features that say whose they are and how long a time step lasts."""
+
+    @property
+    def name(self) -> str:
+        """Name of the system."""
+        ...
+
+    @property
+    def dt(self) -> float | None:
+        """Seconds per step."""
+        ...
+
+
+def clocks(a: Clocked, b: Clocked, measure: str) -> tuple[float, float]:
+    """Time steps of both: in seconds, or 1 and 1 if neither is known; raises ValueError if one only is known."""
+    if (a.dt is None) != (b.dt is None):
+        known, unknown = (a, b) if b.dt is None else (b, a)
+        raise ValueError(
+            f"`dt`: {measure!r} compares rates in 1/s, and {known.name!r} has dt={known.dt:g} s while that of "
+            f"{unknown.name!r} is unknown. Give both (System.from_arrays(..., dt=...)), or none."
+        )
+    return a.dt or 1.0, b.dt or 1.0
 
 
 def repeated(counts: np.ndarray) -> np.ndarray:

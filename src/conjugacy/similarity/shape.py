@@ -16,6 +16,7 @@ angular distance at alpha = 1 is the normalised Bures similarity (Harvey et al. 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,10 +25,10 @@ import numpy as np
 from typing_extensions import override
 
 from conjugacy._check import check_choice, check_number
-from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
+from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances, map_products
 from conjugacy.similarity.measure import OFF_DATA, Traits
 from conjugacy.similarity.samples import check_paired
-from conjugacy.similarity.threads import map_threads
+from conjugacy.system import System
 
 _RIGID = frozenset({"rotation", "mirror", "permutation", "translation", "other size", "observation noise"})
 
@@ -80,6 +81,12 @@ class Shape(CovarianceMeasure):
         )
 
     @override
+    def prepare(self, system: System, train: System | None = None) -> Coordinates:
+        features = super().prepare(system, train)
+        self._whitened(features)  # so that pairs find it done
+        return features
+
+    @override
     def value(self, c: Covariances, a: Coordinates, b: Coordinates) -> tuple[float, dict[str, Any]]:
         wx, x2 = _whitener(c.xx, self.alpha)
         wy, y2 = _whitener(c.yy, self.alpha)
@@ -102,40 +109,40 @@ class Shape(CovarianceMeasure):
     def compare_many(
         self, a: Sequence[Coordinates], b: Sequence[Coordinates], pairs: Sequence[tuple[int, int]]
     ) -> list[tuple[float, dict[str, Any]]]:
-        name = self.name
-        gains = [{i: _gain(f[i].sd, self.alpha) for i in {p[k] for p in pairs}} for k, f in enumerate((a, b))]
+        sides = (a, {p[0] for p in pairs}), (b, {p[1] for p in pairs})
+        left, right = ({i: self._whitened(f[i]) for i in chosen} for f, chosen in sides)
         results: list[Any] = [None] * len(pairs)
 
-        def block(indices: Sequence[int]) -> None:
-            # pairs of one size go through LAPACK together
-            by_shape: dict[tuple[int, int], list[int]] = {}
-            for k in indices:
-                x, y = a[pairs[k][0]], b[pairs[k][1]]
-                check_paired(x.samples, y.samples, name)
-                by_shape.setdefault((len(x.sd), len(y.sd)), []).append(k)
-            for members in by_shape.values():
-                crosses = np.empty((len(members), len(a[pairs[members[0]][0]].sd), len(b[pairs[members[0]][1]].sd)))
-                for cross, k in zip(crosses, members):
-                    i, j = pairs[k]
-                    np.matmul(a[i].scores.T, b[j].scores, out=cross)
-                    cross *= gains[0][i][0][:, None] * (gains[1][j][0] / len(a[i].scores))
-                for k, n in zip(members, nuclear_norms(crosses)):
-                    i, j = pairs[k]
-                    results[k] = self._from_norm(n, gains[0][i][1], gains[1][j][1], a[i], b[j])
+        def block(members: Sequence[int], products: np.ndarray) -> None:
+            for k, n in zip(members, nuclear_norms(products).tolist()):
+                i, j = pairs[k]
+                results[k] = self._from_norm(n / len(left[i][0]), left[i][1], right[j][1], a[i], b[j])
 
-        size = max(1, min(16, len(pairs) // 4))
-        map_threads(block, [range(k, min(k + size, len(pairs))) for k in range(0, len(pairs), size)])
+        name = self.name
+        for i, j in pairs:
+            check_paired(a[i].samples, b[j].samples, name)
+        map_products(block, {i: x for i, (x, _) in left.items()}, {j: y for j, (y, _) in right.items()}, pairs)
         return results
+
+    def _whitened(self, f: Coordinates) -> tuple[np.ndarray, float]:
+        """X_alpha up to a rotation, (sample, component), and the mean square of its rows."""
+        if self.alpha == 1:
+            return f.frame, f.power
+        gain = self.alpha + (1 - self.alpha) * np.sqrt((f.sd**2).mean()) / f.sd
+        return f.scores * gain, float((gain**2 * f.sd**2).sum())
 
     def _from_norm(
         self, n: float, x2: float, y2: float, a: Coordinates, b: Coordinates
     ) -> tuple[float, dict[str, Any]]:
-        bures = min(n / np.sqrt(x2 * y2), 1.0)
+        bures = min(n / math.sqrt(x2 * y2), 1.0)
         distance2 = x2 + y2 - 2 * n
         if 1 - bures < 1e-5 or distance2 < 1e-5 * (x2 + y2):
             return self.compare(a, b)
-        value = {"angular": np.arccos(bures), "euclidean": np.sqrt(distance2), "bures": bures}[self.score]
-        return float(value), {"n_samples": len(a.scores), "rank_a": len(a.sd), "rank_b": len(b.sd)}
+        if self.score == "bures":
+            value = bures
+        else:
+            value = math.acos(bures) if self.score == "angular" else math.sqrt(distance2)
+        return value, {"n_samples": len(a.centred), "rank_a": a.rank, "rank_b": b.rank}
 
 
 def nuclear_norms(c: np.ndarray) -> np.ndarray:
@@ -149,12 +156,6 @@ def nuclear_norms(c: np.ndarray) -> np.ndarray:
     if not sound.all():
         norms[~sound] = np.linalg.svd(c[~sound], compute_uv=False).sum(1)
     return norms
-
-
-def _gain(sd: np.ndarray, alpha: float) -> tuple[np.ndarray, float]:
-    """What partial whitening multiplies principal coordinates by, and the mean square of the result."""
-    gain = alpha + (1 - alpha) * np.sqrt((sd**2).mean()) / sd
-    return gain, float((gain**2 * sd**2).sum())
 
 
 def _residual(x: np.ndarray, y: np.ndarray, left: np.ndarray, right: np.ndarray) -> float:

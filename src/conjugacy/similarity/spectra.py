@@ -23,6 +23,7 @@ from typing_extensions import override
 from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.dsa import UNEQUAL, OperatorFeatures, OperatorMeasure
 from conjugacy.similarity.measure import OFF_DATA, Traits
+from conjugacy.similarity.samples import clocks
 
 POLICIES = ("error", "min", "uniform", "zero")
 
@@ -70,8 +71,8 @@ class Spectrum(OperatorMeasure):
     ----------
     p : {1, 2}
     continuous : bool
-        Compare log(lambda) / dt, in 1 / s (or per step where a system has no dt), in the place of lambda: the same flow
-        sampled at other rates agrees then.
+        Compare log(lambda) / dt, in 1 / s (or per step where neither system has a dt), in the place of lambda: the same
+        flow sampled at other rates agrees then.
     unequal : {"error", "min", "uniform", "zero"}
         If ranks differ: raise; cut both to the smaller rank; split weights; or fill with zeros.
     """
@@ -112,17 +113,19 @@ class Spectrum(OperatorMeasure):
     def compare(self, a: OperatorFeatures, b: OperatorFeatures) -> tuple[float, dict[str, Any]]:
         if self.unequal in UNEQUAL:
             a, b = self._matched(a, b)
-        x, y = self._values(a), self._values(b)
+        x, y = (
+            self._values(f, dt) for f, dt in zip((a, b), clocks(a, b, self.name) if self.continuous else (1.0, 1.0))
+        )
         policy = self.unequal if self.unequal in ("uniform", "zero") else "error"
         return wasserstein(x, y, self.p, policy), {"rank_a": len(x), "rank_b": len(y), "n_delays": self.n_delays}
 
-    def _values(self, features: OperatorFeatures) -> np.ndarray:
+    def _values(self, features: OperatorFeatures, dt: float) -> np.ndarray:
         values = features.dmd.eigenvalues.astype(complex)
         if not self.continuous:
             return values
         # modes that die within a step have no rate: they are put where rounding would put them
         tiny = np.abs(values) < 1e-12
-        return np.log(np.where(tiny, 1e-12, values)) / (features.dt or 1.0)
+        return np.log(np.where(tiny, 1e-12, values)) / dt
 
 
 def _points(name: str, x: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ from conjugacy.tasks.contextual_integration import ContextualIntegration
 from conjugacy.tasks.cycling_memory import CyclingMemory
 from conjugacy.tasks.delayed_discrimination import DelayedDiscrimination
 from conjugacy.tasks.flip_flop import NBitFlipFlop
+from conjugacy.tasks.gymnasium_task import GymnasiumTask, from_gymnasium
 from conjugacy.tasks.multitask import MultiTask
 from conjugacy.tasks.path_integration import PathIntegration
 from conjugacy.tasks.phase_coded_memory import PhaseCodedMemory
@@ -18,6 +19,7 @@ __all__ = [
     "ContextualIntegration",
     "CyclingMemory",
     "DelayedDiscrimination",
+    "GymnasiumTask",
     "MultiTask",
     "NBitFlipFlop",
     "PathIntegration",
@@ -26,6 +28,7 @@ __all__ = [
     "RandomTarget",
     "SineWaveGenerator",
     "Task",
+    "from_gymnasium",
     "input_size",
     "output_size",
     "validate",

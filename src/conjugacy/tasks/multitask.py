@@ -15,7 +15,8 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from conjugacy._check import check_axes, check_choice, check_int, check_number
-from conjugacy.tasks.multitask_rules import EPOCHS, N_INPUTS, N_OUTPUTS, RULES, Plan, draw_plan, step_ranges
+from conjugacy.tasks.epochs import during
+from conjugacy.tasks.multitask_rules import EPOCHS, N_INPUTS, N_OUTPUTS, RULES, Plan, draw_plan, family, step_ranges
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -25,6 +26,8 @@ _UNSCORED_STEPS = 5  # at the start of a trial
 _GRACE_MS = 100  # to react, at the start of the response
 _LAST_STEPS = 3  # of the response, on which success is judged
 _COARSEST_BIN = 75  # ms: the shortest response, 300 ms, still has a step of grace and three more
+_POOL = 8  # training batches that are drawn at once and dealt out by length
+_FIRST_NOISE, _NOISE_GROWS = 1 / 3, 0.3  # share of the noise at the start of a training; when it has reached its size
 _WIDEST_ERROR = np.pi / 10
 _STILL = 0.3  # largest norm of the response outputs that counts as no response
 
@@ -32,8 +35,8 @@ _STILL = 0.3  # largest norm of the response outputs that counts as no response
 class MultiTask(Task):
     """Fifteen tasks on a ring: respond to a stimulus, away from it, after a delay, to the stronger, only if they match.
 
-    Inputs are fixation, cos and sin of modality 1, cos and sin of modality 2, and one channel for each rule; outputs are
-    fixation, and cos and sin of the response. All 20 inputs are there whatever rules are chosen.
+    Inputs are fixation, cos and sin of modality 1, cos and sin of modality 2, and one channel for each rule; outputs
+    are fixation, and cos and sin of the response. All 20 inputs are there whatever rules are chosen.
 
     Parameters
     ----------
@@ -53,19 +56,21 @@ class MultiTask(Task):
     latent_l2 : float
         Weight in the loss of the mean squared latent over the steps of the trials, >= 0.
     variant : "standard" or "ctdb"
-        "ctdb" keeps the targets of CtDB (docs/differences.md): three match rules without fixation, no fixation in trials
-        without a response, and multimodal trials without a right answer.
+        "ctdb" keeps the trials of CtDB (docs/differences.md): three match rules without fixation, no fixation in the
+        response epoch of trials without a response, and both modalities always in favour of the same stimulus.
     batches : "mixed" or "grouped"
         Whether a training batch holds all rules alike or a single one, each in turn.
 
     Notes
     -----
     `Trials.conditions` is the index of a trial's rule in `MultiTask.RULES`. The epochs are "context", "stim1", "mem1",
-    "stim2", "mem2" and "response", empty where a rule has no such epoch, and "trial", all of them. Any 15 trials in a row
-    that start at a multiple of 15 hold each rule once (with all 15 rules): all slices of a data set are balanced.
+    "stim2", "mem2" and "response", one after the other, empty where a rule has no such epoch; the trial ends with the
+    response. The rules are dealt like cards: of R rules, each stands once in trials 0 ... R - 1, once in the next R,
+    and so on, so that slices of a data set are balanced.
     """
 
     RULES = RULES
+    condition_names = RULES
 
     def __init__(
         self,
@@ -103,30 +108,60 @@ class MultiTask(Task):
         self.condition_names = list(RULES)
 
     def trials(self, n: int, seed: int) -> Trials:
-        """`n` trials from `seed`, the rules dealt like cards: any full deal holds each rule once."""
+        """`n` trials in all from `seed`, the rules dealt like cards."""
         check_int("n", n, 1, hint="It is the number of trials.")
         rng = np.random.default_rng(check_int("seed", seed, 0))
-        deck = np.array([RULES.index(rule) for rule in self.rules])
-        deals = rng.permuted(np.tile(deck, (-(-n // len(deck)), 1)), axis=1)
-        return self._written_out(self._plan(deals.ravel()[:n], rng), rng)
+        return self._written_out(self._plan(_deal(self.rules, n, rng), rng), rng, self.noise)
 
     def trials_of(self, rule: str, n: int, seed: int) -> Trials:
         """`n` trials of one rule from `seed`."""
         check_choice("rule", rule, RULES)
         check_int("n", n, 1, hint="It is the number of trials.")
         rng = np.random.default_rng(check_int("seed", seed, 0))
-        return self._written_out(self._plan(np.full(n, RULES.index(rule)), rng), rng)
+        return self._written_out(self._plan(np.full(n, RULES.index(rule)), rng), rng, self.noise)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Settings of `conjugacy.Recipe` with which all rules are learned (docs/multitask.md)."""
+        return {"steps": 4000, "learning_rate": 5e-3, "short_share": 0.0, "eval_every": 200}
+
+    def training_trials(self, n: int, seed: int, step: int, progress: float) -> Trials:
+        """`n` trials for gradient step `step` of a training from `seed`.
+
+        With mixed batches, eight batches are drawn at once and dealt out by length, the eight in shuffled order: each
+        batch holds trials of about the same length, so that little of it is padding, and eight in a row hold every rule
+        as often as they should, which is twice as often for the rules of integration. With grouped batches, each holds
+        one rule. The noise grows from a third to its full size over the first 30 % of the training.
+        """
+        noise = self.noise * (_FIRST_NOISE + (1 - _FIRST_NOISE) * min(1.0, progress / _NOISE_GROWS))
+        if self.batches == "grouped":
+            turn, place = divmod(step, len(self.rules))
+            rule = np.random.default_rng([seed, turn]).permutation(self.rules)[place]
+            plan = self._plan(np.full(n, RULES.index(rule)), np.random.default_rng([seed, step, 1]))
+        else:
+            pool, place = divmod(step, _POOL)
+            rng = np.random.default_rng([seed, pool])
+            deck = [*self.rules, *(rule for rule in self.rules if family(rule) == "Int")]
+            plan = self._plan(_deal(deck, n * _POOL, rng), rng)
+            by_length = np.argsort(plan.steps.sum(1), kind="stable").reshape(_POOL, n)
+            # the order depends on no seed: networks that are trained side by side see equally long batches
+            plan = plan[by_length[np.random.default_rng(pool).permutation(_POOL)[place]]]
+        return self._written_out(plan, np.random.default_rng([seed, step, 2]), noise)
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Weighted mean squared error over the steps that count, and the penalty on the latents if there is one.
 
-        A response step weighs `response_weight`, one before it 1; the first five steps of a trial and the first 100 ms of
-        its response do not count.
+        A response step weighs `response_weight`, one before it 1; the first five steps of a trial and the first 100 ms
+        of its response do not count.
         """
-        weight = trials.mask * torch.where(_within(trials, "response"), self.response_weight, 1.0)[..., None]
+        weight = (
+            trials.mask
+            * torch.where(during(trials.epochs["response"], trials.n_timesteps), self.response_weight, 1.0)[..., None]
+        )
         loss = ((rollout.outputs - trials.targets).square() * weight).sum() / weight.sum()
         if self.latent_l2 > 0:
-            inside = _within(trials, "trial")[..., None]
+            step = torch.arange(trials.n_timesteps, device=trials.mask.device)
+            inside = (step < trials.epochs["response"][:, 1:])[..., None]
             squares = (rollout.latents.square() * inside).sum() / (inside.sum() * rollout.latents.shape[2])
             loss = loss + self.latent_l2 * squares
         return loss
@@ -137,12 +172,14 @@ class MultiTask(Task):
         Returns
         -------
         dict
-            "response": over the last three steps, the mean response points within 18 degrees (pi / 10) of the target, or
-            has a norm below 0.3 where no response is due. "fixation": the mean fixation output is above 1/2 up to the
-            response, and on its target's side of 1/2 in the last three steps; always right where the variant "ctdb" wants
-            no fixation. "moved": the norm of the mean response is at least 0.3 if and only if a response is due.
+            "response": over the last three steps, the mean response points within 18 degrees (pi / 10) of the target,
+            or has a norm below 0.3 where no response is due. "moved": that norm is at least 0.3 if and only if a
+            response is due. "fixation": the mean fixation output is above 1/2 up to the response, and on its target's
+            side of 1/2 in the last three steps; always right in the variant "ctdb", which does not want it everywhere.
         """
-        check_axes("outputs", outputs, "trial time output", trial=len(trials), time=trials.n_timesteps, output=N_OUTPUTS)
+        check_axes(
+            "outputs", outputs, "trial time output", trial=len(trials), time=trials.n_timesteps, output=N_OUTPUTS
+        )
         end = trials.epochs["response"][:, 1]
         last = end[:, None] - torch.arange(_LAST_STEPS, 0, -1, device=end.device)
         rows = torch.arange(len(trials), device=end.device)[:, None]
@@ -153,13 +190,11 @@ class MultiTask(Task):
         error = torch.remainder(error + torch.pi, 2 * torch.pi) - torch.pi
         moved = (norm >= _STILL) == due
         response = torch.where(due, error.abs() < _WIDEST_ERROR, norm < _STILL)
-        before = _within(trials, "trial") & ~_within(trials, "response") & trials.mask[..., 0]
+        step = torch.arange(trials.n_timesteps, device=end.device)
+        before = (step < trials.epochs["response"][:, :1]) & trials.mask[..., 0]
         held = (outputs.detach()[..., 0] * before).sum(1) / before.sum(1) > 0.5
         released = (said[:, 0] > 0.5) == (wanted[:, 0] > 0.5)
-        if self.variant == "ctdb":
-            fixation = torch.ones_like(held)
-        else:
-            fixation = held & released
+        fixation = torch.ones_like(held) if self.variant == "ctdb" else held & released
         return {"response": response, "fixation": fixation, "moved": moved}
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
@@ -173,7 +208,9 @@ class MultiTask(Task):
             "accuracy", the mean over the rules that occur, and "accuracy/Rule" for each.
         """
         right = self.successes(outputs, trials)
-        success = right["response"] if self.variant == "ctdb" else right["response"] & right["fixation"] & right["moved"]
+        success = (
+            right["response"] if self.variant == "ctdb" else right["response"] & right["fixation"] & right["moved"]
+        )
         rates = {}
         for index in trials.conditions.unique().tolist():
             rates[f"accuracy/{RULES[index]}"] = float(success[trials.conditions == index].float().mean())
@@ -188,47 +225,40 @@ class MultiTask(Task):
     def _plan(self, rule: np.ndarray, rng: np.random.Generator) -> Plan:
         return draw_plan(rule, self.bin_size, self.num_targets, self.variant == "ctdb", rng)
 
-    def _written_out(self, plan: Plan, rng: np.random.Generator) -> Trials:
+    def _written_out(self, plan: Plan, rng: np.random.Generator, noise: float) -> Trials:
         """The plans in time, padded to `n_timesteps`."""
-        (n, n_epochs), t = plan.steps.shape, self.n_timesteps
+        from conjugacy.tasks.multitask_kernel import add_noise, write_levels
+
+        n, t = len(plan.rule), self.n_timesteps
         ends = plan.steps.cumsum(1)
-        length = ends[:, -1]
-        # the padding is one more epoch, in which all is zero
-        steps = np.concatenate([plan.steps, (t - length)[:, None]], 1).ravel()
-
-        def in_time(levels: np.ndarray) -> np.ndarray:
-            padded = np.concatenate([levels, np.zeros_like(levels[:, :1])], 1).reshape(n * (n_epochs + 1), -1)
-            return np.repeat(padded, steps, axis=0).reshape(n, t, -1)
-
-        true_inputs, targets = in_time(plan.inputs), in_time(plan.targets)
-        step = np.arange(t)
-        inside = step < length[:, None]
+        length, go = ends[:, -1], ends[:, -2]
+        true_inputs, targets = np.zeros((n, t, N_INPUTS), np.float32), np.zeros((n, t, N_OUTPUTS), np.float32)
+        write_levels(plan.inputs, plan.steps, true_inputs)
+        write_levels(plan.targets, plan.steps, targets)
         inputs = true_inputs
-        if self.noise > 0:
-            drawn = torch.empty(int(length.sum()) * N_INPUTS)
-            drawn.normal_(0, self.noise, generator=torch.Generator().manual_seed(int(rng.integers(2**63))))
-            inputs = true_inputs.copy()
-            inputs[inside] += drawn.numpy().reshape(-1, N_INPUTS)
-        go = ends[:, -2][:, None]
-        grace = max(1, int(_GRACE_MS / self.bin_size))
-        mask = inside & (step >= _UNSCORED_STEPS) & ((step < go) | (step >= go + grace))
+        if noise > 0:
+            inputs = np.zeros((n, t, N_INPUTS), np.float32)
+            key = rng.integers(2**64, dtype=np.uint64)
+            add_noise(true_inputs, length, np.float32(noise), key, inputs)
+        step = np.arange(t)
+        grace = int(_GRACE_MS / self.bin_size)
+        mask = (step >= _UNSCORED_STEPS) & (step < length[:, None])
+        mask &= (step < go[:, None]) | (step >= go[:, None] + grace)
         starts = ends - plan.steps
-        spans = {name: (starts[:, k], ends[:, k]) for k, name in enumerate(EPOCHS)} | {"trial": (starts[:, 0], length)}
         return Trials.from_tensors(
             torch.from_numpy(inputs),
             torch.from_numpy(targets),
             mask=torch.from_numpy(mask),
             true_inputs=torch.from_numpy(true_inputs),
             conditions=torch.from_numpy(plan.rule.astype(np.int64)),
-            epochs={name: torch.from_numpy(np.stack(span, 1)) for name, span in spans.items()},
+            epochs={name: torch.from_numpy(np.stack([starts[:, k], ends[:, k]], 1)) for k, name in enumerate(EPOCHS)},
         )
 
 
-def _within(trials: Trials, epoch: str) -> Tensor:
-    """Which steps lie in an epoch, (trial, time)."""
-    start, stop = trials.epochs[epoch].unbind(1)
-    step = torch.arange(trials.n_timesteps, device=start.device)
-    return (step >= start[:, None]) & (step < stop[:, None])
+def _deal(rules: list[str], n: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of `n` rules: the deck of rules, shuffled and dealt out again and again."""
+    deck = np.array([RULES.index(rule) for rule in rules])
+    return rng.permuted(np.tile(deck, (-(-n // len(deck)), 1)), axis=1).ravel()[:n]
 
 
 def _check_rules(rules: Any) -> list[str]:

@@ -18,9 +18,13 @@ RULES = (
 )
 EPOCHS = ("context", "stim1", "mem1", "stim2", "mem2", "response")
 RESPONSE = EPOCHS.index("response")
-COHERENCES = (0.08, 0.16, 0.32)
+MEANS = (0.8, 1.2)  # of the strengths of two stimuli that are compared
+COHERENCES = (0.08, 0.16, 0.32)  # half their difference
 
-N_INPUTS, N_OUTPUTS = 5 + len(RULES), 3  # fixation, cos and sin of two modalities, one channel a rule; fixation, cos, sin
+N_INPUTS, N_OUTPUTS = (
+    5 + len(RULES),
+    3,
+)  # fixation, cos and sin of two modalities, one channel a rule; fixation, cos, sin
 
 # shortest and longest duration of each epoch in ms; in steps, the longest one is excluded
 _DURATIONS = {
@@ -47,6 +51,19 @@ def step_ranges(rule: str, bin_size: float) -> np.ndarray:
 
 def _durations(rule: str):
     return _DURATIONS[family(rule)]
+
+
+def coherence_pairs(multimodal: bool, ctdb: bool) -> np.ndarray:
+    """The signed coherences of modality 1 and 2 that occur, all equally often, (pair, 2).
+
+    With `ctdb`, both modalities favour the same stimulus, as in the version that the published network has learned.
+    Where the sum of both modalities counts, coherences that cancel would have no right answer and do not occur.
+    """
+    signed = np.array([sign * size for sign in (-1, 1) for size in COHERENCES])
+    pairs = np.stack(np.meshgrid(signed, signed, indexing="ij"), -1).reshape(-1, 2)
+    if ctdb:
+        pairs = pairs[pairs.prod(1) > 0]
+    return pairs[pairs.sum(1) != 0] if multimodal else pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +94,8 @@ class Plan:
 def draw_plan(rule: np.ndarray, bin_size: float, num_targets: int, ctdb: bool, rng: np.random.Generator) -> Plan:
     """Plans of trials of the rules (trial,) named by their index.
 
-    With `ctdb`, the slips of CtDB are kept: no fixation target where none is due in `_CTDB_NEVER_FIXATES` nor in trials
-    without a response, and trials of ContextIntMultimodal whose two stimuli are equally strong.
+    With `ctdb`, CtDB's targets are kept: none for fixation in the rules `_CTDB_NEVER_FIXATES`, nor in the response
+    epoch of trials without a response; and both modalities favour the same stimulus.
     """
     n, names = len(rule), np.array(RULES)[rule]
     is_family = {f: np.isin(rule, [i for i, r in enumerate(RULES) if family(r) == f]) for f in _FAMILIES}
@@ -150,15 +167,12 @@ def _second_angles(names: np.ndarray, angle1: np.ndarray, ring: np.ndarray, rng:
 def _strengths(names: np.ndarray, ctdb: bool, rng: np.random.Generator) -> np.ndarray:
     """Strength of both stimuli in both modalities, (trial, modality, stimulus): mean +- coherence."""
     n = len(names)
-    mean = rng.uniform(0.8, 1.2, (n, 2))
-    signed = np.array([s * c for s in (-1, 1) for c in COHERENCES])
-    pairs = np.stack(np.meshgrid(signed, signed, indexing="ij"), -1).reshape(-1, 2)
-    coherence = pairs[rng.integers(0, len(pairs), n)]
-    if not ctdb:
-        # where both modalities count, opposite coherences of one size have no right answer
-        decided = pairs[pairs.sum(1) != 0]
-        both = names == "ContextIntMultimodal"
-        coherence[both] = decided[rng.integers(0, len(decided), n)][both]
+    mean = rng.uniform(*MEANS, (n, 2))
+    coherence = np.empty((n, 2))
+    for multimodal in (False, True):
+        pairs = coherence_pairs(multimodal, ctdb)
+        its = (names == "ContextIntMultimodal") == multimodal
+        coherence[its] = pairs[rng.integers(0, len(pairs), its.sum())]
     strength = mean[..., None] + coherence[..., None] * np.array([1, -1])
     strength[names == "IntMod1", 1] = 0
     strength[names == "IntMod2", 0] = 0

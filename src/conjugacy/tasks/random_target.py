@@ -8,6 +8,7 @@ the hand is pushed.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from torch import Tensor
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.arm import RigidTendonArm26
 from conjugacy.arm.plant import Plant, rotated
+from conjugacy.arm.stepped import SteppedEffector
+from conjugacy.networks.gru import GRU
 from conjugacy.tasks.reach_merits import accuracy, reach_merits
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
@@ -147,7 +150,7 @@ class RandomTarget(Task):
     ):
         self.variant = check_choice("variant", variant, VARIANTS)
         v = self._variant = VARIANTS[variant]
-        self.effector = arm = RigidTendonArm26() if effector is None else effector
+        self.effector = arm = _arm(effector)
         self.dt = float(arm.dt)
         self.max_ep_duration = max_ep_duration
         self.n_timesteps = self._steps("max_ep_duration", max_ep_duration, 1)
@@ -172,7 +175,11 @@ class RandomTarget(Task):
             "context_noise", v.context_noise if context_noise is None else context_noise, 0
         )
         self.vision_delay, self.proprioception_delay = vision_delay, proprioception_delay
-        self.vision_noise, self.proprioception_noise, self.action_noise = vision_noise, proprioception_noise, action_noise
+        self.vision_noise, self.proprioception_noise, self.action_noise = (
+            vision_noise,
+            proprioception_noise,
+            action_noise,
+        )
         self.force_field, self.field_strength, self.rotation = force_field, field_strength, rotation
         self.plant = Plant(
             arm,
@@ -265,12 +272,10 @@ class RandomTarget(Task):
         """Figures of merit in metres and seconds, see `conjugacy.tasks.reach_merits`."""
         return reach_merits(rollout, trials, self.dt)
 
-    def varied(self, **changes: Any) -> RandomTarget:
-        """The same task with other arguments of the constructor: a condition to generalise to."""
-        arguments = {name: getattr(self, name) for name in self.arguments()}
-        for name in changes:
-            check_choice("changes", name, arguments, "These are the arguments of RandomTarget.")
-        return type(self)(**{**arguments, **changes})
+    def prepare(self, network: Any) -> None:
+        """A GRU that was made without `update_bias` gets 0: a hand that is pushed cannot wait for slow units."""
+        if isinstance(network, GRU) and network.update_bias is None:
+            network.update_bias = 0.0
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -286,12 +291,6 @@ class RandomTarget(Task):
             stop_r2=0.98,
             select="-end_error",
         )
-
-    @classmethod
-    def arguments(cls) -> list[str]:
-        """Names of the constructor's arguments."""
-        code = cls.__init__.__code__
-        return list(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
 
     def _describe_channels(self) -> None:
         muscles = list(getattr(self.effector, "muscle_names", [f"muscle {i + 1}" for i in range(self.plant.n_actions)]))
@@ -327,7 +326,9 @@ class RandomTarget(Task):
         steps = round(seconds / self.dt)
         if abs(seconds - steps * self.dt) > 1e-6 * self.dt:
             near = f"{steps * self.dt:.6g}"
-            raise ValueError(f"`{name}`: expected a multiple of the time step, {self.dt:g} s, got {seconds!r}. Try {near}.")
+            raise ValueError(
+                f"`{name}`: expected a multiple of the time step, {self.dt:g} s, got {seconds!r}. Try {near}."
+            )
         return steps
 
     def _lag(self, name: str, delay: float) -> int:
@@ -418,6 +419,30 @@ class RandomTarget(Task):
         else:
             position = square.mean()
         return self.pos_weight * position + self.act_weight * rollout.actions.square().mean()
+
+
+def _arm(effector: Any) -> Any:
+    """An arm with the members of `RigidTendonArm26`, from what the user has."""
+    if effector is None:
+        return RigidTendonArm26()
+    members = ("dt", "n_muscles", "rest", "step", "observe", "hand", "joint_limits", "proprioception_lag")
+    if all(hasattr(effector, name) for name in members):
+        return effector
+    if not any(base.__module__.split(".")[0] == "motornet" for base in type(effector).__mro__):
+        raise TypeError(
+            f"`effector`: expected an arm of conjugacy.arm or an effector of motornet, got {type(effector).__name__}. "
+            "Write RigidTendonArm26()."
+        )
+    try:
+        from conjugacy.arm import from_motornet
+
+        return from_motornet(effector)
+    except (TypeError, ValueError, ImportError) as error:
+        warnings.warn(
+            f"{type(effector).__name__} is stepped by MotorNet's own code, many times slower than ours: {error}",
+            stacklevel=3,
+        )
+        return SteppedEffector(effector)
 
 
 def _range(name: str, values: Any, hint: str = "They are seconds.", low: float = 0.0) -> list[float]:

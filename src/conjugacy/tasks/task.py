@@ -35,11 +35,18 @@ class Task(Protocol):
 
     Notes
     -----
-    Further members are used where a task has them: ``condition_names``, a name for each number in
-    `Trials.conditions`; ``recipe``, a dict of `conjugacy.Recipe` settings that suit the
-    task; ``training_loss(rollout, trials, progress)``, the loss of a curriculum, with `progress` from 0 at the first
-    gradient step to 1 at the last (validation always uses `loss`); ``merits(rollout, trials)``, a dict of figures in
-    the task's own units, shown beside the success rate.
+    Further members are used where a task has them:
+
+    - ``condition_names``: a name for each number in `Trials.conditions`.
+    - ``recipe``: a dict of `conjugacy.Recipe` settings that suit the task.
+    - ``prepare(network)``: sets what the maker of a network left open, before `conjugacy.train` draws its weights.
+    - ``training_loss(rollout, trials, progress)``: the loss of a curriculum, with `progress` from 0 at the first
+      gradient step to 1 at the last; validation always uses `loss`.
+    - ``training_trials(n, seed, step, progress)``: the trials of a gradient step, where they are to be drawn otherwise
+      than by ``trials``; all steps are given the same seed.
+    - ``prediction(outputs)``: what R2 compares with the targets, where that is not the outputs themselves
+      (probabilities of classes, say).
+    - ``merits(rollout, trials)``: a dict of figures in the task's own units, shown beside the success rate.
 
     A task with a ``plant`` (`conjugacy.arm.Plant`) is in closed loop: what the network observes comes from the plant,
     `Trials.inputs` hold the context inputs alone, and outputs and targets are what the plant controls, one channel for
@@ -153,11 +160,15 @@ def _trial_findings(task: Any, seed: int) -> list[str]:
         findings.append("trials: changed torch's global random state. Draw from a generator made from the seed.")
     if trials.digest() != again.digest():
         findings.append("trials: the same seed gave other trials. Draw from a generator made from the seed.")
-    if torch.equal(trials.inputs, other.inputs) and torch.equal(trials.targets, other.targets):
+    if _equal(trials, other) and _equal(task.trials(16 * n, seed), task.trials(16 * n, seed + 1)):
         findings.append("trials: another seed gave the same trials. Draw from a generator made from the seed.")
     if not trials.mask.any():
         findings.append("trials: the mask leaves no step that counts.")
     return findings or _score_findings(task, trials)
+
+
+def _equal(a: Trials, b: Trials) -> bool:
+    return torch.equal(a.inputs, b.inputs) and torch.equal(a.targets, b.targets)
 
 
 def _outside(space_name: str, box: gymnasium.spaces.Box, what: str, x: Tensor) -> list[str]:

@@ -1,7 +1,7 @@
 """Checkpoint of an interrupted training: one safetensors file, replaced atomically.
 
-Everything random in training is derived from (seed, step), so the weights, the optimiser's moments and the step number
-are all it takes to go on exactly as if nothing had happened.
+Everything random in training is derived from (seed, step), so the weights, their average, the optimiser's moments and
+the step number are all it takes to go on exactly as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def write(folder: Path, config: dict[str, Any], model: Any, optimizer: torch.optim.Adam, progress: Progress) -> None:
+def write(
+    folder: Path, config: dict[str, Any], model: Any, average: Any, optimizer: torch.optim.Adam, progress: Progress
+) -> None:
     """Write the checkpoint of a training to `folder`."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
     tensors |= {f"best.{k}": v for k, v in progress.best.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{k}": v for k, v in state.items()}
@@ -54,8 +57,8 @@ def write(folder: Path, config: dict[str, Any], model: Any, optimizer: torch.opt
     os.replace(fresh, folder / FILE)
 
 
-def read(folder: Path, config: dict[str, Any], model: Any, optimizer: torch.optim.Adam) -> Progress:
-    """Fill model and optimiser from the checkpoint in `folder`; a fresh Progress if there is none.
+def read(folder: Path, config: dict[str, Any], model: Any, average: Any, optimizer: torch.optim.Adam) -> Progress:
+    """Fill model, its average and optimiser from the checkpoint in `folder`; a fresh Progress if there is none.
 
     Raises
     ------
@@ -79,6 +82,7 @@ def read(folder: Path, config: dict[str, Any], model: Any, optimizer: torch.opti
             "Name another folder, or delete the file to start over."
         )
     model.load_state_dict(_part(tensors, "model."))
+    average.load_state_dict(_part(tensors, "average."))
     moments = _part(tensors, "adam.")
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in moments.items():

@@ -27,22 +27,36 @@ class TrialBatches:
         Trials per batch; the last batch holds what is left.
     seed : int or None
         Seed of the orders; None keeps the order of the trials.
+    grouped : bool
+        Whether each batch holds trials of one condition only; batches and the trials within them are still shuffled.
+        Each condition's last batch holds what is left of it.
+
+    Notes
+    -----
+    Steps that count in no trial of a batch are cut off its end.
     """
 
-    def __init__(self, trials: Trials, batch_size: int, seed: int | None = None):
+    def __init__(self, trials: Trials, batch_size: int, seed: int | None = None, grouped: bool = False):
         self.trials = trials
         self.batch_size = batch_size
+        self.grouped = grouped
         self._generator = None if seed is None else torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
-        return -(-len(self.trials) // self.batch_size)
+        counts = self.trials.conditions.unique(return_counts=True)[1].tolist() if self.grouped else [len(self.trials)]
+        return sum(-(-n // self.batch_size) for n in counts)
 
     def __iter__(self) -> Iterator[Trials]:
-        n = len(self.trials)
-        shuffled = self._generator is not None
-        order = torch.randperm(n, generator=self._generator) if shuffled else torch.arange(n)
-        for rows in order.split(self.batch_size):
-            yield self.trials[rows]
+        order = self._shuffled(len(self.trials))
+        conditions = self.trials.conditions[order]
+        groups = [order[conditions == c] for c in conditions.unique()] if self.grouped else [order]
+        batches = [rows for group in groups for rows in group.split(self.batch_size)]
+        for k in self._shuffled(len(batches)).tolist() if self.grouped else range(len(batches)):
+            batch = self.trials[batches[k]]
+            yield batch.first(batch.last_counted_step())
+
+    def _shuffled(self, n: int) -> torch.Tensor:
+        return torch.arange(n) if self._generator is None else torch.randperm(n, generator=self._generator)
 
 
 class TaskDataModule(LightningDataModule):
@@ -98,8 +112,9 @@ class TaskDataModule(LightningDataModule):
         return self.sets.draw(self.task, phase)
 
     def train_dataloader(self) -> TrialBatches:
-        """Batches of the training trials, in a new order each epoch."""
-        return TrialBatches(self.trials("train"), self.batch_size, seed=self.seed)
+        """Batches of the training trials, in a new order each epoch; of one condition each if the task wants that."""
+        grouped = getattr(self.task, "batches", "mixed") == "grouped"
+        return TrialBatches(self.trials("train"), self.batch_size, seed=self.seed, grouped=grouped)
 
     def val_dataloader(self) -> TrialBatches:
         """Batches of the validation trials."""

@@ -17,7 +17,7 @@ from conjugacy.run import Run, load_weights, public_classes
 from conjugacy.simulate import rollout
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training.data_module import TaskDataModule, own_classes
-from conjugacy.training.scores import masked_r2
+from conjugacy.training.scores import activity_loss, masked_r2
 from conjugacy.trial_sets import derive_seed
 from conjugacy.trials import Rollout, Trials
 
@@ -115,6 +115,7 @@ class TaskTrainedWrapper(LightningModule):
         noise = torch.Generator(device=self.device).manual_seed(derive_seed(self.seed, "noise", self.global_step))
         out, by_stage = rollout(model, task, batch, noise=noise), getattr(task, "training_loss", None)
         loss = task.loss(out, batch) if by_stage is None else by_stage(out, batch, self._progress())
+        loss = loss + activity_loss(model, out)
         self.log("train/loss", loss, batch_size=len(batch))
         return loss
 
@@ -127,9 +128,10 @@ class TaskTrainedWrapper(LightningModule):
         """Loss, R2 and accuracy of a batch, without noise."""
         task, model = self.parts()
         out = rollout(model, task, batch)
+        told = getattr(task, "prediction", lambda y: y)(out.outputs)
         scores = {
             "valid/loss": task.loss(out, batch),
-            "valid/r2": masked_r2(out.outputs, batch.targets, batch.mask),
+            "valid/r2": masked_r2(told, batch.targets, batch.mask),
             "valid/accuracy": task.success_rate(out.outputs, batch)["accuracy"],
         }
         self.log_dict(scores, batch_size=len(batch))

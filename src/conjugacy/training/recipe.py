@@ -1,8 +1,9 @@
 """The recipe: how a network is trained from nothing to having learned its task.
 
-Fresh trials at every step; short trials first, whole ones later; Adam with a one-cycle learning rate (Smith & Topin
-2019, arXiv:1708.07120) and clipped gradients (Pascanu et al. 2013, arXiv:1211.5063). The figures behind the defaults
-are in docs/training.md.
+Fresh trials at every step, short ones first and whole ones last; Adam with a one-cycle learning rate (Smith & Topin
+2019, arXiv:1708.07120) and clipped gradients (Pascanu et al. 2013, arXiv:1211.5063); the weights that are scored and
+kept are averages over the last steps (Polyak & Juditsky 1992, SIAM J Control Optim 30:838, with exponential weights).
+The figures behind the defaults are in docs/training.md.
 """
 
 from __future__ import annotations
@@ -33,10 +34,15 @@ class Recipe:
         Largest norm of the gradient.
     weight_decay : float
         L2 penalty in Adam.
+    averaging : float
+        The weights that are scored and kept are w' = a w' + (1 - a) w after each step, with a = `averaging`, in [0, 1);
+        with 0 they are those of the last step. Until step 9 / (1 - a), a is (1 + step) / (10 + step).
     short_timesteps : int
         Length of the first trials; trials that are not longer are never cut.
     short_share : float
-        Share of the steps that see short trials.
+        Share of the steps, the first ones, that see short trials.
+    whole_share : float
+        Share of the steps, the last ones, that see whole trials. Those between see the geometric mean of both lengths.
     eval_every : int
         Steps between two looks at the validation trials.
     stop_accuracy, stop_r2 : float
@@ -54,8 +60,10 @@ class Recipe:
     warmup: float = 0.3
     clip: float = 1.0
     weight_decay: float = 0.0
+    averaging: float = 0.98
     short_timesteps: int = 100
-    short_share: float = 0.9
+    short_share: float = 0.4
+    whole_share: float = 0.25
     eval_every: int = 25
     stop_accuracy: float = 0.995
     stop_r2: float = 0.98
@@ -68,7 +76,8 @@ class Recipe:
         for name in ("learning_rate", "clip"):
             check_number(name, getattr(self, name), 0, open_low=True)
         check_number("weight_decay", self.weight_decay, 0)
-        for name in ("warmup", "short_share"):
+        check_number("averaging", self.averaging, 0, 1 - 1e-6)
+        for name in ("warmup", "short_share", "whole_share"):
             check_number(name, getattr(self, name), 0, 1)
         check_rollout(self.rollout)
 
@@ -81,9 +90,16 @@ class Recipe:
             low, high, phase = 1e-3, 1.0, 1 - (step - up) / max(1.0, self.steps - up)
         return self.learning_rate * (low + (high - low) * 0.5 * (1 - math.cos(math.pi * phase)))
 
+    def averaging_at(self, step: int) -> float:
+        """Share of the old average in the new one after gradient step `step`: short memories while all is in motion."""
+        return min(self.averaging, (1 + step) / (10 + step))
+
     def timesteps_at(self, step: int, n_timesteps: int) -> int:
         """How many steps of each trial gradient step `step` sees."""
-        return min(self.short_timesteps, n_timesteps) if step < self.short_share * self.steps else n_timesteps
+        short = min(self.short_timesteps, n_timesteps)
+        if step < self.short_share * self.steps:
+            return short
+        return n_timesteps if step >= (1 - self.whole_share) * self.steps else round(math.sqrt(short * n_timesteps))
 
     @classmethod
     def for_task(cls, task: Any) -> Recipe:

@@ -27,6 +27,12 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
     return float(1 - ((y - t).square() * m).sum() / total) if total > 0 else float("nan")
 
 
+def activity_loss(network: Network, rollout: Rollout) -> Tensor | float:
+    """What a network adds to the loss of its task for its latents (its `model_loss`, where it has one); else 0."""
+    own = getattr(network, "model_loss", None)
+    return 0.0 if own is None else own(rollout.latents)
+
+
 @torch.no_grad()
 def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto") -> dict[str, float]:
     """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`.
@@ -47,4 +53,5 @@ def score(out: Rollout, task: Task, trials: Trials) -> dict[str, float]:
     """The scores of a rollout on trials, both on the CPU: see `evaluate`."""
     merits = getattr(task, "merits", None)
     own = {} if merits is None else merits(out, trials)
-    return {"r2": masked_r2(out.outputs, trials.targets, trials.mask), **task.success_rate(out.outputs, trials), **own}
+    told = getattr(task, "prediction", lambda y: y)(out.outputs)
+    return {"r2": masked_r2(told, trials.targets, trials.mask), **task.success_rate(out.outputs, trials), **own}

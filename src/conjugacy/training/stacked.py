@@ -29,7 +29,12 @@ def group_of(training: Training) -> Hashable | None:
     """What trainings must have in common to be stacked; None if this one cannot be."""
     shape, recipe = form(training.run.network), training.recipe
     # of unlike lengths, the short trials would be filled up to the long ones
-    lengths = recipe.batch_size, recipe.short_timesteps, recipe.short_share * recipe.steps
+    lengths = (
+        recipe.batch_size,
+        recipe.short_timesteps,
+        recipe.short_share * recipe.steps,
+        recipe.whole_share * recipe.steps,
+    )
     return None if shape is None else (shape, *lengths)
 
 
@@ -130,11 +135,13 @@ class _Cohort:
 
     @torch.no_grad()
     def _scores(self) -> list[dict[str, float]]:
-        """Of every network, on its validation trials."""
+        """Of the averaged weights of every network, on its validation trials."""
+        averages = Stack([t.average for t in self.trainings])
         parts = []
         for k in range(0, len(self.trainings[0].val), CHUNK):
             trials = [t.val[k : k + CHUNK].to(self.device) for t in self.trainings]
-            parts.append([out.cpu() for out in stacked_rollout(self.stack, self.trainings, trials)])
+            parts.append([out.cpu() for out in stacked_rollout(averages, self.trainings, trials)])
+        averages.leave()
         return [score(Rollout.cat(outs), t.run.task, t.val) for t, *outs in zip(self.trainings, *parts)]
 
     def _each(self, of: Callable[[Training], float]) -> Tensor:

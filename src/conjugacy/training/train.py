@@ -26,7 +26,7 @@ from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
 from conjugacy.training.recipe import Recipe
-from conjugacy.training.scores import evaluate
+from conjugacy.training.scores import activity_loss, evaluate
 from conjugacy.trial_sets import TrialSets, derive_seed
 from conjugacy.trials import Rollout, Trials
 
@@ -67,8 +67,8 @@ def train(
     device : str
         "cpu", "cuda", ...; trials are drawn on the CPU and moved.
     threads : int, optional
-        CPU threads. By default one for networks and batches as small as these usually are (more are slower as soon as
-        anything else runs on the machine), else as many as torch uses.
+        CPU threads. By default as many as torch uses for our own kernels, one for torch where networks and batches are
+        as small as they usually are (more are slower as soon as anything else runs on the machine).
     **settings
         Single settings of the recipe, for example ``steps=300, batch_size=32``.
 
@@ -100,7 +100,7 @@ def train(
         bar.set_postfix_str(training.last_scores, refresh=False)
 
     try:
-        with torch_threads(threads or training.n_threads), bar:
+        with torch_threads(threads or training.n_threads, kernels=threads), bar:
             fit(training, tell)
     except KeyboardInterrupt:
         training.interrupt()
@@ -124,6 +124,8 @@ class Training:
     folder : Path or None
         Where checkpoints and the run go.
     optimizer : Adam
+    average : Network
+        With the averaged weights, which are scored and kept.
     state : Progress
         How far it is, and the best weights so far.
     stopped : str
@@ -135,6 +137,7 @@ class Training:
     device: str
     folder: Path | None
     optimizer: torch.optim.Adam
+    average: Network
     state: Progress
     stopped: str = ""
 
@@ -160,8 +163,12 @@ class Training:
 
     def batch(self, step: int | None = None) -> Trials:
         """The trials of a gradient step; of the next one by default."""
-        step, task = self.state.step if step is None else step, self.run.task
-        trials = task.trials(self.recipe.batch_size, derive_seed(self.run.seed, "batch", step))
+        step, task, seed = self.state.step if step is None else step, self.run.task, self.run.seed
+        draw = getattr(task, "training_trials", None)
+        if draw is None:
+            trials = task.trials(self.recipe.batch_size, derive_seed(seed, "batch", step))
+        else:
+            trials = draw(self.recipe.batch_size, derive_seed(seed, "batches"), step, step / self.recipe.steps)
         return trials.first(min(self.recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step()))
 
     def noise(self) -> torch.Generator:
@@ -170,10 +177,10 @@ class Training:
 
     def loss(self, out: Rollout, trials: Trials) -> Tensor:
         """What the next gradient step makes smaller."""
-        by_stage = getattr(self.run.task, "training_loss", None)
-        if by_stage is None:
-            return self.run.task.loss(out, trials)
-        return by_stage(out, trials, self.state.step / self.recipe.steps)
+        task, progress = self.run.task, self.state.step / self.recipe.steps
+        staged = hasattr(task, "training_loss")
+        loss = task.training_loss(out, trials, progress) if staged else task.loss(out, trials)  # pyright: ignore
+        return loss + activity_loss(self.run.network, out)
 
     @property
     def learning_rate(self) -> float:
@@ -192,13 +199,14 @@ class Training:
         `scores` are those on the validation trials, if they have been taken already.
         """
         state, looks = self.state, self.looks
+        _move(self.average, self.run.network, self.recipe.averaging_at(state.step))
         state.step += 1
         state.seconds = time.monotonic() - self._started
         if not math.isfinite(loss):
             self.stopped = "diverged"
         elif looks:
             if scores is None:
-                scores = evaluate(self.run.network.eval(), self.run.task, self.val, self.recipe.rollout)
+                scores = evaluate(self.average.eval(), self.run.task, self.val, self.recipe.rollout)
             self.stopped = "learned" if _look(self, loss, scores) else ""
         if not self.stopped and state.step >= self.recipe.steps:
             self.stopped = "steps"
@@ -218,7 +226,10 @@ class Training:
         last, select = self.state.history[-1], self.recipe.select.removeprefix("-")
         named = select in ("r2", "accuracy") or f"val_{select}" not in last
         chosen = "" if named else f", {select} {last[f'val_{select}']:.3g}"
-        return f"held-out R2 {last['val_r2']:.3f}, accuracy {last['val_accuracy']:.4f}{chosen}"
+        parts = {k.removeprefix("val_accuracy/"): v for k, v in last.items() if k.startswith("val_accuracy/")}
+        weakest = min(parts, key=lambda k: parts[k]) if len(parts) > 1 else ""
+        lowest = f", lowest {parts[weakest]:.2f} ({weakest})" if weakest else ""
+        return f"held-out R2 {last['val_r2']:.3f}, accuracy {last['val_accuracy']:.4f}{lowest}{chosen}"
 
     def why_diverged(self) -> str:
         """What to say of a training whose loss was not finite."""
@@ -230,7 +241,7 @@ class Training:
     def save_checkpoint(self) -> None:
         """Write down how far it is, if there is a folder."""
         if self.folder is not None:
-            checkpoint.write(self.folder, self.run.config(), self.run.network, self.optimizer, self.state)
+            checkpoint.write(self.folder, self.run.config(), self.run.network, self.average, self.optimizer, self.state)
         self._saved = time.monotonic()
 
     def interrupt(self) -> None:
@@ -265,6 +276,9 @@ def begin(
     model = copy.deepcopy(network)
     fresh = not model.input_size
     if fresh:
+        prepare = getattr(task, "prepare", None)
+        if prepare is not None:
+            prepare(model)
         model.init_model(input_size(task), output_size(task), derive_seed(seed, "weights"))
     elif (model.input_size, model.output_size) != (input_size(task), output_size(task)):
         raise ValueError(
@@ -285,8 +299,9 @@ def begin(
         if folder.exists() and any(p.name != checkpoint.FILE for p in folder.iterdir()):
             raise FileExistsError(f"`out`: {folder} exists and holds no run. Name an empty or a new folder.")
     optimizer = torch.optim.Adam(model.to(device).parameters(), weight_decay=recipe.weight_decay)
-    state = checkpoint.read(folder, run.config(), model, optimizer) if folder is not None else Progress()
-    return Training(run, recipe, device, folder, optimizer, state)
+    average = copy.deepcopy(model)
+    state = checkpoint.read(folder, run.config(), model, average, optimizer) if folder is not None else Progress()
+    return Training(run, recipe, device, folder, optimizer, average, state)
 
 
 def fit(training: Training, tell: Callable[[Training], None]) -> None:
@@ -315,20 +330,32 @@ def _gradient_step(training: Training) -> float:
     return value
 
 
+@torch.no_grad()
+def _move(average: Network, network: Network, share: float) -> None:
+    """Move the weights of `average` towards those of `network`, keeping `share` of the old; all else is copied."""
+    for old, new in zip(average.parameters(), network.parameters()):
+        if share:
+            old.lerp_(new, 1 - share)
+        else:
+            old.copy_(new)
+    for buffer, now in zip(average.buffers(), network.buffers()):
+        buffer.copy_(now)
+
+
 def _look(training: Training, loss: float, scores: dict[str, float]) -> bool:
     """Note the scores on the validation trials, keep the best weights; True if the task has been learned."""
-    run, recipe, state = training.run, training.recipe, training.state
+    recipe, state = training.recipe, training.state
     score = _score(scores, recipe.select)
     if score > state.best_score:
         state.best_score = score
-        state.best = {k: v.detach().cpu().clone() for k, v in run.network.state_dict().items()}
+        state.best = {k: v.detach().cpu().clone() for k, v in training.average.state_dict().items()}
     state.history.append(
         {
             "step": state.step,
             "seconds": round(state.seconds, 3),
             "loss": loss,
             "learning_rate": recipe.learning_rate_at(state.step - 1),
-            **{f"val_{k}": v for k, v in scores.items() if "/" not in k},
+            **{f"val_{k}": v for k, v in scores.items()},
         }
     )
     return scores["accuracy"] >= recipe.stop_accuracy and scores["r2"] >= recipe.stop_r2

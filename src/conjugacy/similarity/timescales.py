@@ -1,0 +1,155 @@
+"""Timescale distance: do the activities of two systems keep their past for as long?
+
+The time constant of a principal component is the lag at which its autocorrelation
+
+    rho(l) = mean of x(t) x(t + l) / mean of x(t)^2          (over the steps of all trials, about the overall mean)
+
+has fallen to 1/e, between samples on the straight line (Murray et al. 2014 fit an exponential to single units; the
+principal components do not depend on the axes, nor on how many units there are). Each component weighs what it holds of
+the variance, and the distance is the Wasserstein-2 distance between the two distributions of log time constants:
+
+    0 = equal, log 2 = 0.69 = all of one twice as slow as the other.
+
+No trial, step or unit needs a partner. Time constants of modes, which see how components drive each other, are compared
+by `spectrum_w2_continuous`, and those of fixed points by `portrait` with ``part="spectra"``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from conjugacy._check import check_int
+from conjugacy.similarity.measure import OFF_DATA, Measure, Traits
+from conjugacy.similarity.regression import principal_axes
+from conjugacy.similarity.samples import Samples, check_varies, clocks
+from conjugacy.system import System
+
+
+@dataclass(frozen=True, eq=False)
+class Autocorrelation:
+    """Lagged products of principal components, trial by trial.
+
+    Attributes
+    ----------
+    name : str
+    products : array (trial, lag, component)
+        Sums of x(t) x(t + lag) over the steps of each trial.
+    counts : array (trial, lag)
+        Numbers of summands.
+    dt : float or None
+        Seconds per step.
+    """
+
+    name: str
+    products: np.ndarray
+    counts: np.ndarray
+    dt: float | None
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials."""
+        return len(self.counts)
+
+    def time_constants(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Steps to 1/e, shares of the variance, and whether 1/e was reached within the lags, (component,) each."""
+        mean = self.products.sum(0) / np.maximum(self.counts.sum(0), 1)[:, None]
+        rho = mean / mean[0]
+        below = rho < np.exp(-1)
+        reached = below.any(0)
+        after = np.where(reached, below.argmax(0), len(rho) - 1)
+        component = np.arange(rho.shape[1])
+        high, low = rho[after - 1, component], rho[after, component]
+        crossing = after - 1 + (high - np.exp(-1)) / np.where(reached, high - low, 1.0)
+        return np.where(reached, crossing, len(rho) - 1), mean[0] / mean[0].sum(), reached
+
+
+@dataclass(frozen=True)
+class Timescales(Measure):
+    """Distance between the time constants of principal components; see the module docstring.
+
+    Attributes
+    ----------
+    max_lag : int or None
+        Longest lag in steps; a component whose autocorrelation has not fallen to 1/e by then counts as if it had just
+        there. None: half of the shortest trial.
+    """
+
+    automatic_null: ClassVar[str | None] = "shuffled_time"
+    # the autocovariances of principal components are all that it sees
+    unmoved_by: ClassVar[frozenset[str]] = frozenset({"phase_randomised", "independent_phases"})
+
+    max_lag: int | None = None
+
+    def __post_init__(self):
+        if self.max_lag is not None:
+            check_int("max_lag", self.max_lag, 1)
+
+    @property
+    @override
+    def traits(self) -> Traits:
+        return Traits(
+            name="timescales",
+            version="1",
+            summary="Wasserstein-2 distance of log time constants of principal components, weighted by their variance",
+            needs="trajectories",
+            low=0.0,
+            high=np.inf,
+            perfect=0.0,
+            higher_is_more_similar=False,
+            is_metric=True,
+            invariances=frozenset(
+                {"rotation", "mirror", "permutation", "scaling", "translation", "other size", "observation noise"}
+            ),
+            blind_to=OFF_DATA | {"other dynamics, same geometry"},
+            reference="Murray et al. 2014, eq. 1",
+        )
+
+    @override
+    def prepare(self, system: System, train: System | None = None) -> Autocorrelation:
+        del train  # nothing is fitted across systems
+        samples = Samples.of(system)
+        check_varies(samples, self.name)
+        shortest = int(samples.lengths.min())
+        lag = max(1, shortest // 2) if self.max_lag is None else self.max_lag
+        if lag >= shortest:
+            raise ValueError(
+                f"`max_lag`: {self.name!r} needs trials longer than the longest lag, {lag}, got a trial of {shortest} "
+                f"steps in {system.name!r}. Use longer trials or a smaller max_lag."
+            )
+        mean, _, axes = principal_axes(samples.rows())
+        x = (samples.x - mean) @ axes * samples.valid[..., None]
+        # padded with zeros, the products of the transform are sums over lags, not over a circle
+        spectrum = np.fft.rfft(x, 2 * x.shape[1], axis=1)
+        products = np.fft.irfft(np.abs(spectrum) ** 2, 2 * x.shape[1], axis=1)[:, : lag + 1]
+        counts = samples.lengths[:, None] - np.arange(lag + 1)
+        return Autocorrelation(system.name, products, counts, system.dt)
+
+    @override
+    def resample(self, features: Autocorrelation, counts: np.ndarray) -> Autocorrelation:
+        products = np.tensordot(counts, features.products, 1)[None]
+        return Autocorrelation(features.name, products, (counts @ features.counts)[None], features.dt)
+
+    @override
+    def compare(self, a: Autocorrelation, b: Autocorrelation) -> tuple[float, dict[str, Any]]:
+        sides, said = [], {}
+        for label, f, dt in zip("ab", (a, b), clocks(a, b, self.name)):
+            steps, weights, reached = f.time_constants()
+            sides.append((np.log(steps * dt), weights))
+            said[f"time_constants_{label}"] = steps * dt
+            said[f"weights_{label}"] = weights
+            said[f"beyond_max_lag_{label}"] = float(weights[~reached].sum())  # share of the variance
+        return weighted_wasserstein(*sides[0], *sides[1]), said
+
+
+def weighted_wasserstein(x: np.ndarray, p: np.ndarray, y: np.ndarray, q: np.ndarray) -> float:
+    """W2 between points on the line x, y (point,) with weights p, q that sum to 1: the distance of quantiles."""
+    (x, p), (y, q) = ((v[order], np.cumsum(w[order])) for v, w in ((x, p), (y, q)) for order in [np.argsort(v)])
+    levels = np.union1d(p[:-1], q[:-1])
+    edges = np.concatenate([[0.0], levels, [1.0]])
+    middle = (edges[1:] + edges[:-1]) / 2
+    quantiles = (v[np.minimum(np.searchsorted(c, middle), len(v) - 1)] for v, c in ((x, p), (y, q)))
+    return float(np.sqrt(np.sum(np.diff(edges) * np.square(np.subtract(*quantiles)))))
