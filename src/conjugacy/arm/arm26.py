@@ -285,11 +285,19 @@ class RigidTendonArm26:
         """Derivative of these lengths (..., joint, muscle) in m/rad: negative where a muscle flexes the joint."""
         return torch.stack(torch.broadcast_tensors(*self._arms(q)), -2)
 
+    def muscle_force(self, activation: Tensor, q: Tensor, qd: Tensor) -> Tensor:
+        """Forces of the muscles (..., 6) in N at activations (..., 6), angles (..., 2) and velocities (..., 2)."""
+        return self._force(activation, q, qd)
+
+    def acceleration(self, state: ArmState, endpoint_load: Tensor | None = None) -> Tensor:
+        """Accelerations of the joints (..., 2) in rad/s^2 under the forces that the state holds; no stop at limits."""
+        return self._acceleration(state.q, state.qd, state.force, endpoint_load, None)
+
     def _kernel_for(self, q: Tensor) -> Constants | None:
         """The constants of the compiled step, if it can and should take states like this."""
         if self.physics != "motornet" or not q.is_cpu or q.dtype not in _KERNEL_DTYPES:
             return None
-        if q.numel() < 2 * _WORTH_COMPILING or _transformed() or torch.compiler.is_compiling():
+        if q.numel() < 2 * _WORTH_COMPILING or transformed() or torch.compiler.is_compiling():
             return None
         if q.dtype not in self._kernel_constants:
             from conjugacy.arm.kernel import constants
@@ -372,7 +380,7 @@ class RigidTendonArm26:
                 continue
             _check_last(name, load, 2)
             # not on a device, where looking at a value waits for the work before it, nor inside a transform
-            if load.device.type == "cpu" and not _transformed() and not torch.compiler.is_compiling():
+            if load.device.type == "cpu" and not transformed() and not torch.compiler.is_compiling():
                 check_finite(name, load)
 
     def __repr__(self) -> str:
@@ -394,7 +402,7 @@ class _Rows:
         key = (x.dtype, x.device)
         if key not in self._known:
             made = self._made(x.dtype, x.device)
-            if _transformed():
+            if transformed():
                 return made
             self._known[key] = made
         return self._known[key]
@@ -424,7 +432,7 @@ def _as_rows(parts: tuple[Tensor | None, ...]) -> Sequence[Tensor | None] | None
     return [None if x is None else x.expand(*lead, w).reshape(-1, w) for x, w in zip(parts, _WIDTHS)]
 
 
-def _transformed() -> bool:
+def transformed() -> bool:
     """Whether forward derivatives or a transform of torch.func (vmap, grad, jacrev, ...) are at work."""
     if forward_ad._current_level >= 0:
         return True

@@ -8,6 +8,8 @@ from torch import nn
 from conjugacy._check import check_number
 from conjugacy.networks.network import Network, fill_uniform, linear_readout
 
+_UPDATE_BIAS = 3.0
+
 
 class GRU(Network):
     """Gated recurrent unit with a linear readout.
@@ -21,9 +23,10 @@ class GRU(Network):
     ----------
     latent_size : int
         Number of units, >= 1.
-    update_bias : float
-        Initial b_z. With +3 a unit starts as a memory of 1 / (1 - sigma(3)) = 21 steps (Jozefowicz et al. 2015, PMLR
-        37:2342, for the LSTM's forget gate). On the 3-bit flip-flop +1 does as well (docs/training.md).
+    update_bias : float, optional
+        Initial b_z; by default 3, unless `conjugacy.train` trains it on a task that asks for another. With +3 a unit
+        starts as a memory of 1 / (1 - sigma(3)) = 21 steps (Jozefowicz et al. 2015, PMLR 37:2342, for the LSTM's forget
+        gate). On the 3-bit flip-flop +1 does as well (docs/training.md).
     noise_level, ic_noise : float
         See `Network`.
     gain : float
@@ -33,13 +36,13 @@ class GRU(Network):
     def __init__(
         self,
         latent_size: int,
-        update_bias: float = 3.0,
+        update_bias: float | None = None,
         noise_level: float = 0.0,
         ic_noise: float = 0.05,
         gain: float = 1.0,
     ):
         super().__init__(latent_size, noise_level, ic_noise)
-        self.update_bias = check_number("update_bias", update_bias)
+        self.update_bias = None if update_bias is None else check_number("update_bias", update_bias)
         self.gain = check_number("gain", gain, 0)
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> nn.GRUCell:
@@ -51,7 +54,8 @@ class GRU(Network):
             nn.init.orthogonal_(gate, gain=self.gain, generator=generator)
         nn.init.zeros_(cell.bias_hh)
         nn.init.zeros_(cell.bias_ih)
-        nn.init.constant_(cell.bias_ih.detach()[d : 2 * d], self.update_bias)
+        update_bias = _UPDATE_BIAS if self.update_bias is None else self.update_bias
+        nn.init.constant_(cell.bias_ih.detach()[d : 2 * d], update_bias)
         return cell
 
     def make_readout(self, output_size: int, generator: torch.Generator) -> nn.Linear:
@@ -65,7 +69,7 @@ class NoisyGRU(GRU):
     def __init__(
         self,
         latent_size: int,
-        update_bias: float = 3.0,
+        update_bias: float | None = None,
         noise_level: float = 0.05,
         ic_noise: float = 0.05,
         gain: float = 1.0,

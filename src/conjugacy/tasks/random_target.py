@@ -21,6 +21,7 @@ from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.arm import RigidTendonArm26
 from conjugacy.arm.plant import Plant, rotated
 from conjugacy.arm.stepped import SteppedEffector
+from conjugacy.networks.gru import GRU
 from conjugacy.tasks.reach_merits import accuracy, reach_merits
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
@@ -174,7 +175,11 @@ class RandomTarget(Task):
             "context_noise", v.context_noise if context_noise is None else context_noise, 0
         )
         self.vision_delay, self.proprioception_delay = vision_delay, proprioception_delay
-        self.vision_noise, self.proprioception_noise, self.action_noise = vision_noise, proprioception_noise, action_noise
+        self.vision_noise, self.proprioception_noise, self.action_noise = (
+            vision_noise,
+            proprioception_noise,
+            action_noise,
+        )
         self.force_field, self.field_strength, self.rotation = force_field, field_strength, rotation
         self.plant = Plant(
             arm,
@@ -267,6 +272,11 @@ class RandomTarget(Task):
         """Figures of merit in metres and seconds, see `conjugacy.tasks.reach_merits`."""
         return reach_merits(rollout, trials, self.dt)
 
+    def prepare(self, network: Any) -> None:
+        """A GRU that was made without `update_bias` gets 0: a hand that is pushed cannot wait for slow units."""
+        if isinstance(network, GRU) and network.update_bias is None:
+            network.update_bias = 0.0
+
     @property
     def recipe(self) -> dict[str, Any]:
         """The settings that suit it, docs/random_target.md."""
@@ -316,7 +326,9 @@ class RandomTarget(Task):
         steps = round(seconds / self.dt)
         if abs(seconds - steps * self.dt) > 1e-6 * self.dt:
             near = f"{steps * self.dt:.6g}"
-            raise ValueError(f"`{name}`: expected a multiple of the time step, {self.dt:g} s, got {seconds!r}. Try {near}.")
+            raise ValueError(
+                f"`{name}`: expected a multiple of the time step, {self.dt:g} s, got {seconds!r}. Try {near}."
+            )
         return steps
 
     def _lag(self, name: str, delay: float) -> int:

@@ -168,7 +168,7 @@ class Training:
         if draw is None:
             trials = task.trials(self.recipe.batch_size, derive_seed(seed, "batch", step))
         else:
-            trials = draw(self.recipe.batch_size, derive_seed(seed, "batches"), step)
+            trials = draw(self.recipe.batch_size, derive_seed(seed, "batches"), step, step / self.recipe.steps)
         return trials.first(min(self.recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step()))
 
     def noise(self) -> torch.Generator:
@@ -276,6 +276,9 @@ def begin(
     model = copy.deepcopy(network)
     fresh = not model.input_size
     if fresh:
+        prepare = getattr(task, "prepare", None)
+        if prepare is not None:
+            prepare(model)
         model.init_model(input_size(task), output_size(task), derive_seed(seed, "weights"))
     elif (model.input_size, model.output_size) != (input_size(task), output_size(task)):
         raise ValueError(
