@@ -89,7 +89,7 @@ def test_the_jacobian_is_that_of_automatic_differentiation_and_of_differences(lo
 
 
 def test_the_smaller_equation_has_the_zeros_of_the_map_and_its_own_jacobian(loop_and_trials):
-    loop, trials = loop_and_trials
+    loop, _ = loop_and_trials
     g = torch.Generator().manual_seed(1)
     x = torch.rand(9, 5, generator=g).double() - 0.5
     low, high = loop.plant.arm.joint_limits.T
@@ -110,13 +110,13 @@ def test_the_smaller_equation_has_the_zeros_of_the_map_and_its_own_jacobian(loop
 
 @pytest.mark.parametrize("physics", ["motornet", "exact"])
 def test_a_held_arm_rests_where_its_torques_balance(physics):
-    levels = [0.05, 0.1, 0.04, 0.08, 0.12, 0.03]
+    levels = [0.18, 0.06, 0.04, 0.07, 0.13, 0.12]
     world = task(effector=RigidTendonArm26(physics=physics))
     run = cj.Run(world, constant_commands(levels), 0, TrialSets(n=10, seed=0, n_test=5, test_seed=1))
     system = run.coupled_system()
     load = [1.5, -2.0]
     points = cj.fixed_points(
-        system, inputs=system.cell.held([0.0, 0.4, 1.0], load), n_inits=24, n_orbits=0, slow_speed=0, progress=False
+        system, inputs=system.cell.held([0.0, 0.4, 1.0], load), n_inits=12, n_orbits=0, slow_speed=0, progress=False
     )
     assert points.counts == {0: 1} and points.index_sum == 1 and points.audit().expected_index == 1
     arm = world.effector
@@ -150,7 +150,7 @@ def test_a_held_arm_rests_where_its_torques_balance(physics):
 
 def test_an_arm_pushed_against_its_stops_rests_there():
     run = cj.Run(task(), constant_commands([1e-4] * 6), 0, TrialSets(n=10, seed=0, n_test=5, test_seed=1))
-    rest = cj.rest_points(run, [[0.0, 0.4]], load=(-20.0, 4.0), n_inits=16, progress=False)
+    rest = cj.rest_points(run, [[0.0, 0.4]], load=(0.0, -60.0), n_inits=8, progress=False)
     assert rest.at_limit[0].tolist() == [True] and rest.table()["at_limit"].tolist() == [True]
     points = rest.points[0]
     loop = run.coupled_system().cell
@@ -167,7 +167,7 @@ def test_at_rest_the_map_has_a_derivative_for_each_side_of_every_muscle():
     system_like = cj.System.from_arrays("loop", *loop.rollout(world.trials(5, seed=0)), step=loop.step)
     points = cj.fixed_points(
         cj.System(**{**vars(system_like), "cell": loop}),
-        inputs=loop.held([0.1, 0.4, 0.0]), n_inits=24, n_orbits=0, slow_speed=0, progress=False,
+        inputs=loop.held([0.1, 0.4, 0.0]), n_inits=12, n_orbits=0, slow_speed=0, progress=False,
     )  # fmt: skip
     z, u = points.x[:1], points.u[:1]
     spectra = loop.rest_spectra(z, u[0])
@@ -228,14 +228,12 @@ def test_bad_arguments_are_explained(small_runs):
         loop.held([0.0, 0.4])
     with pytest.raises(ValueError, match="`origin`: expected None without a rotation"):
         loop.held([0.0, 0.4, 1.0], origin=[0.0, 0.0])
-    plant = task().plant
 
     class Other:
         arm = object()
 
-    with pytest.raises(TypeError, match="`plant`: expected one with a RigidTendonArm26 of conjugacy.arm, got object"):
+    with pytest.raises(TypeError, match=r"`plant`: expected one with a RigidTendonArm26 of conjugacy.arm, got object"):
         ClosedLoop(network(), Other())
-    assert plant.arm is not None
 
 
 @pytest.fixture(scope="module")

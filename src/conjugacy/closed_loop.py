@@ -137,7 +137,9 @@ class ClosedLoop(nn.Module):
         u = torch.zeros(self.input_size, dtype=torch.float64)
         for name, where in self.inputs.items():
             value = torch.as_tensor(parts[name]).double()
-            u[where] = check_finite(name, value.reshape(check_axes(name, value, "input", input=where.stop - where.start)))
+            u[where] = check_finite(
+                name, value.reshape(check_axes(name, value, "input", input=where.stop - where.start))
+            )
         return u
 
     @torch.no_grad()
@@ -163,15 +165,10 @@ class ClosedLoop(nn.Module):
 
     @property
     def box(self) -> tuple[Tensor, Tensor] | None:
-        """A box that the map takes into itself, if the network's keeps one whatever its input; loose where it can be."""
-        theirs = self._network_map.box
-        if theirs is None:
+        """A box that the map takes into itself, where the network keeps one whatever its input; loose elsewhere."""
+        if self._network_box is None:
             return None
-        i = self.network.input_size
-        lower, upper = theirs(torch.zeros(i, dtype=torch.float64))
-        other = theirs(torch.ones(i, dtype=torch.float64))
-        if not (torch.equal(lower, other[0]) and torch.equal(upper, other[1])):
-            return None
+        lower, upper = self._network_box
         low, high = self.plant.arm.joint_limits.T
         size = torch.full((self.hidden_size,), 1e3, dtype=torch.float64)
         sides = [-size, size]
@@ -210,12 +207,24 @@ class ClosedLoop(nn.Module):
         for p in range(len(z)):
             # what a muscle's side changes adds to what the others' change: activations do not act on each other
             sides = torch.cat([torch.zeros(1, m, dtype=torch.bool), torch.eye(m, dtype=torch.bool)]) & two_sided[p]
-            falling, *rising = self._jacobian(u.expand(len(z), -1)[p].expand(m + 1, -1), z[p].expand(m + 1, -1), sides)[0]
+            falling, *rising = self._jacobian(u.expand(len(z), -1)[p].expand(m + 1, -1), z[p].expand(m + 1, -1), sides)[
+                0
+            ]
             change = (torch.stack(rising) - falling).reshape(m, -1)
             patterns = torch.tensor(list(product((0.0, 1.0), repeat=m)), dtype=torch.float64)
             values = torch.linalg.eigvals(falling + (patterns @ change).reshape(-1, d, d))
             spectra.append(values.gather(1, values.abs().argsort(1, descending=True)))
         return torch.stack(spectra) if spectra else torch.zeros(0, 2**m, d, dtype=torch.complex128)
+
+    @cached_property
+    def _network_box(self) -> tuple[Tensor, Tensor] | None:
+        """The box that the network keeps whatever its input, if there is one."""
+        theirs = self._network_map.box
+        if theirs is None:
+            return None
+        no, some = (torch.full((self.network.input_size,), value, dtype=torch.float64) for value in (0.0, 1.0))
+        box, other = theirs(no), theirs(some)
+        return box if torch.equal(box[0], other[0]) and torch.equal(box[1], other[1]) else None
 
     @cached_property
     def _network_map(self) -> Map:
@@ -307,25 +316,33 @@ class ClosedLoop(nn.Module):
 
     def _rest_residual(self, y: Tensor, u: Tensor) -> Tensor:
         with torch.no_grad():
-            k = self.inputs["context"].stop
             x, q = y[..., : self._n], y[..., self._n :]
-            seen = torch.cat([self._rest_observed(q, u[..., k:]), u[..., :k]], -1)
-            push = torch.cat([self._activation(x), u[..., self.inputs["load"]]], -1)
-            return torch.cat([self.network.step(x, seen) - x, self._rest_displacement(q, push)], -1)
+            inside, seen, push = self._rest_drives(x, q, u)
+            return torch.cat([self.network.step(inside, seen) - x, self._rest_displacement(q, push)], -1)
 
     def _rest_jacobian(self, y: Tensor, u: Tensor) -> Tensor:
         n, k, m = self._n, self.inputs["context"].stop, self.plant.n_observations
         x, q = y[..., :n], y[..., n:]
         with torch.no_grad():
-            seen = torch.cat([self._rest_observed(q, u[..., k:]), u[..., :k]], -1)
-            push = torch.cat([self._activation(x), u[..., self.inputs["load"]]], -1)
-        dx, di = self._network_map.jacobians(x, seen)
-        dx = dx - torch.eye(n, dtype=torch.float64)
+            inside, seen, push = self._rest_drives(x, q, u)
+        dx, di = self._network_map.jacobians(inside, seen)
+        free = (inside == x).double()[:, None, :]
+        dx = dx * free - torch.eye(n, dtype=torch.float64)
         o_q = autodiff_jacobian(self._rest_observed, q, u[..., k:])[0]
-        a_x = autodiff_jacobian(lambda x, _: self._activation(x), x, u)[0]
+        a_x = autodiff_jacobian(lambda x, _: self._activation(x), inside, u)[0] * free
         g_q, g_a = autodiff_jacobian(self._rest_displacement, q, push)
         rows = torch.cat([dx, di[..., :m] @ o_q], -1), torch.cat([g_a[..., : self.plant.n_actions] @ a_x, g_q], -1)
         return torch.cat(rows, -2)
+
+    def _rest_drives(self, x: Tensor, q: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Network states within their box, what the network sees, and what moves the arm: activations and load."""
+        if self._network_box is not None:
+            # far outside, gates saturate and F(x) = x to rounding, though there are no fixed points
+            x = x.clamp(*self._network_box)
+        seen = torch.cat(
+            [self._rest_observed(q, u[..., self.inputs["load"].start :]), u[..., self.inputs["context"]]], -1
+        )
+        return x, seen, torch.cat([self._activation(x), u[..., self.inputs["load"]]], -1)
 
 
 def _slices(sizes: dict[str, int]) -> dict[str, slice]:
