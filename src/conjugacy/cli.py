@@ -310,6 +310,15 @@ def draw(analysis: Any, folder: Path) -> list[Path]:
         "scree": analysis.plot_scree(),
         "latents_3d": analysis.plot_latents_3d(),
     }
+    if getattr(analysis.run.task, "plant", None) is not None:
+        from conjugacy import plots
+
+        figures |= {
+            "hand_paths": plots.hand_paths(analysis),
+            "hand_speed": plots.hand_speed(analysis),
+            "muscle_commands": plots.muscle_commands(analysis),
+            "latents_at_cue": plots.latents_at_cue(analysis),
+        }
     paths = []
     for name, figure in figures.items():
         paths.append(folder / f"{analysis.name}_{name}.png")
