@@ -133,7 +133,7 @@ class _Loop(torch.autograd.Function):
         cell, plant, known, size, gates, h, tape, inner, inputs, body, actions, outside, sense = ctx.kept
         ctx.kept = None
         x0, w, u, v, latents = ctx.saved_tensors
-        (t, n, d), c = size, inputs.shape[2] - _SENSES
+        t, n, d = size
         by_latent, by_action, by_seen, *by_body = grads
         arriving, toward_u, toward_n = _take(cell, size, 1, 3, 1)
         at_body = _gathered(by_body, t, n)

@@ -175,11 +175,7 @@ class RandomTarget(Task):
             "context_noise", v.context_noise if context_noise is None else context_noise, 0
         )
         self.vision_delay, self.proprioception_delay = vision_delay, proprioception_delay
-        self.vision_noise, self.proprioception_noise, self.action_noise = (
-            vision_noise,
-            proprioception_noise,
-            action_noise,
-        )
+        self.vision_noise, self.proprioception_noise, self.action_noise = vision_noise, proprioception_noise, action_noise
         self.force_field, self.field_strength, self.rotation = force_field, field_strength, rotation
         self.plant = Plant(
             arm,
@@ -326,9 +322,7 @@ class RandomTarget(Task):
         steps = round(seconds / self.dt)
         if abs(seconds - steps * self.dt) > 1e-6 * self.dt:
             near = f"{steps * self.dt:.6g}"
-            raise ValueError(
-                f"`{name}`: expected a multiple of the time step, {self.dt:g} s, got {seconds!r}. Try {near}."
-            )
+            raise ValueError(f"`{name}`: expected a multiple of the time step, {self.dt:g} s, got {seconds!r}. Try {near}.")
         return steps
 
     def _lag(self, name: str, delay: float) -> int:
