@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 # name -> arguments of the short form, of the long form
 BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "training_step": (["--repeats", "3"], ["--repeats", "9"]),
+    "generation": ([], ["--repeats", "9"]),
     "time_to_learn": (["--budget", "2"], ["--budget", "60"]),
     "scaling": (["--repeats", "3"], []),
     "fixed_points": (["--units", "64", "--adam-steps", "2000"], []),

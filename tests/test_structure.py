@@ -11,12 +11,12 @@ ROOT = Path(conjugacy.__file__).parent
 # each layer may import itself and those below it, the later ones in this list
 LAYERS = [
     {"cli", "demo", "__main__"},
-    {"report"},
+    {"report", "sweeps"},
     {"comparison"},
-    {"analysis", "epochs", "generalisation"},
+    {"analysis", "epochs", "generalisation", "rest"},
     {"training", "plots"},
     {"run"},
-    {"simulate", "trial_sets"},
+    {"simulate", "trial_sets", "closed_loop"},
     {"tasks", "networks", "dynamics", "similarity"},
     {"arm", "trials", "system"},
     {"_check", "_config", "_lazy", "_threads", "_version"},

@@ -16,9 +16,12 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.dynamics.skeleton import Portrait as Portrait
     from conjugacy.dynamics.skeleton_distance import portrait_distance as portrait_distance
     from conjugacy.generalisation import generalisation_table as generalisation_table
+    from conjugacy.rest import RestPoints as RestPoints
+    from conjugacy.rest import rest_points as rest_points
     from conjugacy.run import Run as Run
     from conjugacy.run import load as load
     from conjugacy.simulate import rollout as rollout
+    from conjugacy.sweeps.run import run_sweep as run_sweep
     from conjugacy.system import System as System
     from conjugacy.training.population import train_population as train_population
     from conjugacy.training.recipe import Recipe as Recipe
@@ -34,6 +37,7 @@ _PUBLIC = {
     "FixedPoints": "dynamics.points",
     "Portrait": "dynamics.skeleton",
     "Recipe": "training.recipe",
+    "RestPoints": "rest",
     "Rollout": "trials",
     "Run": "run",
     "System": "system",
@@ -46,10 +50,12 @@ _PUBLIC = {
     "load": "run",
     "lyapunov_spectrum": "dynamics.lyapunov",
     "portrait_distance": "dynamics.skeleton_distance",
+    "rest_points": "rest",
     "rollout": "simulate",
+    "run_sweep": "sweeps.run",
     "train": "training.train",
     "train_population": "training.population",
 }
-_SUBMODULES = ("arm", "dynamics", "networks", "plots", "similarity", "tasks", "training")
+_SUBMODULES = ("arm", "dynamics", "networks", "plots", "similarity", "sweeps", "tasks", "training")
 
 __getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC, _SUBMODULES)

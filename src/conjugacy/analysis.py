@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from conjugacy._check import check_choice, check_int
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from conjugacy.dynamics import FixedPoints
     from conjugacy.epochs import Epochs
+    from conjugacy.rest import RestPoints
 
 PHASES = ("all", "train", "val", "test")
 
@@ -71,6 +73,10 @@ class Analysis:
         """What `dynamics` and `similarity` see of the run."""
         return self.run.system(self.trials(phase))
 
+    def coupled_system(self, phase: str = "test") -> System:
+        """Network and arm as one system, see `Run.coupled_system`."""
+        return self.run.coupled_system(self.trials(phase))
+
     def epochs(self, phase: str = "val") -> Epochs:
         """The trials of a phase by condition and epoch, for tasks that have them."""
         from conjugacy.epochs import Epochs
@@ -95,19 +101,40 @@ class Analysis:
         """Share of the variance of each of the first `n` principal components; fewer if D < n."""
         return np.asarray(self.pca.explained_variance_ratio_)[: check_int("n", n, 1)]
 
-    def fixed_points(self, inputs: Any = 0, n_inits: int = 1024, seed: int = 0, **options: Any) -> FixedPoints:
-        """Fixed points of the network at a held input, searched from states visited on validation trials.
+    def fixed_points(
+        self, inputs: Any = 0, n_inits: int | None = None, seed: int = 0, *, coupled: bool = False, **options: Any
+    ) -> FixedPoints:
+        """Fixed points at a held input, searched from states visited on validation trials.
 
         Parameters
         ----------
         inputs : number or array (input,)
-            The held input.
-        n_inits, seed, **options
+            The held input. Of the network alone, that is what it observes and its context; coupled, its context, and
+            after it the force on the hand (N), which is 0 if left out.
+        n_inits : int, optional
+            Number of starts; by default 1024, or 64 if coupled, where each costs the more.
+        seed, **options
             See `conjugacy.dynamics.fixed_points`.
+        coupled : bool
+            Of network and arm as one system, see `coupled_system`; else of the network alone.
         """
         from conjugacy.dynamics import fixed_points
 
-        return fixed_points(self.system("val"), inputs=inputs, n_inits=n_inits, seed=seed, **options)
+        if not coupled:
+            n_inits = 1024 if n_inits is None else n_inits
+            return fixed_points(self.system("val"), inputs=inputs, n_inits=n_inits, seed=seed, **options)
+        system = self.coupled_system("val")
+        loop: Any = system.cell
+        held = torch.as_tensor(inputs)
+        if held.ndim == 1 and len(held) == loop.inputs["context"].stop:
+            held = loop.held(held)
+        return fixed_points(system, inputs=held, n_inits=64 if n_inits is None else n_inits, seed=seed, **options)
+
+    def rest_points(self, targets: Any = 8, cue: float = 1.0, **options: Any) -> RestPoints:
+        """Where network and arm come to rest under held targets; see `conjugacy.rest_points`."""
+        from conjugacy.rest import rest_points
+
+        return rest_points(self.run, targets, cue, **options)
 
     def plot_trial_io(self, num_trials: int = 2, phase: str = "val") -> Figure:
         """Figure with latents, outputs, targets and inputs of a few trials."""

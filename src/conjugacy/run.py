@@ -113,6 +113,33 @@ class Run:
             dt=self.task.dt,
         )
 
+    def coupled_system(self, trials: Trials | str = "test") -> System:
+        """Network and arm as one system: their states on these trials, and their map, in float64.
+
+        Inputs are the context and the force on the hand; the readout is the hand's position (m); `parts` of the system
+        say what of a state is network and what arm. See `conjugacy.closed_loop.ClosedLoop`, which is its cell.
+        """
+        from conjugacy.closed_loop import ClosedLoop
+
+        plant = getattr(self.task, "plant", None)
+        if plant is None:
+            raise ValueError(f"`run`: {self.task.name} has no arm, so there is no loop to close. Use system().")
+        if isinstance(trials, str):
+            trials = self.trials(trials)
+        loop = ClosedLoop(self.network, plant)
+        states, inputs = loop.rollout(trials)
+        return System(
+            f"{self.name} with its arm",
+            states,
+            inputs,
+            trials.lengths,
+            step=loop.step,
+            cell=loop,
+            readout=loop.hand,
+            dt=self.task.dt,
+            parts=loop.parts,
+        )
+
     def config(self) -> dict[str, Any]:
         """Everything that repeats the run, as plain values."""
         return {

@@ -9,7 +9,7 @@ that is, row t of `trajectories` is the state *after* the input of row t has bee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,8 @@ class System:
         ``readout(x) -> y`` with y (..., output).
     dt : float or None
         Seconds per step; None where time has no unit.
+    parts : dict of str to slice, or None
+        Named parts of the state, where it is made of several: a network and its arm.
     """
 
     name: str
@@ -56,6 +58,7 @@ class System:
     cell: nn.Module | None = None
     readout: Callable[[Tensor], Tensor] | None = None
     dt: float | None = None
+    parts: Mapping[str, slice] | None = None
 
     def __post_init__(self):
         n, t, _ = check_axes("trajectories", self.trajectories, "trial time unit")

@@ -38,7 +38,7 @@ def test_values_and_gradients(name):
     network = built(networks.NoisyGRU if noisy else networks.GRU)
     trials, found = task.trials(40, seed=3), {}
     for loop in ("auto", "plain"):
-        r = rollout(network, task, trials, noise=noisy, loop=loop)
+        r = rollout(network, task, trials, noise=noisy, rollout=loop)
         assert compiled(r) == (loop == "auto")
         g = torch.Generator().manual_seed(0)
         loss = sum((x * torch.randn(x.shape, generator=g)).sum() / x.detach().abs().max() for x in parts(r))
@@ -55,7 +55,7 @@ def test_one_output_alone_and_buffers_used_again():
     for pick in ("outputs", "actions", "latents", "observations"):
         grads = []
         for loop in ("auto", "plain", "auto"):  # the last one gets the buffers of the first
-            loss = getattr(rollout(network, task, trials, loop=loop), pick).square().mean()
+            loss = getattr(rollout(network, task, trials, rollout=loop), pick).square().mean()
             grads.append(torch.autograd.grad(loss, list(network.parameters()), allow_unused=True))
         for first, plain, again in zip(*grads):
             want = torch.zeros_like(first) if plain is None else plain
@@ -66,11 +66,11 @@ def test_without_gradients():
     task, _ = CASES["delays"]
     network, trials = built(), task.trials(40, seed=2)
     with torch.no_grad():
-        fast, plain = (rollout(network, task, trials, loop=loop) for loop in ("auto", "plain"))
+        fast, plain = (rollout(network, task, trials, rollout=loop) for loop in ("auto", "plain"))
     for a, b in zip(parts(fast), parts(plain)):
         assert (a - b).abs().max() <= 1e-5 * max(1, b.abs().max())
     h0 = 0.1 * torch.randn(12, generator=torch.Generator().manual_seed(1))
-    moved, want = (rollout(network, task, trials, h0=h0, loop=loop) for loop in ("auto", "plain"))
+    moved, want = (rollout(network, task, trials, h0=h0, rollout=loop) for loop in ("auto", "plain"))
     assert compiled(moved) and (moved.outputs - want.outputs).abs().max() < 1e-5
 
 
@@ -82,13 +82,13 @@ def test_what_it_is_chosen_for():
     assert not compiled(rollout(built(networks.VanillaRNN), task, trials))
     windy = RandomTarget(force_field="curl", field_strength=10.0, **SHORT)
     assert not compiled(rollout(built(), windy, windy.trials(40, seed=0)))
-    with pytest.raises(ValueError, match=r"^`loop`: expected one of 'auto', 'plain', got 'slow'"):
-        rollout(built(), task, trials, loop="slow")
+    with pytest.raises(ValueError, match=r"^`rollout`: expected one of 'auto', 'plain', got 'slow'"):
+        rollout(built(), task, trials, rollout="slow")
 
 
 def test_differentiable_once_and_says_so():
     task, _ = CASES["documented"]
     network = built()
     loss = rollout(network, task, task.trials(40, seed=0)).outputs.square().mean()
-    with pytest.raises(RuntimeError, match=r"differentiable once: .* loop='plain'"):
+    with pytest.raises(RuntimeError, match="differentiable once: .* rollout='plain'"):
         torch.autograd.grad(loss, list(network.parameters()), create_graph=True)

@@ -285,6 +285,14 @@ class RigidTendonArm26:
         """Derivative of these lengths (..., joint, muscle) in m/rad: negative where a muscle flexes the joint."""
         return torch.stack(torch.broadcast_tensors(*self._arms(q)), -2)
 
+    def muscle_force(self, activation: Tensor, q: Tensor, qd: Tensor) -> Tensor:
+        """Forces of the muscles (..., 6) in N at activations (..., 6), angles (..., 2) and velocities (..., 2)."""
+        return self._force(activation, q, qd)
+
+    def acceleration(self, state: ArmState, endpoint_load: Tensor | None = None) -> Tensor:
+        """Accelerations of the joints (..., 2) in rad/s^2 under the forces that the state holds; no stop at limits."""
+        return self._acceleration(state.q, state.qd, state.force, endpoint_load, None)
+
     def _kernel_for(self, q: Tensor) -> Constants | None:
         """The constants of the compiled step, if it can and should take states like this."""
         if self.physics != "motornet" or not q.is_cpu or q.dtype not in _KERNEL_DTYPES:

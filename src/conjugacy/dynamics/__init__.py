@@ -24,6 +24,7 @@ _PUBLIC = {
     "LyapunovSpectrum": "lyapunov",
     "timescales_along": "timescales",
     "linearisation_error": "timescales",
+    "participation": "mode_shares",
 }
 
 __getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC)

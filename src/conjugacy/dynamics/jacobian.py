@@ -46,6 +46,9 @@ def autodiff_jacobian(step: Callable[[Tensor, Tensor], Tensor], x: Tensor, u: Te
     TypeError
         If the function breaks the graph (works in NumPy, detaches, or runs under ``no_grad``).
     """
+    if not len(x):
+        n_out = step(x, u).shape[-1]
+        return x.new_zeros(0, n_out, x.shape[-1]), x.new_zeros(0, n_out, u.shape[-1])
     try:
         return _vectorised(step, x, u)
     except (RuntimeError, NotImplementedError, ValueError, TypeError):

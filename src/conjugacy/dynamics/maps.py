@@ -6,9 +6,10 @@ A cell of yours joins with closed forms by offering, beside ``cell(u, x) -> x_ne
     box              (lower (D,), upper (D,)), or box(u) -> the same: the map takes this box into itself
     jacobian_lipschitz(u, x, radius (B,)) -> (B,)             L with |J(y) - J(y')| <= L |y - y'| (spectral norm) for
                                                               all y, y' in the ball of that radius around x
+    reduced()      -> Reduced                                 an equation in fewer unknowns with the same zeros
 
 The first saves automatic differentiation, the second tells the index sum that a complete set must have, the third
-turns the residual of a point into a proof (see `certificate.py`). None is required.
+turns the residual of a point into a proof (see `certificate.py`), the fourth is what is searched. None is required.
 """
 
 from __future__ import annotations
@@ -207,6 +208,7 @@ def _from_module(module: nn.Module, flow: bool) -> Map:
     jacobian: Any = getattr(module, "jacobian", None)
     bound: Any = getattr(module, "jacobian_lipschitz", None)
     lipschitz: Any = (lambda x, u, radius: bound(u, x, radius)) if callable(bound) else None
+    reduced: Any = getattr(module, "reduced", None)
     return Map(
         lambda x, u: module(u, x),
         n_units,
@@ -215,6 +217,7 @@ def _from_module(module: nn.Module, flow: bool) -> Map:
         jacobian=(lambda x, u: jacobian(u, x)) if has_jacobian else None,
         box=_box_of(module),
         lipschitz=lipschitz,
+        reduced=reduced() if callable(reduced) else None,
         name=name,
     )
 
