@@ -1,7 +1,7 @@
 """A GRU and an arm in closed loop over a whole trial on the CPU, and its gradient, with hand-written steps.
 
 The loop is that of `conjugacy.simulate.plain_closed_loop`, its reference: observe, GRU, readout, command, arm. A step
-of the GRU is that of `gru_kernel`, one of the arm that of `arm.kernel`; here are the senses, the commands and what
+of the GRU is that of `gru_step`, one of the arm that of `arm.kernel`; here are the senses, the commands and what
 joins them. Delays need no lines: what is seen at step t is what was sensed at step max(t - lag, 0). Backwards, all that
 arrives at a state of the arm is known once the later steps are done: what the outputs bring, what the next state
 brings, and what the observations bring that were made of it. Each weight's gradient is one matrix product at the end,
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from conjugacy.arm.arm26 import RigidTendonArm26
 from conjugacy.arm.kernel import N_OUTSIDE, N_STATE, N_TAPE, Constants, constants, step_back, step_forward
 from conjugacy.arm.plant import Noise, Plant
-from conjugacy.networks.gru_kernel import _gates, _give_back, _gradients, _take
+from conjugacy.networks.gru_step import gates_back, gates_forward, give_back, take
 from conjugacy.networks.network import Network
 
 _HAND, _SENSES = 2, 14  # rows of what is sensed: the hand's x and y, six lengths, six velocities
@@ -73,7 +73,7 @@ class _Loop(torch.autograd.Function):
         training = any(ctx.needs_input_grad)
         kept = t if training else 1
         size = (t, n, d)
-        gates, h = _take(cell, size, 3, 1) if training else (torch.empty(1, n, 3 * d), torch.empty(1, n, d))
+        gates, h = take(cell, size, 3, 1) if training else (torch.empty(1, n, 3 * d), torch.empty(1, n, d))
         tape = np.empty((kept, mini, N_TAPE, n), np.float32)
         inner = np.empty((kept, mini + 1, N_STATE, n), np.float32) if mini > 1 else None
         inputs, latents = torch.empty(t, n, _SENSES + c), torch.empty(t, n, d)
@@ -103,7 +103,7 @@ class _Loop(torch.autograd.Function):
             _observe(seen, felt, noisy[0][k], np_inputs[k])
             torch.addmm(bias, inputs[k], w_t, out=gates[kk])
             torch.mm(previous, u_t, out=recurrent)
-            _gates(np_gates[kk], np_recurrent, np_b, previous.numpy(), np_latents[k], np_h[kk], *work)
+            gates_forward(np_gates[kk], np_recurrent, np_b, previous.numpy(), np_latents[k], np_h[kk], *work)
             if noises[2] is not None:
                 latents[k] += noises[2][k]
             previous = latents[k]
@@ -135,7 +135,7 @@ class _Loop(torch.autograd.Function):
         x0, w, u, v, latents = ctx.saved_tensors
         t, n, d = size
         by_latent, by_action, by_seen, *by_body = grads
-        arriving, toward_u, toward_n = _take(cell, size, 1, 3, 1)
+        arriving, toward_u, toward_n = take(cell, size, 1, 3, 1)
         at_body = _gathered(by_body, t, n)
         at_action = _rows_or_none(by_action)
         by_y = torch.empty(t, n, 6)
@@ -166,7 +166,7 @@ class _Loop(torch.autograd.Function):
             torch.mm(by_y[k], v, out=arriving[k])
             if by_latent is not None:
                 arriving[k] += by_latent[:, k]
-            _gradients(np_arriving[k], np_carry, before[k], np_gates[k], np_h[k], np_u[k], np_n[k], *work)
+            gates_back(np_arriving[k], np_carry, before[k], np_gates[k], np_h[k], np_u[k], np_n[k], *work)
             carry.addmm_(toward_u[k], u)
             torch.mm(toward_u[k, :, : 2 * d], w_gates, out=by_inputs[k])
             by_inputs[k].addmm_(toward_n[k], w_new)
@@ -190,7 +190,7 @@ class _Loop(torch.autograd.Function):
         grad_w = torch.cat([by_u[:, : 2 * d].T @ flat, by_n.T @ flat])
         grad_b_w = torch.cat([grad_b[: 2 * d], by_n.sum(0)])
         grad_v, grad_b_v = flat_y.T @ states, flat_y.sum(0)
-        _give_back(cell, size, [gates, h, arriving, toward_u, toward_n])
+        give_back(cell, size, [gates, h, arriving, toward_u, toward_n])
         return *(None,) * 7, carry, grad_w, grad_u, grad_b_w, grad_b, grad_v, grad_b_v
 
 

@@ -18,7 +18,7 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.arm import RigidTendonArm26
+from conjugacy.arm import RigidTendonArm26, from_motornet
 from conjugacy.arm.plant import Plant, rotated
 from conjugacy.arm.stepped import SteppedEffector
 from conjugacy.networks.gru import GRU
@@ -428,10 +428,8 @@ def _arm(effector: Any) -> Any:
             "Write RigidTendonArm26()."
         )
     try:
-        from conjugacy.arm import from_motornet
-
         return from_motornet(effector)
-    except (TypeError, ValueError, ImportError) as error:
+    except (TypeError, ValueError) as error:
         warnings.warn(
             f"{type(effector).__name__} is stepped by MotorNet's own code, many times slower than ours: {error}",
             stacklevel=3,
