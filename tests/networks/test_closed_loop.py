@@ -90,5 +90,5 @@ def test_differentiable_once_and_says_so():
     task, _ = CASES["documented"]
     network = built()
     loss = rollout(network, task, task.trials(40, seed=0)).outputs.square().mean()
-    with pytest.raises(RuntimeError, match="differentiable once: .* rollout='plain'"):
+    with pytest.raises(RuntimeError, match=r"differentiable once: .* rollout='plain'"):
         torch.autograd.grad(loss, list(network.parameters()), create_graph=True)
