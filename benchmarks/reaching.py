@@ -74,7 +74,7 @@ def main():
         print(text(rows), flush=True)
     if args.json:
         with open(args.json, "w") as f:
-            json.dump(rows, f, indent=2)
+            json.dump({"table": rows}, f, indent=2)
 
 
 if __name__ == "__main__":
