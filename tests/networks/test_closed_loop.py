@@ -82,7 +82,7 @@ def test_what_it_is_chosen_for():
     assert not compiled(rollout(built(networks.VanillaRNN), task, trials))
     windy = RandomTarget(force_field="curl", field_strength=10.0, **SHORT)
     assert not compiled(rollout(built(), windy, windy.trials(40, seed=0)))
-    with pytest.raises(ValueError, match=r"^`loop`: expected one of 'auto', 'plain', got 'slow'"):
+    with pytest.raises(ValueError, match=r"^`rollout`: expected one of 'auto', 'plain', got 'slow'"):
         rollout(built(), task, trials, rollout="slow")
 
 
