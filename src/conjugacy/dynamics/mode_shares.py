@@ -52,7 +52,11 @@ def participation(points: FixedPoints, parts: Mapping[str, slice], n_modes: int 
     factors /= factors.sum(0)
     dt = 1.0 if points.dt is None else points.dt
     rate = values[order] if points.flow else np.log(np.where(values[order] == 0, 1e-300, values[order]))
-    table = {"modulus": size[order], "time_constant": -dt / rate.real, "frequency": np.abs(rate.imag) / (2 * np.pi * dt)}
+    table = {
+        "modulus": size[order],
+        "time_constant": -dt / rate.real,
+        "frequency": np.abs(rate.imag) / (2 * np.pi * dt),
+    }
     inside = np.zeros(len(factors), bool)
     for name, where in parts.items():
         table[name] = factors[where].sum(0)
