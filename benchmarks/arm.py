@@ -95,7 +95,7 @@ class TrainingStep:
         network, adam = self.network()
 
         def run():
-            r = cj.rollout(network, self.task, self.trials, loop=loop)
+            r = cj.rollout(network, self.task, self.trials, rollout=loop)
             adam.zero_grad()
             self.loss(r.outputs, r.actions).backward()
             adam.step()
