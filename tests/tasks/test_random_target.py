@@ -344,3 +344,15 @@ def test_bad_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=message), warnings.catch_warnings():
         warnings.simplefilter("error")
         RandomTarget(**settings)
+
+
+def test_from_the_shell(tmp_path, capsys):
+    from conjugacy.cli import main
+
+    arm = ["--task.effector", "RigidTendonArm26", "--task.effector.muscle", "conjugacy.arm.ReluMuscle"]
+    task = ["--task", "RandomTarget", "--task.max_ep_duration", "0.75", "--task.bump_force", "[4, 8]", *arm]
+    network = ["--network", "GRU", "--network.latent_size", "3", "--recipe.steps", "1", "--recipe.batch_size", "2"]
+    main(["train", *task, *network, "--out", str(tmp_path / "run"), "--progress", "false"])
+    assert "test_end_error" in capsys.readouterr().out
+    loaded = cj.load(tmp_path / "run")
+    assert type(loaded.task.effector.muscle).__name__ == "ReluMuscle" and loaded.task.bump_force == [4, 8]
