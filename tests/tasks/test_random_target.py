@@ -245,7 +245,7 @@ def test_the_loss_is_its_formula_and_the_curriculum_is_explicit_and_finite():
 
 @pytest.fixture(scope="module")
 def small_run():
-    arm = RigidTendonArm26(muscle=RigidTendonHillMuscle(), physics="exact", integration_method="euler")
+    arm = RigidTendonArm26(muscle=RigidTendonHillMuscle(), damping=0.1)
     task = RandomTarget(arm, max_ep_duration=0.75, vision_delay=0.02, bump_force=(1, 2))
     return cj.train(task, GRU(6), steps=3, batch_size=4, eval_every=2, progress=False)
 
@@ -257,7 +257,7 @@ def test_a_run_trains_saves_loads_and_repeats(small_run, tmp_path):
     assert 0 < run.metrics["test_end_error"] < 1.3 and math.isfinite(run.history["loss"].iloc[0])
     assert run.network.update_bias == 0  # what the task asked for is what is saved
     loaded = cj.load(run.save(tmp_path / "run"))
-    assert loaded.task.effector.physics == "exact" and type(loaded.task.effector.muscle) is RigidTendonHillMuscle
+    assert loaded.task.effector.damping == 0.1 and type(loaded.task.effector.muscle) is RigidTendonHillMuscle
     assert loaded.config() == run.config()
     assert loaded.config()["task"]["args"]["command"] == "sigmoid"
     trials = run.task.trials(5, 9)
