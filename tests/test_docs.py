@@ -9,7 +9,7 @@ import torch
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize("page", ["your_own_task", "your_own_network", "random_target"])
+@pytest.mark.parametrize("page", ["your_own_task", "your_own_network", "random_target", "brain_and_body"])
 def test_code_on_the_page_runs(page):
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
     assert len(blocks) >= 2

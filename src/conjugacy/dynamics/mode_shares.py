@@ -8,7 +8,7 @@ to one and do not depend on the units of the variables, as sizes of eigenvectors
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,7 +45,8 @@ def participation(points: FixedPoints, parts: Mapping[str, slice], n_modes: int 
     check_int("n_modes", n_modes, 1)
     check_int("point", point, 0, len(points) - 1, f"There are {len(points)} points.")
     # left vectors by their own problem: delay lines make the matrix of right ones singular
-    values, left, right = eig(points.jacobian[point].numpy(), left=True, right=True)
+    found: Any = eig(points.jacobian[point].numpy(), left=True, right=True)
+    values, left, right = found
     size = values.real if points.flow else np.abs(values)
     order = [k for k in np.argsort(-size, kind="stable") if values[k].imag >= 0][:n_modes]
     factors = np.abs(left[:, order].conj() * right[:, order])

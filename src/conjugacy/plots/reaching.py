@@ -73,7 +73,8 @@ def hand_speed(analysis: Analysis, phase: str = "val", before: float = 0.2, afte
         The window around the cue, s.
     """
     trials, out = _closed_loop(analysis, phase)
-    arm, dt = analysis.run.task.plant.arm, analysis.run.task.dt
+    task: Any = analysis.run.task
+    arm, dt = task.plant.arm, task.dt
     speed = arm.hand_velocity(out.plant.q, out.plant.qd).norm(dim=-1)
     time, values, chosen = _around_cue(speed[..., None], trials, dt, before, after)
     values = values[..., 0]
