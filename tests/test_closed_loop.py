@@ -116,7 +116,7 @@ def test_a_held_arm_rests_where_its_torques_balance(physics):
     system = run.coupled_system()
     load = [1.5, -2.0]
     points = cj.fixed_points(
-        system, inputs=system.cell.held([0.0, 0.4, 1.0], load), n_inits=12, n_orbits=0, slow_speed=0, progress=False
+        system, inputs=system.cell.held([0.0, 0.4, 1.0], load), n_inits=8, n_orbits=0, slow_speed=0, progress=False
     )
     assert points.counts == {0: 1} and points.index_sum == 1 and points.audit().expected_index == 1
     arm = world.effector
@@ -136,11 +136,11 @@ def test_a_held_arm_rests_where_its_torques_balance(physics):
     np.testing.assert_allclose(points.readout[0], arm.hand(torch.from_numpy(found.x)), atol=1e-7)
     assert float(points.x[0, system.parts["qd"]].abs().max()) < 1e-12
     np.testing.assert_allclose(points.x[0, system.parts["activation"]], levels, rtol=1e-6)
-    # and there it stays, and comes back to
-    z, u = points.x[0] + 1e-3, points.u[0]
-    for _ in range(200):
+    # and there it stays for a second
+    z, u = points.x[0], points.u[0]
+    for _ in range(100):
         z = system.step(z, u)
-    np.testing.assert_allclose(z, points.x[0], atol=1e-4)
+    np.testing.assert_allclose(z, points.x[0], atol=1e-9)
 
 
 def test_an_arm_pushed_against_its_stops_rests_there():
@@ -162,7 +162,7 @@ def test_at_rest_the_map_has_a_derivative_for_each_side_of_every_muscle():
     system_like = cj.System.from_arrays("loop", *loop.rollout(world.trials(5, seed=0)), step=loop.step)
     points = cj.fixed_points(
         cj.System(**{**vars(system_like), "cell": loop}),
-        inputs=loop.held([0.1, 0.4, 0.0]), n_inits=12, n_orbits=0, slow_speed=0, progress=False,
+        inputs=loop.held([0.1, 0.4, 0.0]), n_inits=8, n_orbits=0, slow_speed=0, progress=False,
     )  # fmt: skip
     z, u = points.x[:1], points.u[:1]
     spectra = loop.rest_spectra(z, u[0])
