@@ -26,7 +26,9 @@ HERE = Path(__file__).resolve().parent
 # name -> arguments of the short form, of the long form
 BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "training_step": (["--repeats", "3"], ["--repeats", "9"]),
+    "generation": ([], ["--repeats", "9"]),
     "time_to_learn": (["--budget", "2"], ["--budget", "60"]),
+    "reaching": (["--seeds", "0"], []),
     "scaling": (["--repeats", "3"], []),
     "fixed_points": (["--units", "64", "--adam-steps", "2000"], []),
     "pairwise_shape": ([], ["--repeats", "15"]),

@@ -1,6 +1,6 @@
 """All-pairs Procrustes and linear CKA against the loop over pairs with full decompositions, in one run.
 
-    python benchmarks/pairwise_shape.py [--systems 30] [--samples 400] [--units 64] [--repeats 7] [--json out.json]
+    python benchmarks/pairwise_shape.py [--systems 30] [--samples 400] [--units 64] [--repeats 7] [--threads 1]
 
 The loop does for every pair what is usually done: centre both, product, full singular value decomposition with its
 vectors, rotate and take the distance; for CKA the two kernel matrices and their products. The loop runs
@@ -45,13 +45,19 @@ def loop_cka(data):
     return d
 
 
-def median_time(work, repeats):
-    times = []
+def paired_times(loop, ours, repeats):
+    """Median seconds of both and median of their ratios, in turn: a busy machine slows both alike."""
+    slow, fast = [], []
     for _ in range(repeats):
+        with threadpool_limits(1):
+            start = time.perf_counter()
+            expected = loop()
+            slow.append(time.perf_counter() - start)
         start = time.perf_counter()
-        result = work()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times)), result
+        got = ours()
+        fast.append(time.perf_counter() - start)
+    ratio = np.median(np.divide(slow, fast))
+    return float(np.median(slow)), float(np.median(fast)), float(ratio), expected, got
 
 
 def main():
@@ -60,6 +66,7 @@ def main():
     parser.add_argument("--samples", type=int, default=400)
     parser.add_argument("--units", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, help="of pairwise; default: all cores")
     parser.add_argument("--json", type=Path)
     o = parser.parse_args()
     results = {}
@@ -74,14 +81,16 @@ def main():
         for name, loop in (("procrustes", loop_procrustes), ("cka", loop_cka)):
             measure = get_measure(name)
             pairwise(systems[:2], measure, progress=False)
-            with threadpool_limits(1):
-                slow, expected = median_time(lambda loop=loop, data=data: loop(data), max(1, o.repeats // 2))
-            fast, got = median_time(lambda s=systems, m=measure: pairwise(s, m, progress=False), o.repeats)
+            slow, fast, ratio, expected, got = paired_times(
+                lambda loop=loop, data=data: loop(data),
+                lambda s=systems, m=measure: pairwise(s, m, progress=False, n_threads=o.threads),
+                o.repeats,
+            )
             error = float(np.abs(got.values[name] - expected).max())
-            results[f"{name}_{kind}"] = {"loop_s": slow, "ours_s": fast, "ratio": slow / fast, "difference": error}
+            results[f"{name}_{kind}"] = {"loop_s": slow, "ours_s": fast, "ratio": ratio, "difference": error}
             print(
                 f"{name:10} {kind:6} spectra, {o.systems} systems, m = {o.samples}, n = {o.units}: loop {slow:.3f} s, "
-                f"pairwise {fast:.3f} s: {slow / fast:.1f} times faster, largest difference {error:.1e}"
+                f"pairwise {fast:.3f} s: {ratio:.1f} times faster, largest difference {error:.1e}"
             )
     results["table"] = [
         row(

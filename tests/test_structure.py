@@ -11,7 +11,7 @@ ROOT = Path(conjugacy.__file__).parent
 # each layer may import itself and those below it, the later ones in this list
 LAYERS = [
     {"cli", "demo", "__main__"},
-    {"report"},
+    {"report", "sweeps"},
     {"comparison"},
     {"analysis", "epochs", "generalisation", "rest"},
     {"training", "plots"},

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.run import Run as Run
     from conjugacy.run import load as load
     from conjugacy.simulate import rollout as rollout
+    from conjugacy.sweeps.run import run_sweep as run_sweep
     from conjugacy.system import System as System
     from conjugacy.training.population import train_population as train_population
     from conjugacy.training.recipe import Recipe as Recipe
@@ -51,9 +52,10 @@ _PUBLIC = {
     "portrait_distance": "dynamics.skeleton_distance",
     "rest_points": "rest",
     "rollout": "simulate",
+    "run_sweep": "sweeps.run",
     "train": "training.train",
     "train_population": "training.population",
 }
-_SUBMODULES = ("arm", "dynamics", "networks", "plots", "similarity", "tasks", "training")
+_SUBMODULES = ("arm", "dynamics", "networks", "plots", "similarity", "sweeps", "tasks", "training")
 
 __getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC, _SUBMODULES)

@@ -119,7 +119,7 @@ def compare(
     """Compare trained networks pair by pair, on trials that are new to all of them.
 
     Args:
-        runs: Folders of two or more runs.
+        runs: Folders of two or more runs, or a folder that holds such folders (of a sweep or a population).
         measures: Measures to take, separated by commas.
         out: Folder for the table (csv) and a figure of the affine maps; nothing is written without it.
         seed: Seed of the trials.
@@ -130,8 +130,11 @@ def compare(
     from conjugacy.comparison import compare as compare_runs
     from conjugacy.run import load
 
+    folders = [folder for given in runs for folder in _run_folders(Path(given))]
+    if names is None and len(folders) > len(runs):  # of a sweep, the folders have the names that tell runs apart
+        names = ",".join(folder.name for folder in folders)
     comparison = compare_runs(
-        [load(r) for r in runs],
+        [load(folder) for folder in folders],
         measures.split(","),
         seed=seed,
         n_trials=n_trials,
@@ -145,6 +148,51 @@ def compare(
         comparison.table().to_csv(folder / "comparison.csv")
         comparison.plot_trials_3d_reference().savefig(folder / "affine_overlay.png", dpi=150)
         print(f"Written: {folder / 'comparison.csv'}, {folder / 'affine_overlay.png'}")
+
+
+def sweep(
+    file: str,
+    out: str | None = None,
+    workers: int | None = None,
+    threads: int = 1,
+    ray: str | None = None,
+    gpus_per_run: float | None = None,
+    dry_run: bool = False,
+    progress: bool = True,
+) -> None:
+    """Train all runs of a sweep: a grid or a random search, described by a yaml file.
+
+    The same command goes on after an interruption or a kill, and tries again what failed.
+
+    Args:
+        file: The yaml file; docs/sweeps.md says what is in it.
+        out: Folder for the runs and their table; by default the one that the file names.
+        workers: Processes that train side by side; by default one a core, or one where a GPU trains.
+        threads: CPU threads of each.
+        ray: Train on Ray: local, or the address of a cluster.
+        gpus_per_run: GPUs of a run on Ray, for example 0.25 for four runs at a time on each.
+        dry_run: Only say what would be trained.
+        progress: Show a progress bar.
+    """
+    from conjugacy.sweeps import Plan, run_sweep
+
+    plan = Plan.read(file)
+    if dry_run:
+        for planned in plan.runs:
+            print(planned.name, *(f"{k}={planned.settings.get(k)}" for k in plan.varied))
+        print(f"{len(plan.runs)} runs.")
+        return
+    table = run_sweep(
+        plan, out, workers=workers, threads=threads, ray=ray, gpus_per_run=gpus_per_run, progress=progress
+    )
+    print(table.to_string(max_rows=60))
+    folder = Path(str(out or plan.out))
+    print(f"Written: {folder / 'table.csv'}. To compare the networks: conjugacy compare {folder / 'runs'}")
+    failed = table[table["status"] == "failed"]
+    if len(failed):
+        raise ValueError(
+            f"{len(failed)} of {len(table)} runs failed, see the table. The same command tries them again."
+        )
 
 
 def show(run: str, out: str | None = None) -> None:
@@ -205,27 +253,40 @@ def fixed_points(
         print("Written:", *paths, *sorted(folder.glob(f"{analysis.name}_fixed_points.[nc]*")), sep="\n  ")
 
 
-def check_measures(measures: str | None = None, out: str | None = None, seed: int = 0, progress: bool = True) -> None:
+def check_measures(
+    measures: str | None = None, out: str | None = None, seed: int = 0, draws: int = 1, progress: bool = True
+) -> None:
     """Put measures to a test with known answers: pairs of systems whose relation is true by construction.
 
     Args:
         measures: Measures to test, separated by commas; all by default.
         out: File for the whole table (csv); nothing is written without it.
         seed: Seed of the systems' inputs and changes of coordinates.
+        draws: Repeat the test with that many seeds, from `seed` on.
         progress: Show a progress bar.
     """
-    from conjugacy.similarity import check_measures as run_suite
-    from conjugacy.similarity.checks import verdicts
+    from conjugacy._check import check_int
+    from conjugacy.similarity.checks import agreement, check_draws, verdicts
 
-    table = run_suite(measures.split(",") if measures else None, seed=seed, progress=progress)
+    check_int("draws", draws, 1)
+    names = measures.split(",") if measures else None
+    table = check_draws(names, seeds=range(seed, seed + draws), progress=progress)
     print(verdicts(table).to_string())
     print("\npass: as declared. moves: sees a change that keeps the computation. blind: misses one that alters it.")
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(out, index=False)
         print(f"Written: {out}")
-    if (table["verdict"] == "fails").any():
-        raise ValueError(f"{(table['verdict'] == 'fails').sum()} declared properties do not hold, see the table.")
+    if draws > 1:
+        split = [r for r in agreement(table).to_dict("records") if r["held"] < r["draws"]]
+        print(f"\nIn {draws} draws, {len(split) or 'no'} declared properties did not hold in each.")
+        for r in split:
+            print(f"  {r['measure']}, {r['relation']}: {r['expected']} in {r['held']} of {r['draws']}")
+        failed = sum(bool(r["same"]) or r["held"] <= r["draws"] / 2 for r in split)
+    else:
+        failed = sum(table["verdict"] == "fails")
+    if failed:
+        raise ValueError(f"{failed} declared properties do not hold, see the table.")
 
 
 def demo(out: str = "demo", seed: int = 0, progress: bool = True) -> None:
@@ -301,6 +362,14 @@ def print_table(comparison: Any) -> None:
     print()
 
 
+def _run_folders(folder: Path) -> list[Path]:
+    """The folder of a run, or, given a folder of such folders or of a sweep, all of them that hold a run."""
+    if (folder / "config.json").exists():
+        return [folder]
+    within = folder / "runs" if (folder / "sweep.yaml").exists() else folder
+    return sorted(path.parent for path in within.glob("[!.]*/config.json")) or [folder]
+
+
 def _print_run(run: Any, folder: str | Path) -> None:
     print(f"{run.name} on {run.task.name}, seed {run.seed}: {folder}")
     for key, value in run.metrics.items():
@@ -321,11 +390,14 @@ def _gist(error: Exception) -> str:
     return "; ".join(dict.fromkeys(telling)) or " ".join(n for n in lines if n and not n.startswith(noise))
 
 
+_POSITIONAL = {"run": "Folder of the run.", "file": "The yaml file of the sweep, see docs/sweeps.md."}
+
+
 def _plain_parser(command: Callable[..., None]) -> Any:
     parser = _parser()
-    named = set(inspect.signature(command).parameters) & {"run"}
-    if named:
-        parser.add_argument("run", metavar="RUN", help="Folder of the run.")
+    named = set(inspect.signature(command).parameters) & set(_POSITIONAL)
+    for name in named:
+        parser.add_argument(name, metavar=name.upper(), help=_POSITIONAL[name])
     parser.add_function_arguments(command, skip=named, as_positional=False)
     return parser
 
@@ -353,7 +425,7 @@ def _train_parser(command: Callable[..., None]) -> Any:
 
 def _compare_parser(command: Callable[..., None]) -> Any:
     parser = _parser()
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="Folders of two or more runs.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="Folders of runs, or of a sweep.")
     parser.add_function_arguments(command, skip={"runs"})
     return parser
 
@@ -388,6 +460,7 @@ def _concrete_classes(module: str) -> list[str]:
 COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., Any]]] = {
     "demo": (demo, _plain_parser),
     "train": (train, _train_parser),
+    "sweep": (sweep, _plain_parser),
     "repeat": (repeat, _plain_parser),
     "show": (show, _plain_parser),
     "compare": (compare, _compare_parser),

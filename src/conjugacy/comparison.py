@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _N_UNTRAINED = 5
+# trials are not paired, so nothing is left to shuffle but what the networks have learned
+_AGAINST_UNTRAINED = ("step", "trajectories")
 
 
 class Comparison:
@@ -37,7 +39,7 @@ class Comparison:
     scores : tuple of Score
         One a measure and pair; two, one a direction, for measures with a direction.
     untrained : mapping of str to systems, or None
-        By name, untrained networks of the same kind: the null of measures that need a step function.
+        By name, untrained networks of the same kind: the null of measures that do not pair trials.
     """
 
     def __init__(
@@ -71,18 +73,24 @@ class Comparison:
     @cached_property
     def pairs(self) -> Pairwise:
         """All measures over all pairs: matrices, orders and embeddings; computed when first asked for."""
-        by_map = [m for m in self.measures if m.traits.needs == "step" and self.untrained]
-        others = [m for m in self.measures if m not in by_map]
         parts = []
-        if others:
-            parts.append(pairwise(self.systems, others, train=self.train, **self._options))
-        if by_map:
-            parts.append(pairwise(self.systems, by_map, **{**self._options, "null": self.untrained}))
-        first, rest = parts[0], parts[1:]
-        for part in rest:
-            measures, values = {**first.measures, **part.measures}, {**first.values, **part.values}
-            first = replace(first, measures=measures, values=values, scores=first.scores + part.scores)
-        return first
+        for need in dict.fromkeys(m.traits.needs for m in self.measures):
+            chosen = [m for m in self.measures if m.traits.needs == need]
+            options = dict(self._options)
+            if self.untrained and need in _AGAINST_UNTRAINED:
+                # their fixed points take a search each
+                most = _N_UNTRAINED if need == "step" else None
+                options["null"] = {name: systems[:most] for name, systems in self.untrained.items()}
+            train = None if need == "step" else self.train
+            parts.append(pairwise(self.systems, chosen, train=train, **options))
+        names = [m.name for m in self.measures]
+        return replace(
+            parts[0],
+            measures={name: p.measures[name] for name in names for p in parts if name in p.measures},
+            values={name: p.values[name] for name in names for p in parts if name in p.values},
+            scores=tuple(sorted((s for p in parts for s in p.scores), key=lambda s: names.index(s.measure))),
+            complete=all(p.complete for p in parts),
+        )
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -153,8 +161,8 @@ def compare(
     interval : float or None
         Level of the bootstrap intervals over trials.
     null : str or None
-        Kind of null: "auto" for what suits each measure (trials of one system shuffled; phases randomised; untrained
-        networks of the same kind), or one of `conjugacy.similarity.inference.NULLS`.
+        Kind of null: "auto" for what suits each measure (runs: trials of one system shuffled where trials are paired,
+        else untrained networks of the same kind on the same inputs), or one of `conjugacy.similarity.inference.NULLS`.
     n_surrogates : int
         Surrogates of a null.
     progress : bool
@@ -199,8 +207,11 @@ def compare(
     held_out, fit = (task.trials(n_trials, derive_seed(seed, purpose)) for purpose in ("compare", "compare fit"))
     systems, train = ([_renamed(r.system(t), n) for r, n in zip(trained, names)] for t in (held_out, fit))
     untrained = None
-    if null == "auto" and any(m.traits.needs == "step" for m in chosen):
-        untrained = {n: _untrained(r, held_out, seed) for r, n in zip(trained, names) if not _given_cell(r)}
+    if null == "auto" and any(m.traits.needs in _AGAINST_UNTRAINED for m in chosen):
+        count = (
+            max(_N_UNTRAINED, n_surrogates) if any(m.traits.needs == "trajectories" for m in chosen) else _N_UNTRAINED
+        )
+        untrained = {n: _untrained(r, held_out, count, seed) for r, n in zip(trained, names) if not _given_cell(r)}
     return Comparison(systems, train, chosen, untrained=untrained, **options)
 
 
@@ -209,9 +220,9 @@ def _given_cell(run: Run) -> bool:
     return isinstance(run.network, CellNetwork)
 
 
-def _untrained(run: Run, trials: Trials, seed: int) -> list[System]:
+def _untrained(run: Run, trials: Trials, count: int, seed: int) -> list[System]:
     systems = []
-    for k in range(_N_UNTRAINED):
+    for k in range(count):
         network = copy.deepcopy(run.network)
         network.init_model(network.input_size, network.output_size, derive_seed(seed, "untrained", k))
         systems.append(replace(run, network=network, name=f"{run.name} untrained {k + 1}").system(trials))

@@ -7,10 +7,15 @@ from torch import Tensor
 
 from conjugacy._check import check_axes
 from conjugacy._threads import threads_for, torch_threads
+from conjugacy.arm.arm26 import transformed
 from conjugacy.arm.plant import Noise, Plant
+from conjugacy.arm.state import ArmState
 from conjugacy.networks.network import Network
+from conjugacy.networks.sequence import check_rollout
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.trials import Rollout, Trials
+
+_WORTH_COMPILING = 1000  # steps of all trials in closed loop; below, loading the kernel takes longer than it saves
 
 
 def rollout(
@@ -41,14 +46,16 @@ def rollout(
     seed : int
         Seed of that noise.
     rollout : {"auto", "plain"}
-        "auto" takes the fastest way there is for this network, "plain" one step after the other: the same numbers up to
-        rounding.
+        "auto" takes the fastest way there is for this network (and plant), "plain" one step after the other: the same
+        numbers up to rounding. Closed loops of a float32 GRU and our arm on the CPU are compiled; these are
+        differentiable once.
 
     Raises
     ------
     ValueError
         If trials, task and network do not fit.
     """
+    check_rollout(rollout)
     plant = getattr(task, "plant", None)
     check_axes(
         "trials.inputs",
@@ -66,7 +73,7 @@ def rollout(
     with torch_threads(threads_for(len(trials) * network.state_size)):
         if plant is not None:
             _check_fit(network, task)
-            return _closed_loop(network, plant, trials, h0, generator)
+            return _closed_loop(network, plant, trials, h0, generator, rollout == "auto")
         latents, outputs = network.rollout(trials.inputs, h0, generator, rollout)
     return Rollout(latents, outputs)
 
@@ -115,7 +122,12 @@ def plain_closed_loop(
 
 
 def _closed_loop(
-    network: Network, plant: Plant, trials: Trials, h0: Tensor | None, generator: torch.Generator | None
+    network: Network,
+    plant: Plant,
+    trials: Trials,
+    h0: Tensor | None,
+    generator: torch.Generator | None,
+    may_compile: bool,
 ) -> Rollout:
     n, t = len(trials), trials.n_timesteps
     dtype, device = trials.inputs.dtype, trials.inputs.device
@@ -127,7 +139,15 @@ def _closed_loop(
         if network.noise_level > 0:
             xi = torch.randn((n, t, network.state_size), generator=generator, dtype=dtype, device=device)
             noise = noise._replace(states=network.noise_level * xi)
-    return plain_closed_loop(network, plant, trials.inputs, trials.ics, trials.loads, x0, noise)
+    given = (trials.inputs, trials.ics, trials.loads)
+    if may_compile and n * t >= _WORTH_COMPILING and not transformed():
+        from conjugacy.networks.closed_loop import compiled_loop, compiled_loop_fits
+
+        if compiled_loop_fits(network, plant, x0, *given, *noise):
+            parts = compiled_loop(network, plant, *given, x0, noise)
+            body = ArmState(parts.q, parts.qd, parts.activation, parts.force)
+            return Rollout(parts.latents, plant.arm.hand(body.q), parts.actions, parts.observations, body)
+    return plain_closed_loop(network, plant, *given, x0, noise)
 
 
 def _plus(x: Tensor, noise: Tensor | None, t: int) -> Tensor:

@@ -102,6 +102,55 @@ def test_rotation_and_scaling_flow_has_a_unit_circle():
     assert points.record.n_unsettled == points.record.n_orbits and "settled on no fixed point" in str(points.audit())
 
 
+def spiral(turn, pull=0.3, bend=0.0):
+    """A map of the plane whose unit circle it turns by `turn` a step, in a coordinate sheared by `bend`."""
+
+    def step(x):
+        y = torch.stack([x[..., 0], x[..., 1] - bend * x[..., 0] ** 2], -1)
+        r, angle = y.norm(dim=-1), torch.atan2(y[..., 1], y[..., 0]) + turn
+        r = r + pull * (1 - r)
+        z = torch.stack([r * angle.cos(), r * angle.sin()], -1)
+        return torch.stack([z[..., 0], z[..., 1] + bend * z[..., 0] ** 2], -1)
+
+    return step
+
+
+@pytest.mark.parametrize("bend", [0.0, 0.6])
+@pytest.mark.parametrize("period", [math.sqrt(50), 8 * math.sqrt(10), 10 * math.e])
+def test_a_circle_that_is_turned_by_no_fraction_of_a_turn_is_a_cycle(period, bend):
+    starts = states(3, 2, seed=1)
+    cycles, owner = find_cycles(spiral(2 * math.pi / period, bend=bend), starts, n_transient=200)
+    assert owner.tolist() == [0, 0, 0] and cycles[0].circle and cycles[0].hits == 3
+    assert cycles[0].period == pytest.approx(period, rel=1e-9)
+    # across the circle, distances shrink by 0.7 a step; along it they stay
+    factors = cycles[0].multipliers.abs()
+    assert factors[0] == 1 and float(factors[1]) == pytest.approx(0.7**period, rel=0.1)
+    x = cycles[0].x
+    rounded = torch.stack([x[:, 0], x[:, 1] - bend * x[:, 0] ** 2], 1)
+    torch.testing.assert_close(rounded.norm(dim=1), torch.ones(len(x)).double(), atol=1e-4, rtol=0)
+
+
+def test_a_circle_whose_period_is_a_whole_number_of_steps_is_a_periodic_orbit():
+    cycles, _ = find_cycles(spiral(2 * math.pi / 25), states(2, 2), n_transient=200)
+    assert cycles[0].period == 25 and not cycles[0].circle
+
+
+def test_a_torus_and_a_spiral_that_has_not_settled_are_no_circles():
+    def torus(x):
+        return torch.cat([spiral(2 * math.pi / 20.3)(x[..., :2]), spiral(2 * math.pi * 0.0371)(x[..., 2:])], -1)
+
+    assert find_cycles(torus, states(2, 4), n_transient=200)[0] == ()
+    assert find_cycles(spiral(0.31, pull=1e-3), states(2, 2), n_transient=0, max_period=500)[0] == ()
+
+
+def test_circles_are_saved_with_fixed_points(tmp_path):
+    points = fixed_points(spiral(2 * math.pi / math.sqrt(420)), x0=states(40, 2), n_inits=64, n_orbits=4, progress=False)
+    assert points.cycles[0].circle
+    points.save(tmp_path / "points.npz")
+    again = type(points).load(tmp_path / "points.npz").cycles[0]
+    assert again.circle and again.period == points.cycles[0].period
+
+
 def test_fixed_points_and_chaos_are_no_cycles():
     assert find_cycles(flip_flop(2), states(4, 2))[0] == ()
     assert find_cycles(lambda x: 4 * x * (1 - x), torch.tensor([[0.3], [0.6]]).double(), max_period=300)[0] == ()

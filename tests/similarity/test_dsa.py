@@ -195,12 +195,13 @@ def test_unequal_ranks_are_an_error_unless_a_policy_is_named(make_trajectories):
 
 def test_interval_and_null_of_dynamics(make_trajectories):
     measure = get_measure("dsa", rank=5, n_delays=3)
-    options = {"interval": 0.9, "n_resamples": 40, "null": "phase_randomised", "n_surrogates": 9}
+    options = {"interval": 0.9, "n_resamples": 40, "null": "independent_phases", "n_surrogates": 9}
     score = measure(make_trajectories(0), make_trajectories(1, n_units=7), **options)
     assert score.interval.low <= score.value <= score.interval.high
     assert score.null.mean > score.interval.high
-    with pytest.raises(ValueError, match="`null`: 'shuffled_trials' leaves 'dsa' as it is"):
-        measure(make_trajectories(0), make_trajectories(1), null="shuffled_trials")
+    for kind in ("shuffled_trials", "phase_randomised"):
+        with pytest.raises(ValueError, match=f"`null`: '{kind}' leaves 'dsa' as it is"):
+            measure(make_trajectories(0), make_trajectories(1), null=kind)
 
 
 def brute(x, y, p):

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from conjugacy.similarity.inference import null_kind, null_values
+from conjugacy.similarity.all_pairs import pairwise
+from conjugacy.similarity.inference import null_kind, null_values, surrogate
+from conjugacy.similarity.known_answers import bistable, pulses, run
 from conjugacy.similarity.measure import get_measure
 from conjugacy.similarity.samples import shuffled_order
 from conjugacy.system import System
@@ -58,6 +60,47 @@ def test_the_null_of_unrelated_systems_holds_their_value():
 
 def test_the_automatic_null_suits_the_measure():
     assert null_kind(get_measure("state_r2"), "auto") == "shuffled_trials"
-    assert null_kind(get_measure("dsa"), "auto") == "phase_randomised"
+    assert null_kind(get_measure("dsa"), "auto") == "independent_phases"
+    assert null_kind(get_measure("spectrum_w2"), "auto") == "independent_phases"
+    assert null_kind(get_measure("input_dsa"), "auto") == "phase_randomised"
+    assert null_kind(get_measure("timescales"), "auto") == "shuffled_time"
     with pytest.raises(ValueError, match=r"`null`: expected one of .*'auto', got 'shufled_time'\. Did you mean"):
         null_kind(get_measure("dsa"), "shufled_time")
+
+
+@pytest.mark.parametrize("name", ["dsa", "spectrum_w2", "timescales"])
+def test_a_null_that_keeps_all_that_is_seen_is_refused(name):
+    with pytest.raises(ValueError, match=f"`null`: 'phase_randomised' leaves '{name}' as it is, since all that it"):
+        null_kind(get_measure(name), "phase_randomised")
+
+
+def spirals(seed, n_trials=30, n_steps=120, turn=0.35):
+    """Noisy planar spirals in two of three units, seen in random orthogonal axes."""
+    rng = np.random.default_rng(seed)
+    c, s = 0.97 * np.cos(turn), 0.97 * np.sin(turn)
+    step = np.array([[c, -s, 0.2], [s, c, 0], [0, 0, 0.9]])
+    x = rng.normal(size=(n_trials, 1, 3))
+    for _ in range(n_steps):
+        x = np.concatenate([x, x[:, -1:] @ step.T + 0.3 * rng.normal(size=(n_trials, 1, 3))], 1)
+    return System.from_arrays(str(seed), x @ np.linalg.qr(rng.normal(size=(3, 3)))[0])
+
+
+def test_like_operators_beat_independent_phases_and_not_randomised_ones():
+    a, b = spirals(0), spirals(1)
+    measure = get_measure("dsa", rank=3, n_delays=1)
+    score = measure(a, b, null="auto", n_surrogates=19)
+    assert score.null.p_value == 0.05 and score.value < 0.5 * score.null.low
+    # why the other one is refused: the operator does not change
+    same = measure.prepare(surrogate(b, "phase_randomised", np.random.default_rng(0)))
+    assert measure.compare(measure.prepare(a), same)[0] < score.null.low / 2
+
+
+def test_the_interval_of_a_portrait_is_its_range_over_searches():
+    rng = np.random.default_rng(0)
+    u = pulses(rng, 6, 40, 2)
+    a, b = (run(name, bistable(gain), 3, u) for name, gain in (("two memories", 2.0), ("none", 0.5)))
+    score = get_measure("portrait", n_inits=64)(a, b, interval=0.95)
+    assert score.interval.method == "range over 3 searches"
+    assert score.interval.low == score.interval.high == score.value > 0  # each search finds all there is
+    result = pairwise([a, b], get_measure("portrait", n_inits=64), interval=0.95, progress=False)
+    assert result.scores[0].interval == score.interval

@@ -116,6 +116,13 @@ def test_surrogates_keep_what_they_should(systems, kind):
     if kind == "phase_randomised":
         fx, fy = np.fft.rfft(x, axis=1), np.fft.rfft(y, axis=1)
         np.testing.assert_allclose(np.einsum("kfi,kfj->kfij", fx, fx.conj()), np.einsum("kfi,kfj->kfij", fy, fy.conj()))
+    elif kind == "independent_phases":
+        mean = x.reshape(-1, 5).mean(0)
+        axes = np.linalg.svd(x.reshape(-1, 5) - mean)[2].T
+        before, after = (np.abs(np.fft.rfft((v - mean) @ axes, axis=1)) for v in (x, y))
+        np.testing.assert_allclose(before, after, atol=1e-9)
+        crossed = [np.fft.rfft((v - mean) @ axes, axis=1)[..., :2].prod(-1) for v in (x, y)]
+        assert not np.allclose(*crossed, atol=1e-2)
     else:
         axes = (0, 1) if kind == "shuffled_trials" else (1,)
         np.testing.assert_allclose(x.mean(axes), y.mean(axes))
@@ -193,7 +200,7 @@ def test_measures_without_trials_have_no_intervals_and_no_automatic_null(systems
     )
     by = {s.measure: s for s in result.scores}
     assert by["n_units"].interval is None and by["n_units"].null is None
-    assert by["cka"].null.kind == "shuffled_trials" and by["dsa"].null.kind == "phase_randomised"
+    assert by["cka"].null.kind == "shuffled_trials" and by["dsa"].null.kind == "independent_phases"
     with pytest.raises(NotImplementedError, match="'n_units' has no intervals"):
         NumberOfUnits()(systems[0], systems[1], interval=0.9)
     with pytest.raises(ValueError, match="`null`: 'n_units' has no surrogates"):

@@ -245,7 +245,7 @@ def test_same_seed_same_trials_other_seed_others():
     assert task.trials(20, 3).digest() == task.trials(20, 3).digest() == MultiTask().trials(20, 3).digest()
     assert task.trials(20, 3).digest() != task.trials(20, 4).digest()
     assert task.trials(20, 3).digest() != MultiTask(variant="ctdb").trials(20, 3).digest()
-    assert task.training_trials(8, 3, 5).digest() == MultiTask().training_trials(8, 3, 5).digest()
+    assert task.training_trials(8, 3, 5, 1.0).digest() == MultiTask().training_trials(8, 3, 5, 1.0).digest()
 
 
 @settings(max_examples=20, deadline=None)
@@ -273,17 +273,26 @@ def test_lengths_follow_from_the_rules_and_the_bins():
 
 def test_training_batches_hold_trials_of_like_length_and_all_rules_alike_over_a_pool():
     task = MultiTask()
-    pool = [task.training_trials(30, 1, step) for step in range(8)]
+    pool = [task.training_trials(30, 1, step, 0.5) for step in range(8)]
     counts = sum(np.bincount(b.conditions, minlength=15) for b in pool)
-    assert (counts == 16).all()
+    np.testing.assert_array_equal(counts, [24 if "Int" in rule else 12 for rule in RULES])
     spans = sorted((int(b.epochs["response"][:, 1].min()), int(b.epochs["response"][:, 1].max())) for b in pool)
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
     assert [b.last_counted_step() for b in pool] != sorted(b.last_counted_step() for b in pool)
 
 
+def test_the_noise_of_training_trials_grows_to_its_size():
+    task = MultiTask(noise=0.3)
+    for progress, sd in ((0.0, 0.1), (0.15, 0.2), (0.3, 0.3), (1.0, 0.3)):
+        trials = task.training_trials(64, 1, 3, progress)
+        inside = torch.arange(trials.n_timesteps) < trials.epochs["response"][:, 1:]
+        its = (trials.inputs - trials.true_inputs)[inside]
+        assert abs(its.std() - sd) < 5 * sd / np.sqrt(2 * its.numel())
+
+
 def test_grouped_batches_take_the_rules_in_turn():
     task = MultiTask(batches="grouped")
-    batches = [task.training_trials(4, 1, step) for step in range(30)]
+    batches = [task.training_trials(4, 1, step, 0.5) for step in range(30)]
     assert all(len(b.conditions.unique()) == 1 for b in batches)
     first, second = (sorted(int(b.conditions[0]) for b in batches[k : k + 15]) for k in (0, 15))
     assert first == second == list(range(15))

@@ -9,6 +9,7 @@ from conjugacy.training import checkpoint
 from conjugacy.training import train as train_function
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.scores import masked_r2
+from conjugacy.training.train import begin, fit
 
 QUICK = {"steps": 12, "batch_size": 8, "eval_every": 4, "progress": False}
 
@@ -147,12 +148,12 @@ def test_r2_is_variance_weighted_and_blind_to_what_is_masked():
 
 
 def test_the_schedule_is_one_cycle():
-    recipe = Recipe(steps=100, learning_rate=0.01, warmup=0.3, short_share=0.5, short_timesteps=20)
+    recipe = Recipe(steps=100, learning_rate=0.01, warmup=0.3, short_share=0.5, whole_share=0.2, short_timesteps=20)
     rates = [recipe.learning_rate_at(s) for s in range(100)]
     assert max(rates) == rates[30] == pytest.approx(0.01)
     assert rates[:31] == sorted(rates[:31]) and rates[30:] == sorted(rates[30:], reverse=True)
     assert rates[0] == pytest.approx(4e-4) and rates[-1] < 2e-5
-    assert [recipe.timesteps_at(s, 500) for s in (0, 49, 50, 99)] == [20, 20, 500, 500]
+    assert [recipe.timesteps_at(s, 500) for s in (0, 49, 50, 79, 80, 99)] == [20, 20, 100, 100, 500, 500]
     assert recipe.timesteps_at(0, 15) == 15
 
 
@@ -168,6 +169,45 @@ def test_the_schedule_is_one_cycle():
 def test_bad_settings_are_named(small_task, settings, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         cj.train(small_task, cj.networks.GRU(3), progress=False, **settings)
+
+
+def test_averaged_weights_are_those_that_are_scored_and_kept(small_task):
+    kept = []
+    for averaging in (0.0, 0.9):
+        recipe = Recipe(**{**{k: v for k, v in QUICK.items() if k != "progress"}, "averaging": averaging})
+        training = begin(small_task, cj.networks.GRU(7), 0, recipe, None, "cpu")
+        trail = [[p.detach().clone() for p in training.average.parameters()]]
+
+        def tell(training, trail=trail):
+            trail.append([p.detach().clone() for p in training.run.network.parameters()])
+
+        fit(training, tell)
+        for k, parameter in enumerate(training.average.parameters()):
+            mean = trail[0][k]
+            for step, weights in enumerate(trail[1:]):
+                share = min(averaging, (1 + step) / (10 + step))
+                mean = share * mean + (1 - share) * weights[k]
+            torch.testing.assert_close(parameter.detach(), mean)
+        kept.append(cj.training.evaluate(training.average, small_task, training.val)["r2"])
+        assert training.state.history[-1]["val_r2"] == pytest.approx(kept[-1])
+    assert kept[0] != kept[1]
+
+
+@pytest.mark.parametrize("network", [cj.networks.GRU(64), cj.networks.NODE(3, 3, 32)])
+def test_the_plain_rollout_trains_the_same_network(small_task, network, monkeypatch):
+    import conjugacy.networks.flow_kernel as flow
+    import conjugacy.networks.gru_kernel as gru
+
+    calls = []
+    for kernel in (flow, gru):
+        monkeypatch.setattr(kernel, "on_threads", lambda *a, old=kernel.on_threads: calls.append(1) or old(*a))
+    settings = {"steps": 4, "batch_size": 100, "eval_every": 2, "progress": False}
+    fast = cj.train(small_task, network, **settings)
+    assert calls
+    calls.clear()
+    plain = cj.train(small_task, network, rollout="plain", **settings)
+    assert not calls
+    assert plain.history.loss.tolist() == pytest.approx(fast.history.loss.tolist(), rel=1e-4)
 
 
 def test_a_network_for_another_task_is_named(small_task):

@@ -237,10 +237,12 @@ class RigidTendonArm26:
     def observe(self, state: ArmState) -> Tensor:
         """What the muscles sense, (..., 12): six normalised lengths, then six normalised velocities.
 
-        The units are those of the muscle's curves, see `Muscle.normalise`; the geometry is that of ``state.q`` and
-        ``state.qd``, see `proprioception_lag`.
+        The units are those of `Muscle.sense`; the geometry is that of ``state.q`` and ``state.qd``, see
+        `proprioception_lag`.
         """
-        return torch.cat(self._stretch(*self._geometry(state.q, state.qd)), -1)
+        *_, tendon, optimal = self._six.like(state.q)
+        stretch = self._geometry(state.q, state.qd)
+        return torch.cat(self.muscle.sense(*stretch, tendon, optimal, self.physics == "exact"), -1)
 
     def hand(self, q: Tensor) -> Tensor:
         """Position of the hand (..., 2) in m for angles q (..., 2); the shoulder is the origin."""
@@ -297,7 +299,7 @@ class RigidTendonArm26:
         """The constants of the compiled step, if it can and should take states like this."""
         if self.physics != "motornet" or not q.is_cpu or q.dtype not in _KERNEL_DTYPES:
             return None
-        if q.numel() < 2 * _WORTH_COMPILING or _transformed() or torch.compiler.is_compiling():
+        if q.numel() < 2 * _WORTH_COMPILING or transformed() or torch.compiler.is_compiling():
             return None
         if q.dtype not in self._kernel_constants:
             from conjugacy.arm.kernel import constants
@@ -380,7 +382,7 @@ class RigidTendonArm26:
                 continue
             _check_last(name, load, 2)
             # not on a device, where looking at a value waits for the work before it, nor inside a transform
-            if load.device.type == "cpu" and not _transformed() and not torch.compiler.is_compiling():
+            if load.device.type == "cpu" and not transformed() and not torch.compiler.is_compiling():
                 check_finite(name, load)
 
     def __repr__(self) -> str:
@@ -402,7 +404,7 @@ class _Rows:
         key = (x.dtype, x.device)
         if key not in self._known:
             made = self._made(x.dtype, x.device)
-            if _transformed():
+            if transformed():
                 return made
             self._known[key] = made
         return self._known[key]
@@ -432,7 +434,7 @@ def _as_rows(parts: tuple[Tensor | None, ...]) -> Sequence[Tensor | None] | None
     return [None if x is None else x.expand(*lead, w).reshape(-1, w) for x, w in zip(parts, _WIDTHS)]
 
 
-def _transformed() -> bool:
+def transformed() -> bool:
     """Whether forward derivatives or a transform of torch.func (vmap, grad, jacrev, ...) are at work."""
     if forward_ad._current_level >= 0:
         return True

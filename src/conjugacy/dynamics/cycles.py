@@ -1,18 +1,20 @@
 """Periodic orbits: what orbits settle on when it is no fixed point.
 
 Found by recurrence of an orbit after its transient, refined (maps: Newton on the p-fold map; flows: the return to a
-hyperplane through the orbit, across the flow), with the Floquet multipliers of the period.
+hyperplane through the orbit, across the flow), with the Floquet multipliers of the period. A cycle of a map whose
+period is no whole number of steps is a circle on which no orbit recurs: see `circles.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from conjugacy._check import check_int
+from conjugacy.dynamics.circles import circle_multipliers, fit_circle
 from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.maps import Map, as_input, as_map
 from conjugacy.dynamics.orbits import advance, time_step
@@ -20,20 +22,24 @@ from conjugacy.dynamics.orbits import advance, time_step
 
 @dataclass(frozen=True, eq=False)
 class Cycle:
-    """A periodic orbit.
+    """A periodic orbit, or a circle that a map turns by 1 / period in every step.
 
     Attributes
     ----------
     x : Tensor (n, D)
-        Its points: all of them for a map, samples at equal times for a flow.
+        Its points: all of them for a periodic orbit of a map, samples at equal times for a flow or a circle.
     period : float
-        Steps (a flow: units of time).
+        Steps (a flow: units of time); no whole number for a circle.
     multipliers : complex Tensor (D,)
-        Eigenvalues of the derivative of the return, by falling modulus; a cycle of a flow has one equal to 1.
+        Eigenvalues of the derivative of the return, by falling modulus; a cycle of a flow has one equal to 1. For a
+        circle, the growth over a period by its Lyapunov exponents, the one along it being 1.
     residual : float
-        Distance between the first point and itself after one period.
+        Distance between the first point and itself after one period; for a circle, how far its Fourier series is from
+        an orbit on it (root mean square).
     hits : int
         Number of orbits that settled on it.
+    circle : bool
+        Whether it is a circle on which no orbit comes back to where it was.
     """
 
     x: Tensor
@@ -41,6 +47,7 @@ class Cycle:
     multipliers: Tensor
     residual: float
     hits: int = 1
+    circle: bool = False
 
     @property
     def is_stable(self) -> bool:
@@ -56,6 +63,7 @@ class Cycle:
             torch.from_numpy(arrays["multipliers"]),
             float(arrays["residual"]),
             int(arrays["hits"]),
+            bool(arrays.get("circle", False)),
         )
 
 
@@ -77,8 +85,8 @@ def find_cycles(
     Returns
     -------
     tuple
-        The distinct stable cycles, and for each row of `x0` the position of its cycle there, or -1. Fixed points
-        (period 1) are not cycles, nor are periodic orbits that an orbit only passes by.
+        The distinct stable cycles and circles, and for each row of `x0` the position of its cycle there, or -1. Fixed
+        points (period 1) are not cycles, nor are periodic orbits that an orbit only passes by.
     """
     n_transient, max_period = check_int("n_transient", n_transient, 0), check_int("max_period", max_period, 2)
     dynamics = as_map(step_or_system, kind)
@@ -100,7 +108,7 @@ def find_cycles(
     path = torch.stack(orbit, 1)
     for k in torch.nonzero(good)[:, 0].tolist():
         for c, cycle in enumerate(cycles):
-            if _on(cycle, path[k, 0], dynamics.flow):
+            if _on(cycle, path[k, 0], dynamics.flow or cycle.circle):
                 owner[k] = c
                 break
         else:
@@ -109,7 +117,7 @@ def find_cycles(
                 owner[k] = len(cycles)
                 cycles.append(found)
     counts = torch.bincount(owner[owner >= 0], minlength=len(cycles)).tolist()
-    cycles = [Cycle(c.x, c.period, c.multipliers, c.residual, hits) for c, hits in zip(cycles, counts)]
+    cycles = [replace(c, hits=hits) for c, hits in zip(cycles, counts)]
     return tuple(cycles), owner
 
 
@@ -117,10 +125,10 @@ def _size(path: Tensor) -> float:
     return float((path - path.mean(0)).norm(dim=-1).max())
 
 
-def _on(cycle: Cycle, x: Tensor, flow: bool) -> bool:
+def _on(cycle: Cycle, x: Tensor, sampled: bool) -> bool:
     size = _size(cycle.x)
-    # samples of a flow's cycle lie apart: a point between two of them is at most half a gap away
-    gap = float((cycle.x - cycle.x.roll(1, 0)).norm(dim=-1).max()) if flow else 0.0
+    # samples of a closed curve lie apart: a point between two of them is at most half a gap away
+    gap = float((cycle.x - cycle.x.roll(1, 0)).norm(dim=-1).max()) if sampled else 0.0
     return float((cycle.x - x).norm(dim=-1).min()) <= 0.6 * gap + 1e-4 * size
 
 
@@ -129,6 +137,11 @@ def _map_cycle(dynamics: Map, path: Tensor, u: Tensor) -> Cycle | None:
     away = (path[1:] - path[0]).norm(dim=-1)
     if size <= 1e-7 * (1 + float(path[0].norm())):
         return None
+    # on a circle an orbit comes near its start again and again, but never back
+    circle = None if bool((away <= 1e-7 * size).any()) else fit_circle(path)
+    if circle is not None:
+        multipliers = circle_multipliers(dynamics, path, u, circle.period)
+        return Cycle(circle.x, circle.period, multipliers, circle.residual, circle=True)
     near = torch.nonzero(away <= 1e-3 * size)[:, 0]
     for p in (near + 1).tolist()[:5]:
         points = _newton_cycle(dynamics, path[:p], u)

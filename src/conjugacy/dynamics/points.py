@@ -246,7 +246,9 @@ class FixedPoints:
         if meta["format"] != _FORMAT:
             raise ValueError(f"`path`: expected format {_FORMAT}, got {meta['format']} in {path}. Update conjugacy.")
         cycles = tuple(
-            Cycle.from_arrays({f.name: arrays.pop(f"cycle{k}_{f.name}") for f in fields(Cycle)})
+            Cycle.from_arrays(
+                {f.name: arrays.pop(key) for f in fields(Cycle) if (key := f"cycle{k}_{f.name}") in arrays}
+            )
             for k in range(meta["n_cycles"])
         )
         record = SearchRecord(**{**meta["record"], "sample": tuple(meta["record"]["sample"])})

@@ -172,7 +172,8 @@ class DaleCell(nn.Module):
     @property
     def weight_hh(self) -> Tensor:
         """W (unit, unit): column j has the sign of unit j, no unit drives itself."""
-        return (self.raw_weight_hh.abs() * self.sign).fill_diagonal_(0.0)
+        signed = self.raw_weight_hh.abs() * self.sign
+        return signed.tril(-1) + signed.triu(1)
 
     def forward(self, u: Tensor, x: Tensor) -> Tensor:
         """One step; u (..., input), x (..., unit)."""

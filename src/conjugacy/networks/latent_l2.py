@@ -23,7 +23,7 @@ class NoisyGRULatentL2(GRU):
         self,
         latent_size: int,
         l2_weight: float = 1e-2,
-        update_bias: float = 3.0,
+        update_bias: float | None = None,
         noise_level: float = 0.05,
         ic_noise: float = 0.05,
         gain: float = 1.0,

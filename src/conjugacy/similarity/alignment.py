@@ -219,7 +219,7 @@ class _Search:
             self.value, self.moved, self.rotation = value, moved, c
 
 
-# norm of the gradient to which a climb goes, and how far below the best it may be there and go on; small, large problems
+# norm of the gradient to which a climb goes, and how far below the best it may be there and go on: small, large n
 _STAGES = (
     ((1e-2, 2e-2), (3e-3, 2e-3), (1e-3, 5e-4), (1e-5, 1e-6)),
     ((3e-3, 4e-3), (1e-3, 7e-4), (1e-5, 1e-6)),

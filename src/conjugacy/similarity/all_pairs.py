@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.similarity.inference import bootstrap_interval, default_null, null_summary
+from conjugacy.similarity.inference import default_null, null_summary
 from conjugacy.similarity.measure import Measure, Score, get_measure, make_score
 from conjugacy.similarity.samples import as_system
 from conjugacy.similarity.threads import at_most_threads, map_threads, one_blas_thread
@@ -141,7 +141,8 @@ def pairwise(
         Trials for measures that fit, one for each system; see `Measure.__call__`.
     interval, n_resamples, null, n_surrogates, seed
         As in `Measure.__call__`, for every pair. Measures that do not depend on trials have no interval, and with
-        ``null="auto"`` no null. A mapping as null gives, by name, the systems to put in a system's place.
+        ``null="auto"`` no null. A mapping as null gives, by name, the systems to put in a system's place; "auto" holds
+        for systems that are not in it.
     n_threads : int, optional
         None: all cores.
     progress : bool
@@ -221,9 +222,9 @@ def _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress) 
                     if symmetric:
                         values[name][j, i] = value
                     bounds = summary = None
-                    if interval is not None and measure.n_trials(fa[i]) and measure.n_trials(fb[j]):
-                        bounds = bootstrap_interval(measure, fa[i], fb[j], value, interval, n_resamples, seed)
-                    instead = null.get(b[j].name) if isinstance(null, Mapping) else null
+                    if interval is not None:
+                        bounds = measure.interval(fa[i], fb[j], value, interval, n_resamples, seed)
+                    instead = null.get(b[j].name, "auto") if isinstance(null, Mapping) else null
                     if instead is not None and not (instead == "auto" and default_null(measure) is None):
                         trained = (train_a[i], train_b[j])
                         features = (fa[i], fb[j])

@@ -8,7 +8,8 @@ The value of each pair is judged by its distance from the measure's perfect valu
 Verdicts:
 
 - "pass"   a relation that keeps the computation leaves the measure where it declares to be invariant ("observation
-           noise", and measures that are estimates: close to it), or happens to be the same; or a relation that changes the computation is seen
+           noise", and measures that are estimates: close to it), or happens to be the same; or a relation that changes
+           the computation is seen
 - "moves"  the computation is the same, but the measure does not claim to be invariant to this relation, and is not
 - "blind"  the computation differs, and the measure does not see it, as documented
 - "fails"  the measure does other than it declares
@@ -62,6 +63,48 @@ def check_measures(
     for measure in tqdm(chosen, desc="known answers", disable=not progress, leave=False):
         records += check_measure(measure, pairs)
     return pd.DataFrame(records)
+
+
+def check_draws(
+    measures: Sequence[str | Measure] | None = None, *, seeds: Sequence[int] = range(10), progress: bool = False
+) -> pd.DataFrame:
+    """`check_measures` for several draws of the suite's inputs, changes of coordinates and random networks.
+
+    What a measure is invariant to holds in every draw. What it sees or misses is a matter of size, so that a pair near
+    the border may fall on either side.
+
+    Returns
+    -------
+    DataFrame
+        As of `check_measures`, with a column "seed".
+    """
+    import pandas as pd
+    from tqdm.auto import tqdm
+
+    tables = [
+        check_measures(measures, seed=seed).assign(seed=seed)
+        for seed in tqdm(seeds, desc="draws of the suite", disable=not progress, leave=False)
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def agreement(draws: pd.DataFrame) -> pd.DataFrame:
+    """How often each measure did as declared, from a table of `check_draws`.
+
+    One row for each measure and relation that it takes: measure, relation, same, expected, draws, held (in how many it
+    did as declared), and the low, median and high deviation.
+    """
+    taken = draws[draws["verdict"] != "n/a"]
+    groups = taken.groupby(["measure", "relation"], sort=False)
+    return groups.agg(
+        same=("same", "first"),
+        expected=("expected", "first"),
+        draws=("verdict", "size"),
+        held=("verdict", lambda v: int((v != "fails").sum())),
+        low=("deviation", "min"),
+        median=("deviation", "median"),
+        high=("deviation", "max"),
+    ).reset_index()
 
 
 def check_measure(measure: Measure, pairs: Sequence[KnownPair]) -> list[dict]:
@@ -151,7 +194,8 @@ def _verdict(t: Traits, pair: KnownPair, observed: str, expected: str) -> str:
 
 
 def verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """Verdicts with measures as rows and relations as columns."""
+    """Verdicts with measures as rows and relations as columns, of the first draw if there are several."""
+    table = table.drop_duplicates(["measure", "relation"])
     wide = table.pivot(index="measure", columns="relation", values="verdict")
     order = list(dict.fromkeys(table["relation"]))
     return wide.loc[list(dict.fromkeys(table["measure"])), order]

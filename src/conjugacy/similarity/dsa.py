@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -141,6 +141,9 @@ class OperatorMeasure(Measure):
         What to do if the ranks of two systems differ, which happens with rank="optimal": "min" compares at the smaller
         rank.
     """
+
+    # an operator is a function of auto- and cross-covariances at the delays
+    unmoved_by: ClassVar[frozenset[str]] = frozenset({"phase_randomised"})
 
     rank: int | str = 10
     n_delays: int = 10

@@ -7,10 +7,18 @@ shift removes what resampling itself adds: repeated trials carry less informatio
 Null: the second system is replaced by surrogates in which the relation has been destroyed and something else kept.
 
 - ``"shuffled_trials"`` keeps the dynamics and breaks the pairing of trials.
-- ``"shuffled_time"`` keeps the set of states of each trial and breaks their order.
-- ``"auto"`` stands for "shuffled_trials" where trials are paired, else for "phase_randomised".
+- ``"independent_phases"`` keeps the variance of each principal component and its autocovariance in each trial, so all
+  time constants of single components, and breaks what joins components over time.
 - ``"phase_randomised"`` keeps the auto- and cross-spectra of the units in each trial, and breaks all else (Prichard and
-  Theiler 1994: the same random phases in all units).
+  Theiler 1994: the same random phases in all units), also what joins states to inputs.
+- ``"shuffled_time"`` keeps the set of states of each trial and breaks their order.
+- ``"auto"`` stands for what the measure can be put to the test by: "shuffled_trials" where trials are paired,
+  "phase_randomised" where inputs are seen, "independent_phases" for fitted operators, "shuffled_time" for time
+  constants.
+
+A surrogate that keeps all that a measure sees is no null for it: fitted operators and their eigenvalues are functions
+of auto- and cross-covariances, which randomised phases keep, so the value would equal its null whatever the systems
+are. Such a null is refused, see `Measure.unmoved_by`.
 """
 
 from __future__ import annotations
@@ -24,16 +32,19 @@ import torch
 
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.similarity.measure import Interval, Measure, Null
+from conjugacy.similarity.regression import principal_axes
 from conjugacy.similarity.samples import as_system, shuffled_order
 from conjugacy.system import System
 
-NULLS = ("shuffled_trials", "shuffled_time", "phase_randomised")
+NULLS = ("shuffled_trials", "shuffled_time", "phase_randomised", "independent_phases")
 
 
 def default_null(measure: Measure) -> str | None:
     """The kind of surrogate that suits a measure: what ``null="auto"`` stands for; None where there is none."""
-    needs = measure.traits.needs
-    return {"paired trajectories": "shuffled_trials", "step": None}.get(needs, "phase_randomised")
+    if measure.automatic_null is not None:
+        return measure.automatic_null
+    suiting = {"paired trajectories": "shuffled_trials", "inputs": "phase_randomised", "step": None}
+    return suiting.get(measure.traits.needs, "independent_phases")
 
 
 def bootstrap_values(measure: Measure, a: Any, b: Any, n_resamples: int, seed: int) -> np.ndarray:
@@ -78,25 +89,39 @@ def surrogate(system: System, kind: str, rng: np.random.Generator) -> System:
     if kind == "shuffled_trials":
         x = x[shuffled_order(lengths, rng)]
     else:
+        axes, mean = np.eye(x.shape[2]), np.zeros(x.shape[2])
+        if kind == "independent_phases":
+            mean, _, axes = principal_axes(x[system.valid.numpy()])
+        x = (x - mean) @ axes
         for k, n in enumerate(lengths):
-            x[k, :n] = x[k, rng.permutation(n)] if kind == "shuffled_time" else _phase_randomised(x[k, :n], rng)
+            shared = kind == "phase_randomised"
+            x[k, :n] = x[k, rng.permutation(n)] if kind == "shuffled_time" else _phase_randomised(x[k, :n], shared, rng)
+        x = x @ axes.T + mean
     return replace(
         system, name=f"{system.name} ({kind})", trajectories=torch.from_numpy(x), step=None, cell=None, readout=None
     )
 
 
-def _phase_randomised(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _phase_randomised(x: np.ndarray, shared: bool, rng: np.random.Generator) -> np.ndarray:
+    """`x` (time, component) with random phases, the same ones in all components if `shared`."""
     spectrum = np.fft.rfft(x, axis=0)
-    phase = rng.uniform(0, 2 * np.pi, len(spectrum))
+    phase = rng.uniform(0, 2 * np.pi, (len(spectrum), 1 if shared else x.shape[1]))
     phase[0] = 0.0
     if len(x) % 2 == 0:
         phase[-1] = 0.0
-    return np.fft.irfft(spectrum * np.exp(1j * phase)[:, None], n=len(x), axis=0)
+    return np.fft.irfft(spectrum * np.exp(1j * phase), n=len(x), axis=0)
 
 
 def null_kind(measure: Measure, kind: str) -> str:
-    """`kind`, or for "auto" the null that suits the measure: other trials where it pairs them, else other phases."""
+    """`kind`, or for "auto" what suits the measure; raises ValueError if it would leave the measure as it is."""
     check_choice("null", kind, (*NULLS, "auto"), "Or give systems to put in the place of `b`.")
+    if kind in measure.unmoved_by or (kind == "shuffled_trials" and measure.traits.needs != "paired trajectories"):
+        reason = "it does not pair trials" if kind == "shuffled_trials" else "all that it sees is kept"
+        instead = default_null(measure)
+        raise ValueError(
+            f"`null`: {kind!r} leaves {measure.name!r} as it is, since {reason}. "
+            + (f"Use {instead!r}, or systems." if instead else "Give systems, or use null=None.")
+        )
     if kind != "auto":
         return kind
     suiting = default_null(measure)
@@ -118,13 +143,8 @@ def null_values(
     """Values (surrogate,) of ``measure(a, surrogate of b)``; `prepared` are the features of both, where at hand."""
     kind = null_kind(measure, kind)
     check_int("n_surrogates", n_surrogates, 1)
-    if kind == "shuffled_trials" and measure.traits.needs != "paired trajectories":
-        raise ValueError(
-            f"`null`: 'shuffled_trials' leaves {measure.name!r} as it is, since it does not pair trials. "
-            "Use 'phase_randomised' or 'shuffled_time'."
-        )
     if kind == "shuffled_trials" and b.n_trials < 2:
-        raise ValueError("`null`: 'shuffled_trials' needs at least 2 trials, got 1. Use 'phase_randomised'.")
+        raise ValueError("`null`: 'shuffled_trials' needs at least 2 trials, got 1. Use 'shuffled_time'.")
     rng = np.random.default_rng([seed, 1])
     features_a, features_b = prepared or (measure.prepare(a, train[0]), None)
     if kind == "shuffled_trials" and features_b is None:

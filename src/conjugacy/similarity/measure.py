@@ -49,7 +49,7 @@ OFF_DATA = frozenset({"other flow off the data", "fixed point added"})
 
 
 class Interval(NamedTuple):
-    """A confidence interval for a score, from resampled trials."""
+    """How far a score may be trusted: a confidence interval from resampled trials, or what `method` says."""
 
     low: float
     high: float
@@ -171,6 +171,10 @@ class Measure(ABC):
 
     # how many pairs `compare_many` is given between two looks at the keyboard
     pairs_at_once: ClassVar[int] = 64
+    # the surrogate that puts it to the test, where it is not the usual one of what it needs; see `inference`
+    automatic_null: ClassVar[str | None] = None
+    # surrogates that keep all that it sees: they are no null for it
+    unmoved_by: ClassVar[frozenset[str]] = frozenset()
 
     @property
     @abstractmethod
@@ -193,6 +197,14 @@ class Measure(ABC):
         raise NotImplementedError(
             f"{self.name!r} has no intervals: its value does not depend on the trials. Use interval=None."
         )
+
+    def interval(self, a: Any, b: Any, value: float, level: float, n_resamples: int, seed: int) -> Interval | None:
+        """The interval of `value` for prepared systems, by default from resampled trials; None where there is none."""
+        from conjugacy.similarity.inference import bootstrap_interval
+
+        if not (self.n_trials(a) and self.n_trials(b)):
+            return None
+        return bootstrap_interval(self, a, b, value, level, n_resamples, seed)
 
     def shuffle(self, features: Any, rng: np.random.Generator) -> Any:
         """The features with the trials in a random order, each in the place of one as long.
@@ -257,7 +269,8 @@ class Measure(ABC):
             Trials on which measures that fit (State R2) fit, while `a` and `b` are held out. Without it such
             measures split the trials of `a` and `b`.
         interval : float, optional
-            Level of a bootstrap interval over trials, such as 0.95. None: no interval.
+            Level of a bootstrap interval over trials, such as 0.95 ("portrait": the range over searches). None: no
+            interval.
         n_resamples : int
             Number of bootstrap resamples.
         null : str, sequence of systems or None
@@ -272,7 +285,7 @@ class Measure(ABC):
         -------
         Score
         """
-        from conjugacy.similarity.inference import bootstrap_interval, null_summary
+        from conjugacy.similarity.inference import null_summary
 
         a, b = as_system("a", a), as_system("b", b)
         train_a, train_b = (None, None) if train is None else (as_system("train", t) for t in train)
@@ -282,7 +295,9 @@ class Measure(ABC):
         if interval is not None:
             check_number("interval", interval, 0.0, 1.0, open_low=True, hint="It is a level such as 0.95.")
             check_int("n_resamples", n_resamples, 10)
-            bounds = bootstrap_interval(self, features_a, features_b, value, interval, n_resamples, seed)
+            bounds = self.interval(features_a, features_b, value, interval, n_resamples, seed)
+            if bounds is None:
+                self.resample(features_a, np.ones(1, dtype=int))  # raises: says that there are none
         if null is not None:
             summary = null_summary(
                 self, a, b, value, null, n_surrogates, seed, (train_a, train_b), (features_a, features_b)

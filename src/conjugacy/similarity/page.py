@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conjugacy.similarity.checks import check_measures, verdicts
+from conjugacy.similarity.checks import agreement, check_draws, check_measures, verdicts
 from conjugacy.similarity.known_answers import known_pairs
 from conjugacy.similarity.measure import registry
 
@@ -29,23 +29,28 @@ pairs of systems whose relation is known by construction. It is generated, not w
 | Do the states have the same shape, trial by trial? | `procrustes`, `cka` (large variances rule), `cca` (do not) |
 | Do they move alike, without pairing trials? | `dsa`, with a `surface` over ranks and delays |
 | Have they the same modes and time constants? | `spectrum_w2`, `spectrum_w2_continuous` across sampling rates |
+| Do they keep their past for as long? Do nearby states part as fast? | `timescales`, `lyapunov` |
 | Do inputs push them alike? | `input_dsa` |
 | Have they the same memories, joined alike, also where no trial went? | `portrait` (needs step functions) |
 
 ```python
 from conjugacy.similarity import get_measure, pairwise, surface
 
-score = get_measure("procrustes")(a, b, interval=0.95, null="auto")   # value, interval, null, diagnostics
+score = get_measure("procrustes")(a, b, interval=0.95, null="auto")  # value, interval, null, diagnostics
 table = pairwise([a, b, c], ["state_r2", "dsa"], interval=0.95).table()
-surface([a, b, c], "dsa").warning   # does the order of distances depend on rank and delays?
+surface([a, b, c], "dsa").warning  # does the order of distances depend on rank and delays?
 ```
 
 What a score says about itself:
 
 - **interval**: trials drawn with replacement (paired trials together; training and held-out trials each within their
-  part), quantiles shifted so that their mean falls on the value, since repeated trials alone make distances grow
-- **null**: the same measure against surrogates of the second system (shuffled trials, shuffled time, randomised phases)
-  or against systems you give, such as retrained or untrained copies
+  part), quantiles shifted so that their mean falls on the value, since repeated trials alone make distances grow;
+  `portrait` does not depend on trials, and gives the range over further searches for fixed points
+- **null**: the same measure against surrogates of the second system, or against systems you give, such as retrained or
+  untrained copies (`conjugacy.compare` trains none, but draws untrained ones for runs where trials are not paired).
+  Surrogates must break what the measure sees: `dsa` and the spectra are functions of covariances, which randomised
+  phases keep, so they are put to the test by independent phases of the principal components, and "phase_randomised" is
+  refused
 - **diagnostics**: `dsa` comes with a lower bound that no rotation can beat and with how many climbs of its search
   agree; `state_r2` with the R2 on the trials of the fit; operators with their ranks
 - **ceiling**: `split_half_ceiling(measure, system)` is what two halves of one system give
@@ -62,8 +67,9 @@ _SUITE = """
 The reference is a driven, bistable map of three units. The systems of the first group compute the same as it, those of
 the second group do not (or, in two pairs, differ from each other in the way named).
 
-- **pass**: at the perfect value where the computation is the same (below 1e-5 of the distance of unrelated systems; for
-  noise below 0.1), or clearly away from it (above 0.1) where it is not
+- **pass**: at the perfect value where the computation is the same (below 1e-5 of the distance of unrelated systems, the
+  median over five random networks; for noise and for `lyapunov`, an estimate over finite time, below 0.1), or clearly
+  away from it (above 0.1) where it is not
 - **moves**: reacts although the computation is the same, and does not promise otherwise
 - **blind**: does not see that the computation differs (below 0.1)
 - **n/a**: cannot take the pair (trials of other lengths; no inputs)
@@ -73,9 +79,21 @@ rank 3 without delays for the linear maps).
 """
 
 
-def measures_page(table: pd.DataFrame | None = None) -> str:
-    """The page as Markdown, from a table of `check_measures` (None: run it)."""
-    table = check_measures() if table is None else table
+_DRAWS = """
+### Over {n} draws of the suite
+
+The tables above are of the first draw. With other inputs, changes of coordinates and random networks (seeds
+{seeds}), {whole} of {total} declared properties held in every draw, among them all {kept}
+that promise a value where the computation is the same. What is seen or missed is a matter of size, and some draws may
+fall on the other side of the border at 0.1:
+
+"""
+
+
+def measures_page(draws: pd.DataFrame | None = None) -> str:
+    """The page as Markdown, from a table of `check_measures` (None: run it) or, better, of `check_draws`."""
+    draws = check_measures() if draws is None else draws
+    table = draws.drop_duplicates(["measure", "relation"])
     traits = registry()
     names = list(dict.fromkeys(table["measure"]))
     lines = [_INTRODUCTION.format(n=len(names))]
@@ -101,7 +119,27 @@ def measures_page(table: pd.DataFrame | None = None) -> str:
     deviations = table.pivot(index="measure", columns="relation", values="deviation").loc[wide.index, wide.columns]
     lines += ["", "### Distance from the perfect value, relative to unrelated systems", ""]
     lines += _wide(deviations.map(_deviation), pairs)
+    if "seed" in draws:
+        lines += _over_draws(draws)
     return "\n".join(lines) + "\n"
+
+
+def _over_draws(draws: pd.DataFrame) -> list[str]:
+    counted = [r for r in agreement(draws).to_dict("records") if r["expected"] != "any"]
+    split = [r for r in counted if r["held"] < r["draws"]]
+    broken = [f"{r['measure']}, {r['relation']}" for r in split if r["same"]]
+    if broken:
+        raise ValueError(f"declared invariances do not hold in every draw: {'; '.join(broken)}.")
+    counts = {"n": draws["seed"].nunique(), "seeds": ", ".join(map(str, draws["seed"].unique())), "total": len(counted)}
+    counts |= {"whole": len(counted) - len(split), "kept": sum(bool(r["same"]) for r in counted)}
+    lines = _DRAWS.format(**counts).splitlines()
+    lines += ["| measure | relation | documented as | as documented in | deviation: median | from | to |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for r in split:
+        documented = "blind" if r["expected"] == "same or close" else "seen"
+        figures = " | ".join(_deviation(r[key]) for key in ("median", "low", "high"))
+        lines.append(f"| `{r['measure']}` | {r['relation']} | {documented} | {r['held']} of {r['draws']} | {figures} |")
+    return lines
 
 
 def _wide(frame: pd.DataFrame, pairs) -> list[str]:
@@ -127,5 +165,5 @@ def _deviation(x: float) -> str:
 
 
 if __name__ == "__main__":
-    text = measures_page(check_measures(progress=True))
+    text = measures_page(check_draws(progress=True))
     Path(sys.argv[1]).write_text(text, encoding="utf-8") if len(sys.argv) > 1 else print(text)

@@ -4,9 +4,9 @@ The time constant of a principal component is the lag at which its autocorrelati
 
     rho(l) = mean of x(t) x(t + l) / mean of x(t)^2          (over the steps of all trials, about the overall mean)
 
-has fallen to 1/e, between samples on the straight line (Murray et al. 2014 fit an exponential to single units; principal
-components do not depend on the axes, nor on how many units there are). Each component weighs what it holds of the
-variance, and the distance is the Wasserstein-2 distance between the two distributions of log time constants:
+has fallen to 1/e, between samples on the straight line (Murray et al. 2014 fit an exponential to single units; the
+principal components do not depend on the axes, nor on how many units there are). Each component weighs what it holds of
+the variance, and the distance is the Wasserstein-2 distance between the two distributions of log time constants:
 
     0 = equal, log 2 = 0.69 = all of one twice as slow as the other.
 
@@ -17,7 +17,7 @@ by `spectrum_w2_continuous`, and those of fixed points by `portrait` with ``part
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -77,6 +77,10 @@ class Timescales(Measure):
         Longest lag in steps; a component whose autocorrelation has not fallen to 1/e by then counts as if it had just
         there. None: half of the shortest trial.
     """
+
+    automatic_null: ClassVar[str | None] = "shuffled_time"
+    # the autocovariances of principal components are all that it sees
+    unmoved_by: ClassVar[frozenset[str]] = frozenset({"phase_randomised", "independent_phases"})
 
     max_lag: int | None = None
 

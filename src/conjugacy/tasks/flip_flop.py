@@ -5,6 +5,8 @@ Sussillo & Barak (2013), Neural Computation 25:626, sections 3.1 and 3.2; there 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from gymnasium.spaces import Box
@@ -67,6 +69,11 @@ class NBitFlipFlop(Task):
         self.action_space = Box(0.0, 1.0, (n,), np.float32)
         self.input_labels = [f"Input {i + 1}" for i in range(n)]
         self.output_labels = [f"Bit {i + 1}" for i in range(n)]
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """An early peak of the learning rate and time after it: the figures are in docs/training.md."""
+        return {"steps": 1200, "warmup": 0.15, "eval_every": 50}
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""

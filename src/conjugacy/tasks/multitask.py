@@ -16,7 +16,7 @@ from torch import Tensor
 
 from conjugacy._check import check_axes, check_choice, check_int, check_number
 from conjugacy.tasks.epochs import during
-from conjugacy.tasks.multitask_rules import EPOCHS, N_INPUTS, N_OUTPUTS, RULES, Plan, draw_plan, step_ranges
+from conjugacy.tasks.multitask_rules import EPOCHS, N_INPUTS, N_OUTPUTS, RULES, Plan, draw_plan, family, step_ranges
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -26,7 +26,8 @@ _UNSCORED_STEPS = 5  # at the start of a trial
 _GRACE_MS = 100  # to react, at the start of the response
 _LAST_STEPS = 3  # of the response, on which success is judged
 _COARSEST_BIN = 75  # ms: the shortest response, 300 ms, still has a step of grace and three more
-_POOL = 8  # batches that are drawn at once and dealt out by length
+_POOL = 8  # training batches that are drawn at once and dealt out by length
+_FIRST_NOISE, _NOISE_GROWS = 1 / 3, 0.3  # share of the noise at the start of a training; when it has reached its size
 _WIDEST_ERROR = np.pi / 10
 _STILL = 0.3  # largest norm of the response outputs that counts as no response
 
@@ -110,21 +111,29 @@ class MultiTask(Task):
         """`n` trials in all from `seed`, the rules dealt like cards."""
         check_int("n", n, 1, hint="It is the number of trials.")
         rng = np.random.default_rng(check_int("seed", seed, 0))
-        return self._written_out(self._plan(self._deal(n, rng), rng), rng)
+        return self._written_out(self._plan(_deal(self.rules, n, rng), rng), rng, self.noise)
 
     def trials_of(self, rule: str, n: int, seed: int) -> Trials:
         """`n` trials of one rule from `seed`."""
         check_choice("rule", rule, RULES)
         check_int("n", n, 1, hint="It is the number of trials.")
         rng = np.random.default_rng(check_int("seed", seed, 0))
-        return self._written_out(self._plan(np.full(n, RULES.index(rule)), rng), rng)
+        return self._written_out(self._plan(np.full(n, RULES.index(rule)), rng), rng, self.noise)
 
-    def training_trials(self, n: int, seed: int, step: int) -> Trials:
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Settings of `conjugacy.Recipe` with which all rules are learned (docs/multitask.md)."""
+        return {"steps": 4000, "learning_rate": 5e-3, "short_share": 0.0, "eval_every": 200}
+
+    def training_trials(self, n: int, seed: int, step: int, progress: float) -> Trials:
         """`n` trials for gradient step `step` of a training from `seed`.
 
-        With mixed batches, eight batches are drawn at once and dealt out by length, the eight in shuffled order: each batch holds trials of about the same length, so that little of it is padding, and eight in a row hold every
-        rule alike. With grouped batches, each holds one rule.
+        With mixed batches, eight batches are drawn at once and dealt out by length, the eight in shuffled order: each
+        batch holds trials of about the same length, so that little of it is padding, and eight in a row hold every rule
+        as often as they should, which is twice as often for the rules of integration. With grouped batches, each holds
+        one rule. The noise grows from a third to its full size over the first 30 % of the training.
         """
+        noise = self.noise * (_FIRST_NOISE + (1 - _FIRST_NOISE) * min(1.0, progress / _NOISE_GROWS))
         if self.batches == "grouped":
             turn, place = divmod(step, len(self.rules))
             rule = np.random.default_rng([seed, turn]).permutation(self.rules)[place]
@@ -132,11 +141,12 @@ class MultiTask(Task):
         else:
             pool, place = divmod(step, _POOL)
             rng = np.random.default_rng([seed, pool])
-            plan = self._plan(self._deal(n * _POOL, rng), rng)
+            deck = [*self.rules, *(rule for rule in self.rules if family(rule) == "Int")]
+            plan = self._plan(_deal(deck, n * _POOL, rng), rng)
             by_length = np.argsort(plan.steps.sum(1), kind="stable").reshape(_POOL, n)
             # the order depends on no seed: networks that are trained side by side see equally long batches
             plan = plan[by_length[np.random.default_rng(pool).permutation(_POOL)[place]]]
-        return self._written_out(plan, np.random.default_rng([seed, step, 2]))
+        return self._written_out(plan, np.random.default_rng([seed, step, 2]), noise)
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Weighted mean squared error over the steps that count, and the penalty on the latents if there is one.
@@ -212,15 +222,10 @@ class MultiTask(Task):
 
         return [trial(self, self.trials_of(rule, 1, seed)) for rule in dict.fromkeys(self.rules)]
 
-    def _deal(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Indices of `n` rules: the deck of rules, shuffled and dealt out again and again."""
-        deck = np.array([RULES.index(rule) for rule in self.rules])
-        return rng.permuted(np.tile(deck, (-(-n // len(deck)), 1)), axis=1).ravel()[:n]
-
     def _plan(self, rule: np.ndarray, rng: np.random.Generator) -> Plan:
         return draw_plan(rule, self.bin_size, self.num_targets, self.variant == "ctdb", rng)
 
-    def _written_out(self, plan: Plan, rng: np.random.Generator) -> Trials:
+    def _written_out(self, plan: Plan, rng: np.random.Generator, noise: float) -> Trials:
         """The plans in time, padded to `n_timesteps`."""
         from conjugacy.tasks.multitask_kernel import add_noise, write_levels
 
@@ -231,10 +236,10 @@ class MultiTask(Task):
         write_levels(plan.inputs, plan.steps, true_inputs)
         write_levels(plan.targets, plan.steps, targets)
         inputs = true_inputs
-        if self.noise > 0:
+        if noise > 0:
             inputs = np.zeros((n, t, N_INPUTS), np.float32)
             key = rng.integers(2**64, dtype=np.uint64)
-            add_noise(true_inputs, length, np.float32(self.noise), key, inputs)
+            add_noise(true_inputs, length, np.float32(noise), key, inputs)
         step = np.arange(t)
         grace = int(_GRACE_MS / self.bin_size)
         mask = (step >= _UNSCORED_STEPS) & (step < length[:, None])
@@ -248,6 +253,12 @@ class MultiTask(Task):
             conditions=torch.from_numpy(plan.rule.astype(np.int64)),
             epochs={name: torch.from_numpy(np.stack([starts[:, k], ends[:, k]], 1)) for k, name in enumerate(EPOCHS)},
         )
+
+
+def _deal(rules: list[str], n: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of `n` rules: the deck of rules, shuffled and dealt out again and again."""
+    deck = np.array([RULES.index(rule) for rule in rules])
+    return rng.permuted(np.tile(deck, (-(-n // len(deck)), 1)), axis=1).ravel()[:n]
 
 
 def _check_rules(rules: Any) -> list[str]:

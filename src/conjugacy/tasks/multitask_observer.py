@@ -47,7 +47,7 @@ def ideal_outputs(task: MultiTask, trials: Trials) -> Tensor:
 
 
 def _respond(task: MultiTask, rule: str, trials: Trials) -> np.ndarray:
-    """cos and sin of the response, (trial, 2); zero for none."""
+    """Cosine and sine of the response, (trial, 2); zero for none."""
     variance = max(task.noise, _LEAST_NOISE) ** 2
     ring = np.linspace(-np.pi, np.pi, task.num_targets, endpoint=False)
     kind = family(rule)

@@ -80,7 +80,13 @@ class PathIntegration(Task):
     @property
     def recipe(self) -> dict[str, Any]:
         """Short walks first, as in the default recipe."""
-        return {"steps": 2500, "short_timesteps": min(40, self.n_timesteps), "short_share": 0.5, "stop_r2": 0.99}
+        return {
+            "steps": 2500,
+            "short_timesteps": min(40, self.n_timesteps),
+            "short_share": 0.5,
+            "whole_share": 0.5,
+            "stop_r2": 0.99,
+        }
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""

@@ -42,8 +42,8 @@ class Task(Protocol):
     - ``prepare(network)``: sets what the maker of a network left open, before `conjugacy.train` draws its weights.
     - ``training_loss(rollout, trials, progress)``: the loss of a curriculum, with `progress` from 0 at the first
       gradient step to 1 at the last; validation always uses `loss`.
-    - ``training_trials(n, seed, step)``: the trials of a gradient step, where they are to be drawn otherwise than by
-      ``trials``; all steps are given the same seed.
+    - ``training_trials(n, seed, step, progress)``: the trials of a gradient step, where they are to be drawn otherwise
+      than by ``trials``; all steps are given the same seed.
     - ``prediction(outputs)``: what R2 compares with the targets, where that is not the outputs themselves
       (probabilities of classes, say).
     - ``merits(rollout, trials)``: a dict of figures in the task's own units, shown beside the success rate.

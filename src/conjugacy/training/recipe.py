@@ -1,6 +1,6 @@
 """The recipe: how a network is trained from nothing to having learned its task.
 
-Fresh trials at every step; short trials first, whole ones later; Adam with a one-cycle learning rate (Smith & Topin
+Fresh trials at every step, short ones first and whole ones last; Adam with a one-cycle learning rate (Smith & Topin
 2019, arXiv:1708.07120) and clipped gradients (Pascanu et al. 2013, arXiv:1211.5063); the weights that are scored and
 kept are averages over the last steps (Polyak & Juditsky 1992, SIAM J Control Optim 30:838, with exponential weights).
 The figures behind the defaults are in docs/training.md.
@@ -40,7 +40,9 @@ class Recipe:
     short_timesteps : int
         Length of the first trials; trials that are not longer are never cut.
     short_share : float
-        Share of the steps that see short trials.
+        Share of the steps, the first ones, that see short trials.
+    whole_share : float
+        Share of the steps, the last ones, that see whole trials. Those between see the geometric mean of both lengths.
     eval_every : int
         Steps between two looks at the validation trials.
     stop_accuracy, stop_r2 : float
@@ -60,7 +62,8 @@ class Recipe:
     weight_decay: float = 0.0
     averaging: float = 0.98
     short_timesteps: int = 100
-    short_share: float = 0.9
+    short_share: float = 0.4
+    whole_share: float = 0.25
     eval_every: int = 25
     stop_accuracy: float = 0.995
     stop_r2: float = 0.98
@@ -74,7 +77,7 @@ class Recipe:
             check_number(name, getattr(self, name), 0, open_low=True)
         check_number("weight_decay", self.weight_decay, 0)
         check_number("averaging", self.averaging, 0, 1 - 1e-6)
-        for name in ("warmup", "short_share"):
+        for name in ("warmup", "short_share", "whole_share"):
             check_number(name, getattr(self, name), 0, 1)
         check_rollout(self.rollout)
 
@@ -93,7 +96,10 @@ class Recipe:
 
     def timesteps_at(self, step: int, n_timesteps: int) -> int:
         """How many steps of each trial gradient step `step` sees."""
-        return min(self.short_timesteps, n_timesteps) if step < self.short_share * self.steps else n_timesteps
+        short = min(self.short_timesteps, n_timesteps)
+        if step < self.short_share * self.steps:
+            return short
+        return n_timesteps if step >= (1 - self.whole_share) * self.steps else round(math.sqrt(short * n_timesteps))
 
     @classmethod
     def for_task(cls, task: Any) -> Recipe:

@@ -29,7 +29,12 @@ def group_of(training: Training) -> Hashable | None:
     """What trainings must have in common to be stacked; None if this one cannot be."""
     shape, recipe = form(training.run.network), training.recipe
     # of unlike lengths, the short trials would be filled up to the long ones
-    lengths = recipe.batch_size, recipe.short_timesteps, recipe.short_share * recipe.steps
+    lengths = (
+        recipe.batch_size,
+        recipe.short_timesteps,
+        recipe.short_share * recipe.steps,
+        recipe.whole_share * recipe.steps,
+    )
     return None if shape is None else (shape, *lengths)
 
 

@@ -168,7 +168,7 @@ class Training:
         if draw is None:
             trials = task.trials(self.recipe.batch_size, derive_seed(seed, "batch", step))
         else:
-            trials = draw(self.recipe.batch_size, derive_seed(seed, "batches"), step)
+            trials = draw(self.recipe.batch_size, derive_seed(seed, "batches"), step, step / self.recipe.steps)
         return trials.first(min(self.recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step()))
 
     def noise(self) -> torch.Generator:

@@ -15,13 +15,18 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from safetensors.torch import save
 
 from conjugacy._config import build
 from conjugacy._threads import torch_threads
+from conjugacy.networks.network import Network
 from conjugacy.run import Run, public_classes
+from conjugacy.tasks.task import Task
+from conjugacy.training.lock import locked
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.train import Training, begin, fit
 
@@ -41,23 +46,44 @@ def main() -> None:
             if message == "leave":
                 leave.set()
             else:
+                leave.clear()  # that was said of an earlier job
                 jobs.put(message)
         os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
     while True:
         job = jobs.get()
-        leave.clear()
         try:
-            answer = _do(job, leave, lambda message: print(json.dumps(message), file=answers))
+            answer = do_job(job, leave.is_set, lambda message: print(json.dumps(message), file=answers))
         except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+            answer = {"error": one_line(error), "traceback": traceback.format_exc()}
         print(json.dumps(answer), file=answers)
 
 
-def _do(job: dict[str, Any], leave: threading.Event, say: Any) -> dict[str, Any]:
+def do_job(
+    job: dict[str, Any],
+    asked_to_leave: Callable[[], bool] = lambda: False,
+    say: Callable[[dict[str, Any]], None] = lambda message: None,
+) -> dict[str, Any]:
+    """Train what a job (`crew.job_of`) tells of, saying how it goes; the answer as `Crew.hear` describes it."""
     classes = [*public_classes(), *(_imported(name) for name in job["classes"])]
     task, network = build("task", job["task"], classes), build("network", job["network"], classes)
+    with nullcontext() if job["out"] is None else locked(job["out"], asked_to_leave):
+        return _trained(job, task, network, asked_to_leave, say)
+
+
+def one_line(error: Exception) -> str:
+    """An error in a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _trained(
+    job: dict[str, Any],
+    task: Task,
+    network: Network,
+    asked_to_leave: Callable[[], bool],
+    say: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
     training = begin(task, network, job["seed"], Recipe(**job["recipe"]), job["out"], job["device"])
     if isinstance(training, Run):
         return _answer(training)
@@ -65,7 +91,7 @@ def _do(job: dict[str, Any], leave: threading.Event, say: Any) -> dict[str, Any]
 
     def tell(training: Training) -> None:
         nonlocal last
-        if leave.is_set():
+        if asked_to_leave():
             raise KeyboardInterrupt
         if time.monotonic() - last > _SECONDS_BETWEEN_MESSAGES:
             last = time.monotonic()
@@ -76,7 +102,7 @@ def _do(job: dict[str, Any], leave: threading.Event, say: Any) -> dict[str, Any]
             fit(training, tell)
         except KeyboardInterrupt:
             training.interrupt()
-        return _answer(training.end())
+    return _answer(training.end())
 
 
 def _answer(run: Run) -> dict[str, Any]:

@@ -38,5 +38,11 @@ def settings_of_ctdb(settings: dict[str, Any]) -> dict[str, Any]:
             settings[delay] = 0.0
     if settings.pop("is_aligned", False):
         left = settings.get("max_ep_duration", 1.0) - 0.7
-        settings |= {"target_onset": (0.3, 0.3), "min_delay": 0.4, "min_reach": left, "max_reach": left, "catch_prob": 0.0}
+        settings |= {
+            "target_onset": (0.3, 0.3),
+            "min_delay": 0.4,
+            "min_reach": left,
+            "max_reach": left,
+            "catch_prob": 0.0,
+        }
     return settings

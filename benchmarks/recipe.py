@@ -1,0 +1,153 @@
+"""What each part of the training recipe gives: GRU-128 on the 3-bit flip-flop with one part changed at a time.
+
+Every variant takes as many time steps of trials as the recipe, on each seed, and does not stop before. Runs that are in
+the json already are not repeated, so it may be stopped and called again. Held-out R2 is outside the transition mask.
+
+    python benchmarks/recipe.py --json PATH [--figure PATH] [--variants NAME ...] [--seeds S ...] [--threads N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+import conjugacy as cj
+
+TASK = cj.tasks.NBitFlipFlop(n=3, n_timesteps=500, switch_prob=0.015, noise=0.15)
+USUAL = cj.training.Recipe.for_task(TASK)
+
+# name -> settings of the recipe, settings of the network
+VARIANTS = {
+    "recipe": ({}, {}),
+    "last weights": ({"averaging": 0.0}, {}),
+    "short trials for 90 %": ({"warmup": 0.3, "short_share": 0.9, "whole_share": 0.1}, {}),
+    "short trials for 90 %, last weights": (
+        {"warmup": 0.3, "short_share": 0.9, "whole_share": 0.1, "averaging": 0.0},
+        {},
+    ),
+    "whole trials only": ({"short_timesteps": 500}, {}),
+    "peak 3e-3": ({"learning_rate": 3e-3}, {}),
+    "peak 2e-2": ({"learning_rate": 2e-2}, {}),
+    "no clipping": ({"clip": 1e9}, {}),
+    "update bias 0": ({}, {"update_bias": 0.0}),
+}
+NEVER = {"stop_r2": 2.0, "stop_accuracy": 2.0}
+
+
+def ideal_outputs(task: cj.tasks.NBitFlipFlop, trials: cj.Trials) -> torch.Tensor:
+    """The probability of every bit given the inputs so far, for whoever knows the task: no output has a smaller error.
+
+    b_t = (b_{t-1} p(u_t, no pulse) + p(u_t, pulse up)) / p(u_t), by Bayes' rule.
+    """
+    outputs, bit = torch.empty_like(trials.targets), torch.zeros(())
+    for t, u in enumerate(trials.inputs.unbind(1)):
+        p = 0.0 if t < 3 else task.switch_prob  # the first three steps have no pulses
+        up, down, none = (
+            weight * torch.exp(-0.5 * ((u - pulse) / task.noise).square())
+            for weight, pulse in ((p, 1.0), (p, -1.0), (1 - 2 * p, 0.0))
+        )
+        bit = (bit * none + up) / (up + down + none)
+        outputs[:, t] = bit
+    return outputs
+
+
+def ideal_scores(trials: cj.Trials) -> tuple[float, float]:
+    """R2 and bit accuracy of the ideal observer."""
+    outputs = ideal_outputs(TASK, trials)
+    r2 = cj.training.masked_r2(outputs, trials.targets, trials.mask)
+    return r2, TASK.success_rate(outputs, trials)["accuracy"]
+
+
+def of_equal_cost(recipe: cj.training.Recipe) -> cj.training.Recipe:
+    """The recipe with as many gradient steps as take the time steps of the default one."""
+
+    def cost(r):
+        return sum(r.batch_size * r.timesteps_at(k, TASK.n_timesteps) for k in range(r.steps))
+
+    return replace(recipe, steps=round(recipe.steps * cost(USUAL) / cost(recipe)))
+
+
+def train(variant: str, seed: int) -> dict:
+    settings, of_network = VARIANTS[variant]
+    recipe = of_equal_cost(replace(USUAL, **settings, **NEVER))
+    run = cj.train(TASK, cj.networks.GRU(128, **of_network), seed, progress=False, recipe=recipe)
+    history = run.history[["step", "seconds", "val_r2"]].to_dict("list")
+    return {"variant": variant, "seed": seed, "history": history, "metrics": run.metrics}
+
+
+def seconds_to(result: dict, level: float) -> float | None:
+    history = result["history"]
+    return next((s for s, r2 in zip(history["seconds"], history["val_r2"]) if r2 >= level), None)
+
+
+def table(results: list[dict]) -> str:
+    """A line a variant: test R2 and accuracy of each seed, seconds to R2 0.80 and 0.97."""
+    lines = ["| variant | test R2 | test bit accuracy | s to R2 0.80 | s to R2 0.97 |", "|---|---|---|---|---|"]
+    for variant in VARIANTS:
+        own = sorted((r for r in results if r["variant"] == variant), key=lambda r: r["seed"])
+        if own:
+            cells = [
+                ", ".join(f"{r['metrics']['test_r2']:.3f}" for r in own),
+                ", ".join(f"{r['metrics']['test_accuracy']:.4f}" for r in own),
+            ]
+            for level in (0.80, 0.97):
+                times = [seconds_to(r, level) for r in own]
+                cells.append(", ".join("-" if t is None else f"{t:.0f}" for t in times))
+            lines.append(f"| {variant} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def figure(results: list[dict], ceiling: float) -> Figure:
+    """What is left to the ceiling against time, a line a seed."""
+    fig = Figure(figsize=(6.5, 4), layout="constrained")
+    ax = fig.subplots()
+    for k, variant in enumerate(v for v in VARIANTS if any(r["variant"] == v for r in results)):
+        for i, result in enumerate(r for r in results if r["variant"] == variant):
+            history = result["history"]
+            ax.plot(
+                history["seconds"],
+                1 - np.minimum(history["val_r2"], 1),
+                color=f"C{k}",
+                lw=1.8 if variant == "recipe" else 0.9,
+                label=None if i else variant,
+            )
+    for level, said in ((0.80, "R2 0.80"), (0.97, "R2 0.97"), (ceiling, "ideal observer")):
+        ax.axhline(1 - level, color="0.6", lw=0.8, ls=":")
+        ax.annotate(said, (0.005, 1 - level), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color="0.4")
+    ax.set(xlabel="training time (s)", ylabel="1 - held-out R2", yscale="log", ylim=(5e-3, 1))
+    ax.legend(frameon=False, fontsize=8)
+    return fig
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--variants", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    results = json.loads(args.json.read_text()) if args.json.exists() else []
+    for seed in args.seeds:
+        for variant in args.variants:
+            if not any((r["variant"], r["seed"]) == (variant, seed) for r in results):
+                results.append(train(variant, seed))
+                args.json.write_text(json.dumps(results))
+                print(variant, seed, results[-1]["metrics"], flush=True)
+    print(table(results))
+    r2, accuracy = ideal_scores(TASK.trials(2000, 777))
+    print(f"ideal observer on 2000 trials: R2 {r2:.4f}, bit accuracy {accuracy:.4f}")
+    if args.figure:
+        figure(results, r2).savefig(args.figure, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
