@@ -245,7 +245,7 @@ def test_the_loss_is_its_formula_and_the_curriculum_is_explicit_and_finite():
 
 @pytest.fixture(scope="module")
 def small_run():
-    arm = RigidTendonArm26(muscle=RigidTendonHillMuscle(), physics="exact", integration_method="euler")
+    arm = RigidTendonArm26(muscle=RigidTendonHillMuscle(), damping=0.1)
     task = RandomTarget(arm, max_ep_duration=0.75, vision_delay=0.02, bump_force=(1, 2))
     return cj.train(task, GRU(6), steps=3, batch_size=4, eval_every=2, progress=False)
 
@@ -257,7 +257,7 @@ def test_a_run_trains_saves_loads_and_repeats(small_run, tmp_path):
     assert 0 < run.metrics["test_end_error"] < 1.3 and math.isfinite(run.history["loss"].iloc[0])
     assert run.network.update_bias == 0  # what the task asked for is what is saved
     loaded = cj.load(run.save(tmp_path / "run"))
-    assert loaded.task.effector.physics == "exact" and type(loaded.task.effector.muscle) is RigidTendonHillMuscle
+    assert loaded.task.effector.damping == 0.1 and type(loaded.task.effector.muscle) is RigidTendonHillMuscle
     assert loaded.config() == run.config()
     assert loaded.config()["task"]["args"]["command"] == "sigmoid"
     trials = run.task.trials(5, 9)
@@ -344,3 +344,15 @@ def test_bad_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=message), warnings.catch_warnings():
         warnings.simplefilter("error")
         RandomTarget(**settings)
+
+
+def test_from_the_shell(tmp_path, capsys):
+    from conjugacy.cli import main
+
+    arm = ["--task.effector", "RigidTendonArm26", "--task.effector.muscle", "conjugacy.arm.ReluMuscle"]
+    task = ["--task", "RandomTarget", "--task.max_ep_duration", "0.75", "--task.bump_force", "[4, 8]", *arm]
+    network = ["--network", "GRU", "--network.latent_size", "3", "--recipe.steps", "1", "--recipe.batch_size", "2"]
+    main(["train", *task, *network, "--out", str(tmp_path / "run"), "--progress", "false"])
+    assert "test_end_error" in capsys.readouterr().out
+    loaded = cj.load(tmp_path / "run")
+    assert type(loaded.task.effector.muscle).__name__ == "ReluMuscle" and loaded.task.bump_force == [4, 8]

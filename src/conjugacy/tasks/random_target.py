@@ -117,7 +117,7 @@ class RandomTarget(Task):
 
     def __init__(
         self,
-        effector: Any = None,
+        effector: RigidTendonArm26 | Any | None = None,
         variant: str = "documented",
         max_ep_duration: float = 1.0,
         *,
@@ -358,7 +358,8 @@ class RandomTarget(Task):
         return np.where(none, t, on), np.where(none, t, off)
 
     def _forces(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        direction, size = rng.uniform(0, 2 * np.pi, n), rng.uniform(*self.bump_force, n)
+        low, high = self.bump_force
+        direction, size = rng.uniform(0, 2 * np.pi, n), rng.uniform(low, high, n)
         return np.stack([size * np.cos(direction), size * np.sin(direction)], 1)
 
     def _reaches(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
