@@ -108,7 +108,7 @@ def test_the_smaller_equation_has_the_zeros_of_the_map_and_its_own_jacobian(loop
     torch.testing.assert_close((equation.jacobian(y, u) @ v[..., None])[..., 0], slope, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("physics", ["motornet", "exact"])
+@pytest.mark.parametrize("physics", ["motornet", pytest.param("exact", marks=pytest.mark.slow)])
 def test_a_held_arm_rests_where_its_torques_balance(physics):
     levels = [0.18, 0.06, 0.04, 0.07, 0.13, 0.12]
     world = task(effector=RigidTendonArm26(physics=physics))
@@ -116,7 +116,7 @@ def test_a_held_arm_rests_where_its_torques_balance(physics):
     system = run.coupled_system()
     load = [1.5, -2.0]
     points = cj.fixed_points(
-        system, inputs=system.cell.held([0.0, 0.4, 1.0], load), n_inits=12, n_orbits=0, slow_speed=0, progress=False
+        system, inputs=system.cell.held([0.0, 0.4, 1.0], load), n_inits=8, n_orbits=0, slow_speed=0, progress=False
     )
     assert points.counts == {0: 1} and points.index_sum == 1 and points.audit().expected_index == 1
     arm = world.effector
@@ -136,16 +136,11 @@ def test_a_held_arm_rests_where_its_torques_balance(physics):
     np.testing.assert_allclose(points.readout[0], arm.hand(torch.from_numpy(found.x)), atol=1e-7)
     assert float(points.x[0, system.parts["qd"]].abs().max()) < 1e-12
     np.testing.assert_allclose(points.x[0, system.parts["activation"]], levels, rtol=1e-6)
-    # and there it stays, and comes back to
-    z, u = points.x[0] + 1e-3, points.u[0]
-    for _ in range(300):
+    # and there it stays for a second
+    z, u = points.x[0], points.u[0]
+    for _ in range(100):
         z = system.step(z, u)
-    np.testing.assert_allclose(z, points.x[0], atol=1e-4)
-    exponents = cj.lyapunov_spectrum(
-        system, points.x, inputs=u, n_exponents=2, n_steps=200, n_transient=50, n_orbits=1, progress=False
-    ).exponents
-    # the arm swings more slowly than muscles rise and fall
-    np.testing.assert_allclose(exponents, points.eigenvalues[0, :2].abs().log(), rtol=0.05)
+    np.testing.assert_allclose(z, points.x[0], atol=1e-9)
 
 
 def test_an_arm_pushed_against_its_stops_rests_there():
@@ -167,7 +162,7 @@ def test_at_rest_the_map_has_a_derivative_for_each_side_of_every_muscle():
     system_like = cj.System.from_arrays("loop", *loop.rollout(world.trials(5, seed=0)), step=loop.step)
     points = cj.fixed_points(
         cj.System(**{**vars(system_like), "cell": loop}),
-        inputs=loop.held([0.1, 0.4, 0.0]), n_inits=12, n_orbits=0, slow_speed=0, progress=False,
+        inputs=loop.held([0.1, 0.4, 0.0]), n_inits=8, n_orbits=0, slow_speed=0, progress=False,
     )  # fmt: skip
     z, u = points.x[:1], points.u[:1]
     spectra = loop.rest_spectra(z, u[0])
@@ -251,12 +246,17 @@ def published():
 
 @pytest.mark.slow
 def test_the_published_network_rests_at_its_target(published):
-    rest = cj.rest_points(published, [[0.0, 0.4], [-0.15, 0.45]], n_inits=16, progress=False)
-    table = rest.table()
-    # one fixed point for each target, stable whichever way its muscles go, near the target
-    assert table["target"].tolist() == [0, 1] and (table["n_unstable"] == 0).all()
-    assert (table["radius_high"] < 1).all() and (table["distance"] < 0.03).all() and not table["at_limit"].any()
-    assert (table["certificate"] == "contraction").all()
+    rest = cj.rest_points(published, [[0.0, 0.4]], n_inits=16, progress=False)
+    table, points = rest.table(), rest.points[0]
+    # one fixed point, stable, near the target
+    assert table["n_unstable"].tolist() == [0] and float(table["distance"][0]) < 0.01 and not table["at_limit"][0]
+    assert table["certificate"].tolist() == ["contraction"] and points.audit().complete
+    # its slowest exponents are those of its Jacobian, up to the bias of a finite time
+    exponents = cj.lyapunov_spectrum(
+        published.coupled_system(), points.x, inputs=points.u[0],
+        n_exponents=2, n_steps=500, n_transient=100, n_orbits=1, progress=False,
+    ).exponents  # fmt: skip
+    np.testing.assert_allclose(exponents, points.eigenvalues[0, :2].abs().log(), atol=0.006)
     # the real rollout, in float32 and from another posture, comes to it and holds it for its last second
     world = published.task
     trials = world.trials(4, seed=3)
@@ -266,5 +266,5 @@ def test_the_published_network_rests_at_its_target(published):
     )
     with torch.no_grad():
         hand = cj.rollout(published.network, world, still).outputs
-    end = rest.points[0].readout[0].float()
+    end = points.readout[0].float()
     assert float((hand[:, -100:] - end).norm(dim=-1).max()) < 2e-3

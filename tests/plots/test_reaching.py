@@ -79,7 +79,7 @@ def test_files_that_cannot_be_written_are_refused_before_anything_is_drawn(analy
 
 
 def test_rest_points_are_drawn_beside_their_targets(analysis):
-    rest = analysis.rest_points([[0.1, 0.4], [-0.1, 0.3]], n_inits=12, progress=False)
+    rest = analysis.rest_points([[0.1, 0.4], [-0.1, 0.3]], n_inits=6, progress=False)
     fig = plots.rest_map(rest)
     where, plane = fig.axes
     crosses = [line.get_xydata()[0] for line in where.lines if line.get_marker() == "x" and len(line.get_xdata())]
@@ -98,6 +98,8 @@ def test_generalisation_is_drawn_against_its_reference():
     assert [t.get_text() for t in ax.get_yticklabels()] == ["as trained", "a", "b"]
     np.testing.assert_allclose(ax.lines[1].get_xdata(), [2, 5])
     np.testing.assert_allclose(ax.lines[0].get_xdata(), [1, 1])
+    assert ax.get_xscale() == "linear"
+    assert plots.generalisation(table.mul([1, 1, 10], axis=0)).axes[0].get_xscale() == "log"
     with pytest.raises(ValueError, match="`merit`: expected one of 'end_error'"):
         plots.generalisation(table, "end")
 

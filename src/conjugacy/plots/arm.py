@@ -92,7 +92,7 @@ def _writer(path: Path, fps: int) -> Any:
 
 def _scene(analysis: Analysis, trials: Any, out: Any) -> tuple[Any, Any]:
     """The figure of a single trial, and a function that sets it to a step."""
-    task = analysis.run.task
+    task: Any = analysis.run.task
     elbow, hand = _joints(task.plant.arm, out)
     activation, loads, epochs = out.plant.activation[0].numpy(), trials.loads[0].numpy(), trials.epochs
     fig = new_figure(8.2, 4.8)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BUMP = "C3"
 _PER_NEWTON = 0.008  # m: length of a force's arrow
+_FAR = 20  # times the reference: beyond, a logarithmic axis shows the others too
 
 
 def hand_paths(analysis: Analysis, num_trials: int = 12, phase: str = "val") -> Figure:
@@ -73,7 +74,8 @@ def hand_speed(analysis: Analysis, phase: str = "val", before: float = 0.2, afte
         The window around the cue, s.
     """
     trials, out = _closed_loop(analysis, phase)
-    arm, dt = analysis.run.task.plant.arm, analysis.run.task.dt
+    task: Any = analysis.run.task
+    arm, dt = task.plant.arm, task.dt
     speed = arm.hand_velocity(out.plant.q, out.plant.qd).norm(dim=-1)
     time, values, chosen = _around_cue(speed[..., None], trials, dt, before, after)
     values = values[..., 0]
@@ -228,6 +230,8 @@ def rest_map(rest: RestPoints, n_modes: int = 60) -> Figure:
 def generalisation(table: pd.DataFrame, merit: str = "end_error") -> Figure:
     """One merit of a `generalisation_table`, a row a condition; the line is the world the network was trained in.
 
+    The axis is logarithmic where a condition lies far off.
+
     Parameters
     ----------
     table : DataFrame
@@ -247,6 +251,8 @@ def generalisation(table: pd.DataFrame, merit: str = "end_error") -> Figure:
     ax.hlines(row, scale * values[0], scale * values, color="0.8", lw=1.2, zorder=1)
     ax.plot(scale * values[1:], row[1:], "o", color="C0", zorder=2)
     ax.plot(scale * values[0], 0, "o", color="0.3", zorder=2)
+    if np.nanmin(values) > 0 and np.nanmax(values) > _FAR * values[0]:
+        ax.set_xscale("log")
     ax.set_yticks(row, [str(name) for name in table.index])
     ax.invert_yaxis()
     ax.set_xlabel(label)
