@@ -96,7 +96,8 @@ def compare(pair):
         agree(a, b, 1e-4)
     for old, new, u, load, torque in zip(theirs, theirs[1:], pair.commands.unbind(), pair.load, pair.torque):
         with torch.no_grad():
-            agree(pair.ours.step(old, u, load, torque), new, 1e-6)
+            # float32 rounding of torques of tens of N m, which accelerate by hundreds of rad/s^2
+            agree(pair.ours.step(old, u, load, torque), new, 5e-6)
     return pair.gradient(ours), pair.gradient(theirs)
 
 
