@@ -356,3 +356,14 @@ def test_from_the_shell(tmp_path, capsys):
     assert "test_end_error" in capsys.readouterr().out
     loaded = cj.load(tmp_path / "run")
     assert type(loaded.task.effector.muscle).__name__ == "ReluMuscle" and loaded.task.bump_force == [4, 8]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_recipe_learns_to_reach_to_within_a_centimetre(seed):
+    run = cj.train(RandomTarget(), GRU(128), seed=seed, progress=False)
+    assert run.metrics["test_end_error"] < 0.01
+    # also where cues and bumps come as in CtDB
+    theirs = RandomTarget(variant="neuromatch")
+    trials = theirs.trials(500, 12345)
+    assert run.task.merits(run.rollout(trials), trials)["end_error"] < 0.01

@@ -67,7 +67,7 @@ def _stronger(task: MultiTask, rule: str, trials: Trials, variance: float, ring:
     low, high = MEANS
     means = low + (high - low) * (np.arange(_N_MEANS) + 0.5) / _N_MEANS
     mean = np.stack(np.meshgrid(means, means, indexing="ij"), -1).reshape(-1, 1, 2)
-    log_likelihood, sums = 0.0, []
+    log_likelihood, sums = np.zeros((len(trials), len(mean) * len(pairs))), []
     for stimulus, sign in (("stim1", 1), ("stim2", -1)):
         strength = (mean + sign * pairs).reshape(-1, 2) * shown  # (hypothesis, modality)
         total = np.stack([_sum(trials, stimulus, 1), _sum(trials, stimulus, 2)], 1)  # (trial, modality, xy)
@@ -93,7 +93,7 @@ def _match(rule: str, trials: Trials, variance: float, ring: np.ndarray) -> np.n
         joint = first[:, :, None] + at[:, None, :]
         log_due = logsumexp(joint, axis=(1, 2), b=due)
         log_not = logsumexp(joint, axis=(1, 2), b=~due)
-        direction = _mean_direction(logsumexp(joint, axis=1, b=due), ring)
+        direction = _mean_direction(np.asarray(logsumexp(joint, axis=1, b=due)), ring)
     else:
         opposite = ring + np.pi if rule == "NonMatch2Sample" else ring
         apart = np.deg2rad(np.arange(10, 350))
