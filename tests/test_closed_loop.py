@@ -67,6 +67,7 @@ def test_the_map_is_the_rollout_step_for_step(loop_and_trials):
         torch.testing.assert_close(got, want / unit, atol=1e-12, rtol=1e-10)
     torch.testing.assert_close(loop.hand(z), out.outputs, atol=1e-12, rtol=0)
     torch.testing.assert_close(loop.step(z[:, :-1], u[:, 1:]), z[:, 1:])
+    assert loop.held([0.1, 0.4, 1.0], origin=[0.0, 0.4] if "origin" in loop.inputs else None)[0].item() == 0.1
     x, state = loop.unpack(z[:, 9], u[:, 9])
     torch.testing.assert_close(loop.pack(x, state), z[:, 9])
     torch.testing.assert_close(loop.plant.observe(state), out.observations[:, 10], atol=1e-12, rtol=1e-9)

@@ -136,7 +136,7 @@ class ClosedLoop(nn.Module):
             raise ValueError(f"`origin`: expected {what}, got {origin!r}.")
         u = torch.zeros(self.input_size, dtype=torch.float64)
         for name, where in self.inputs.items():
-            value = torch.as_tensor(parts[name]).double()
+            value = torch.as_tensor(parts[name], dtype=torch.float64)
             u[where] = check_finite(
                 name, value.reshape(check_axes(name, value, "input", input=where.stop - where.start))
             )
