@@ -26,7 +26,12 @@ USUAL = cj.training.Recipe.for_task(TASK)
 # name -> settings of the recipe, settings of the network
 VARIANTS = {
     "recipe": ({}, {}),
-    "no averaging": ({"averaging": 0.0}, {}),
+    "last weights": ({"averaging": 0.0}, {}),
+    "short trials for 90 %": ({"warmup": 0.3, "short_share": 0.9, "whole_share": 0.1}, {}),
+    "short trials for 90 %, last weights": (
+        {"warmup": 0.3, "short_share": 0.9, "whole_share": 0.1, "averaging": 0.0},
+        {},
+    ),
     "whole trials only": ({"short_timesteps": 500}, {}),
     "peak 3e-3": ({"learning_rate": 3e-3}, {}),
     "peak 2e-2": ({"learning_rate": 2e-2}, {}),

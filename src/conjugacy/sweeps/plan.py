@@ -118,7 +118,7 @@ class Plan:
                 raise ValueError(f"`{key}`: missing. Name a class, for example {key}: {{class: {_example(key)}}}.")
         seeds = _seeds(config.get("seeds", [0]))
         samples = config.get("samples", _GRID)
-        parts = {part: _alternatives(part, config.get(part) or {}) for part in _PARTS}
+        parts = {part: _alternatives(part, {} if config.get(part) is None else config[part]) for part in _PARTS}
         if samples == _GRID:
             chosen = [
                 dict(itertools.chain(*(own.items() for own in c)))
