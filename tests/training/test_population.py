@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -112,8 +113,8 @@ def test_settings_vary_and_each_network_stops_by_itself(small_task):
 
 def test_networks_that_have_learned_leave_the_stack():
     task = cj.tasks.NBitFlipFlop(n=1, n_timesteps=30, switch_prob=0.05, noise=0.05)
-    settings = {"steps": 120, "eval_every": 10, "batch_size": 16, "stop_accuracy": 0.9, "stop_r2": 0.5}
-    runs = cj.train_population(task, cj.networks.GRU(8), range(4), stacked=True, progress=False, **settings)
+    settings = {"steps": 100, "eval_every": 20, "batch_size": 16, "stop_accuracy": 0.9, "stop_r2": 0.5}
+    runs = cj.train_population(task, cj.networks.GRU(8), range(3), stacked=True, progress=False, **settings)
     learned = {r.metrics["steps"] for r in runs if r.metrics["stopped"] == "learned"}
     assert learned and min(learned) < max(r.metrics["steps"] for r in runs)  # otherwise none would have left
     for run in runs:
@@ -162,7 +163,7 @@ def test_an_interrupted_population_goes_on_where_it_was(small_task, small_runs, 
 
 def test_members_behind_catch_up(small_task):
     """After an interruption a member may be some steps behind the others."""
-    recipe = Recipe(steps=12, batch_size=8, eval_every=4)
+    recipe = replace(Recipe.for_task(small_task), steps=12, batch_size=8, eval_every=4)
     trainings = [begin(small_task, cj.networks.GRU(7), s, recipe, None, "cpu") for s in (1, 2)]
     fit_stacked(trainings[:1], lambda t: setattr(t, "stopped", "interrupted") if t.state.step == 5 else None)
     trainings[0].stopped = ""
