@@ -15,6 +15,7 @@ import statistics
 import time
 
 import torch
+from table import row
 
 import conjugacy as cj
 from conjugacy.training.crew import cores
@@ -67,8 +68,16 @@ def main():
     told["gpu"] = gpu(task, network, settings) if torch.cuda.is_available() else NOT_MEASURED
     print(f"64 GRU-{args.units} on a GPU, time of all / time of one: {told['gpu']}")
     if args.json:
+        what = f"population of {args.members} GRU-{args.units}, {args.steps} steps"
+        table = [
+            row(f"{what}, {way}", "one after the other", median["in sequence"], median[way])
+            for way in ("side by side", "stacked")
+        ]
+        on_gpu = told["gpu"] if isinstance(told["gpu"], dict) else {"one": None, "64": None}
+        alone = None if on_gpu["one"] is None else 64 * on_gpu["one"]
+        table.append(row("population of 64 on a GPU", "64 times the time of one", alone, on_gpu["64"]))
         with open(args.json, "w") as f:
-            json.dump(told, f, indent=2)
+            json.dump({**told, "table": table}, f, indent=2)
 
 
 def gpu(task, network, settings):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def row(what: str, instead_of: str, theirs: float | None, ours: float | None, unit: str = "s") -> dict:
     """One line of the table: two figures in one unit, lower is better, or None where a figure was not measured."""
-    ratio = None if theirs is None or ours is None else theirs / ours
+    ratio = None if theirs is None or not ours else theirs / ours
     return {"what": what, "instead of": instead_of, "theirs": theirs, "ours": ours, "unit": unit, "ratio": ratio}
 
 

@@ -7,6 +7,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 import conjugacy as cj
+from conjugacy.similarity import get_measure
 from conjugacy.trial_sets import derive_seed
 
 
@@ -70,3 +71,11 @@ def test_what_cannot_be_compared_is_named(small_runs):
         cj.compare(small_runs, names=["x"])
     with pytest.raises(ValueError, match=re.escape("`measure`: expected one of ")):
         cj.compare(small_runs, measures=["state_r"])
+
+
+def test_runs_are_held_against_untrained_networks_where_trials_are_not_paired(small_runs):
+    measures = ["cka", get_measure("dsa", rank=3, n_delays=1)]
+    scores = cj.compare(small_runs, measures, n_trials=6, null="auto", n_surrogates=7, interval=None).scores
+    kinds = {s.measure: (s.null.kind, s.null.n_surrogates) for s in scores}
+    assert kinds == {"cka": ("shuffled_trials", 7), "dsa": ("systems given", 7)}
+    assert [s.measure for s in scores] == ["cka", "dsa"]

@@ -125,7 +125,7 @@ class Analysis:
             return fixed_points(self.system("val"), inputs=inputs, n_inits=n_inits, seed=seed, **options)
         system = self.coupled_system("val")
         loop: Any = system.cell
-        held = torch.as_tensor(inputs)
+        held = torch.as_tensor(inputs, dtype=torch.float64)
         if held.ndim == 1 and len(held) == loop.inputs["context"].stop:
             held = loop.held(held)
         return fixed_points(system, inputs=held, n_inits=64 if n_inits is None else n_inits, seed=seed, **options)

@@ -136,8 +136,10 @@ class ClosedLoop(nn.Module):
             raise ValueError(f"`origin`: expected {what}, got {origin!r}.")
         u = torch.zeros(self.input_size, dtype=torch.float64)
         for name, where in self.inputs.items():
-            value = torch.as_tensor(parts[name]).double()
-            u[where] = check_finite(name, value.reshape(check_axes(name, value, "input", input=where.stop - where.start)))
+            value = torch.as_tensor(parts[name], dtype=torch.float64)
+            u[where] = check_finite(
+                name, value.reshape(check_axes(name, value, "input", input=where.stop - where.start))
+            )
         return u
 
     @torch.no_grad()
@@ -156,39 +158,17 @@ class ClosedLoop(nn.Module):
     def jacobian(self, u: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """dF/dz (B, state, state) and dF/du (B, state, input) by the chain rule.
 
-        Where command and activation of a muscle are equal, the derivative is that of falling activation.
+        Where command and activation of a muscle are equal, the derivative is that of falling activation (of rising
+        where the command is cut to 1).
         """
-        n, k = self._n, self.inputs["context"].stop
-        x, s, outside = z[..., :n], z[..., n:], u[..., k:]
-        with torch.no_grad():
-            seen = torch.cat([self._observed(s, outside), u[..., :k]], -1)
-            new = self.network.step(x, seen)
-            command = self.commands(new)
-            s = self._off_the_kink(s, command)
-        dx, di = self._network_map.jacobians(x, seen)
-        o_s, o_r = autodiff_jacobian(self._observed, s, outside)
-        c_x = autodiff_jacobian(lambda x, _: self.commands(x), new, outside)[0]
-        p_s, p_i = autodiff_jacobian(self._moved, s, torch.cat([command, outside], -1))
-        m = self.plant.n_observations
-        x_z = torch.cat([dx, di[..., :m] @ o_s], -1)
-        x_u = torch.cat([di[..., m:], di[..., :m] @ o_r], -1)
-        p_x = p_i[..., : command.shape[-1]] @ c_x
-        s_z, s_u = p_x @ x_z, p_x @ x_u
-        s_z[..., n:] += p_s
-        s_u[..., k:] += p_i[..., command.shape[-1] :]
-        return torch.cat([x_z, s_z], -2), torch.cat([x_u, s_u], -2)
+        return self._jacobian(u, z, torch.zeros(len(z), self.plant.n_actions, dtype=torch.bool))
 
     @property
     def box(self) -> tuple[Tensor, Tensor] | None:
-        """A box that the map takes into itself, if the network's keeps one whatever its input; loose where it can be."""
-        theirs = self._network_map.box
-        if theirs is None:
+        """A box that the map takes into itself, where the network keeps one whatever its input; loose elsewhere."""
+        if self._network_box is None:
             return None
-        i = self.network.input_size
-        lower, upper = theirs(torch.zeros(i, dtype=torch.float64))
-        other = theirs(torch.ones(i, dtype=torch.float64))
-        if not (torch.equal(lower, other[0]) and torch.equal(upper, other[1])):
-            return None
+        lower, upper = self._network_box
         low, high = self.plant.arm.joint_limits.T
         size = torch.full((self.hidden_size,), 1e3, dtype=torch.float64)
         sides = [-size, size]
@@ -219,18 +199,32 @@ class ClosedLoop(nn.Module):
         u : Tensor (input,) or (point, input)
             Their held inputs.
         """
-        jacobian = self.jacobian(u.expand(len(z), -1), z)[0]
-        where = self.parts["activation"]
-        m = where.stop - where.start
+        m, d = self.plant.n_actions, self.hidden_size
+        command = self.commands(z)
+        low = self.plant.arm.muscle.min_activation
+        two_sided = (command > low) & (command < 1)
         spectra = []
-        for falling, rising in zip(jacobian, self._rising_rows(jacobian, z)):
-            branches = falling.repeat(2**m, 1, 1)
-            for k, pattern in enumerate(product((False, True), repeat=m)):
-                rows = torch.arange(where.start, where.stop)[torch.tensor(pattern)]
-                branches[k, rows] = rising[torch.tensor(pattern)]
-            values = torch.linalg.eigvals(branches)
+        for p in range(len(z)):
+            # what a muscle's side changes adds to what the others' change: activations do not act on each other
+            sides = torch.cat([torch.zeros(1, m, dtype=torch.bool), torch.eye(m, dtype=torch.bool)]) & two_sided[p]
+            falling, *rising = self._jacobian(u.expand(len(z), -1)[p].expand(m + 1, -1), z[p].expand(m + 1, -1), sides)[
+                0
+            ]
+            change = (torch.stack(rising) - falling).reshape(m, -1)
+            patterns = torch.tensor(list(product((0.0, 1.0), repeat=m)), dtype=torch.float64)
+            values = torch.linalg.eigvals(falling + (patterns @ change).reshape(-1, d, d))
             spectra.append(values.gather(1, values.abs().argsort(1, descending=True)))
-        return torch.stack(spectra) if spectra else torch.zeros(0, 2**m, self.hidden_size, dtype=torch.complex128)
+        return torch.stack(spectra) if spectra else torch.zeros(0, 2**m, d, dtype=torch.complex128)
+
+    @cached_property
+    def _network_box(self) -> tuple[Tensor, Tensor] | None:
+        """The box that the network keeps whatever its input, if there is one."""
+        theirs = self._network_map.box
+        if theirs is None:
+            return None
+        no, some = (torch.full((self.network.input_size,), value, dtype=torch.float64) for value in (0.0, 1.0))
+        box, other = theirs(no), theirs(some)
+        return box if torch.equal(box[0], other[0]) and torch.equal(box[1], other[1]) else None
 
     @cached_property
     def _network_map(self) -> Map:
@@ -257,12 +251,36 @@ class ClosedLoop(nn.Module):
     def _activation(self, x: Tensor) -> Tensor:
         return self.commands(x).clamp(self.plant.arm.muscle.min_activation, 1.0)
 
-    def _off_the_kink(self, s: Tensor, command: Tensor) -> Tensor:
-        """Plant states with activations that equal their commands but for rounding made to equal them: they fall."""
+    def _jacobian(self, u: Tensor, z: Tensor, rising: Tensor) -> tuple[Tensor, Tensor]:
+        """`jacobian`, with those muscles at rest taken as rising that `rising` (B, muscle) names."""
+        n, k = self._n, self.inputs["context"].stop
+        x, s, outside = z[..., :n], z[..., n:], u[..., k:]
+        with torch.no_grad():
+            seen = torch.cat([self._observed(s, outside), u[..., :k]], -1)
+            new = self.network.step(x, seen)
+            command = self.commands(new)
+            s = self._off_the_kink(s, command, rising)
+        dx, di = self._network_map.jacobians(x, seen)
+        o_s, o_r = autodiff_jacobian(self._observed, s, outside)
+        c_x = autodiff_jacobian(lambda x, _: self.commands(x), new, outside)[0]
+        p_s, p_i = autodiff_jacobian(self._moved, s, torch.cat([command, outside], -1))
+        m = self.plant.n_observations
+        x_z = torch.cat([dx, di[..., :m] @ o_s], -1)
+        x_u = torch.cat([di[..., m:], di[..., :m] @ o_r], -1)
+        p_x = p_i[..., : command.shape[-1]] @ c_x
+        s_z, s_u = p_x @ x_z, p_x @ x_u
+        s_z[..., n:] += p_s
+        s_u[..., k:] += p_i[..., command.shape[-1] :]
+        return torch.cat([x_z, s_z], -2), torch.cat([x_u, s_u], -2)
+
+    def _off_the_kink(self, s: Tensor, command: Tensor, rising: Tensor) -> Tensor:
+        """Plant states in which activations at rest, equal to their commands but for rounding, are on one side."""
         where = slice(self.parts["activation"].start - self._n, self.parts["activation"].stop - self._n)
         target = command.clamp(self.plant.arm.muscle.min_activation, 1.0)
+        near = (s[..., where] - target).abs() <= _SAME
         s = s.clone()
-        s[..., where] = torch.where((s[..., where] - target).abs() <= _SAME, target, s[..., where])
+        side = torch.where(rising | (command > 1), target - _SAME, target)
+        s[..., where] = torch.where(near, side, s[..., where])
         return s
 
     def _held_arm(self, q: Tensor, activation: Tensor) -> ArmState:
@@ -298,47 +316,33 @@ class ClosedLoop(nn.Module):
 
     def _rest_residual(self, y: Tensor, u: Tensor) -> Tensor:
         with torch.no_grad():
-            k = self.inputs["context"].stop
             x, q = y[..., : self._n], y[..., self._n :]
-            seen = torch.cat([self._rest_observed(q, u[..., k:]), u[..., :k]], -1)
-            push = torch.cat([self._activation(x), u[..., self.inputs["load"]]], -1)
-            return torch.cat([self.network.step(x, seen) - x, self._rest_displacement(q, push)], -1)
+            inside, seen, push = self._rest_drives(x, q, u)
+            return torch.cat([self.network.step(inside, seen) - x, self._rest_displacement(q, push)], -1)
 
     def _rest_jacobian(self, y: Tensor, u: Tensor) -> Tensor:
         n, k, m = self._n, self.inputs["context"].stop, self.plant.n_observations
         x, q = y[..., :n], y[..., n:]
         with torch.no_grad():
-            seen = torch.cat([self._rest_observed(q, u[..., k:]), u[..., :k]], -1)
-            push = torch.cat([self._activation(x), u[..., self.inputs["load"]]], -1)
-        dx, di = self._network_map.jacobians(x, seen)
-        dx = dx - torch.eye(n, dtype=torch.float64)
+            inside, seen, push = self._rest_drives(x, q, u)
+        dx, di = self._network_map.jacobians(inside, seen)
+        free = (inside == x).double()[:, None, :]
+        dx = dx * free - torch.eye(n, dtype=torch.float64)
         o_q = autodiff_jacobian(self._rest_observed, q, u[..., k:])[0]
-        a_x = autodiff_jacobian(lambda x, _: self._activation(x), x, u)[0]
+        a_x = autodiff_jacobian(lambda x, _: self._activation(x), inside, u)[0] * free
         g_q, g_a = autodiff_jacobian(self._rest_displacement, q, push)
         rows = torch.cat([dx, di[..., :m] @ o_q], -1), torch.cat([g_a[..., : self.plant.n_actions] @ a_x, g_q], -1)
         return torch.cat(rows, -2)
 
-    def _rising_rows(self, jacobian: Tensor, z: Tensor) -> Tensor:
-        """Rows of the activations (point, muscle, state) in the derivative for rising activation at rest."""
-        where, arm = self.parts["activation"], self.plant.arm
-        a, command = z[:, where], self.commands(z)
-        # a' = a + r (u - a) with r > 0 on either side: the falling rows tell du/dz, and both give the other rows
-        fall, rise = (self._rate(a, side) for side in (-1e-7, 1e-7))
-        rise = torch.where(command < arm.muscle.min_activation, fall, rise)
-        own = torch.zeros_like(jacobian[:, where])
-        own[:, :, where] = torch.eye(arm.n_muscles, dtype=torch.float64)
-        return own + (jacobian[:, where] - own) * (rise / fall)[..., None]
-
-    def _rate(self, a: Tensor, gap: float) -> Tensor:
-        """Share of a small gap between command and activation that one step closes."""
-        arm = self.plant.arm
-        # away from the bounds 0 and 1, which would clip the command
-        a = a.clamp(arm.muscle.min_activation + 1e-6, 1 - 1e-6)
-        new, command = a, a + gap
-        one = arm.muscle.activate if arm.physics == "motornet" else arm.muscle.activate_exactly
-        for _ in range(arm.n_ministeps):
-            new = one(new, command, arm.dt / arm.n_ministeps)
-        return (new - a) / gap
+    def _rest_drives(self, x: Tensor, q: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Network states within their box, what the network sees, and what moves the arm: activations and load."""
+        if self._network_box is not None:
+            # far outside, gates saturate and F(x) = x to rounding, though there are no fixed points
+            x = x.clamp(*self._network_box)
+        seen = torch.cat(
+            [self._rest_observed(q, u[..., self.inputs["load"].start :]), u[..., self.inputs["context"]]], -1
+        )
+        return x, seen, torch.cat([self._activation(x), u[..., self.inputs["load"]]], -1)
 
 
 def _slices(sizes: dict[str, int]) -> dict[str, slice]:

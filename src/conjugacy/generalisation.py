@@ -70,7 +70,7 @@ def generalisation_table(
 
 
 def reach_conditions(task: RandomTarget) -> dict[str, dict[str, Any]]:
-    """Worlds that a network trained to reach has not met: fields of force, masses, delays, turned vision, bumps, targets."""
+    """Worlds that a network trained to reach has not met: forces, masses, delays, turned vision, bumps, targets."""
     step, twice = task.dt, 2 * task.max_ep_duration
     low, high = task.bump_force
     late = 5 * step

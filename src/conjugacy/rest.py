@@ -156,6 +156,6 @@ def _targets(targets: Any, trials: Trials) -> Tensor:
         ends = trials.targets[(reach[:, 1] > reach[:, 0]), -1].double()
         check_int("targets", targets, 1, len(ends), f"There are {len(ends)} reaches.")
         return ends[:targets]
-    places = torch.as_tensor(targets).double()
+    places = torch.as_tensor(targets, dtype=torch.float64)
     check_axes("targets", places, "target coordinate", coordinate=2)
     return check_finite("targets", places)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_axes, check_choice
+from conjugacy._check import check_axes
 from conjugacy._threads import threads_for, torch_threads
 from conjugacy.arm.arm26 import transformed
 from conjugacy.arm.plant import Noise, Plant
 from conjugacy.arm.state import ArmState
 from conjugacy.networks.network import Network
+from conjugacy.networks.sequence import check_rollout
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.trials import Rollout, Trials
 
@@ -54,7 +55,7 @@ def rollout(
     ValueError
         If trials, task and network do not fit.
     """
-    check_choice("rollout", rollout, ("auto", "plain"))
+    check_rollout(rollout)
     plant = getattr(task, "plant", None)
     check_axes(
         "trials.inputs",

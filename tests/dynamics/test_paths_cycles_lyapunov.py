@@ -144,7 +144,8 @@ def test_a_torus_and_a_spiral_that_has_not_settled_are_no_circles():
 
 
 def test_circles_are_saved_with_fixed_points(tmp_path):
-    points = fixed_points(spiral(2 * math.pi / math.sqrt(420)), x0=states(40, 2), n_inits=64, n_orbits=4, progress=False)
+    turning = spiral(2 * math.pi / math.sqrt(420))
+    points = fixed_points(turning, x0=states(40, 2), n_inits=64, n_orbits=4, progress=False)
     assert points.cycles[0].circle
     points.save(tmp_path / "points.npz")
     again = type(points).load(tmp_path / "points.npz").cycles[0]

@@ -82,7 +82,7 @@ def test_what_it_is_chosen_for():
     assert not compiled(rollout(built(networks.VanillaRNN), task, trials))
     windy = RandomTarget(force_field="curl", field_strength=10.0, **SHORT)
     assert not compiled(rollout(built(), windy, windy.trials(40, seed=0)))
-    with pytest.raises(ValueError, match=r"^`loop`: expected one of 'auto', 'plain', got 'slow'"):
+    with pytest.raises(ValueError, match=r"^`rollout`: expected one of 'auto', 'plain', got 'slow'"):
         rollout(built(), task, trials, rollout="slow")
 
 
@@ -90,5 +90,5 @@ def test_differentiable_once_and_says_so():
     task, _ = CASES["documented"]
     network = built()
     loss = rollout(network, task, task.trials(40, seed=0)).outputs.square().mean()
-    with pytest.raises(RuntimeError, match="differentiable once: .* rollout='plain'"):
+    with pytest.raises(RuntimeError, match=r"differentiable once: .* rollout='plain'"):
         torch.autograd.grad(loss, list(network.parameters()), create_graph=True)

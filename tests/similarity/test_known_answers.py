@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from conjugacy.similarity import check_measures, get_measure, known_pairs, measure_names
-from conjugacy.similarity.checks import check_measure, verdicts
+from conjugacy.similarity.checks import CLOSE, agreement, check_draws, check_measure, verdicts
 from conjugacy.similarity.known_answers import bend, bistable, straighten
 from conjugacy.similarity.measure import RELATIONS_THAT_CHANGE_IT, RELATIONS_THAT_KEEP_THE_COMPUTATION
+from conjugacy.similarity.page import measures_page
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +85,35 @@ def test_tables():
     assert wide.loc["state_r2", "other speed"] == "n/a"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in measure_names() if n != "portrait"])
+def test_declarations_hold_in_other_draws(name):
+    draws = check_draws([name], seeds=range(1, 5))
+    for r in agreement(draws).to_dict("records"):
+        # invariances always; what is seen is a matter of size, and holds in the median
+        assert r["held"] == r["draws"] or not r["same"], r
+        if r["expected"] == "different":
+            assert r["median"] > CLOSE, r
+        elif not r["same"]:
+            assert r["median"] < CLOSE, r
+
+
+def test_agreement_counts_draws():
+    table = check_draws(["cka", "timescales"], seeds=(0, 1))
+    assert len(table) == 2 * 2 * 17
+    counted = agreement(table)
+    assert len(counted) == 16 + 17  # CKA cannot take the other speed
+    assert (counted["draws"] == 2).all() and (counted["held"] == 2).all()
+    assert (counted["low"] <= counted["median"]).all() and (counted["median"] <= counted["high"]).all()
+    page = measures_page(table)
+    assert "### Over 2 draws of the suite" in page and "(seeds\n0, 1)" in page
+    broken = table.assign(verdict=table["verdict"].where(table["relation"] != "rotation", "fails"))
+    with pytest.raises(ValueError, match="do not hold in every draw: cka, rotation; timescales, rotation"):
+        measures_page(broken)
+
+
 def test_the_page_of_measures_says_what_the_suite_says():
     from pathlib import Path
-
-    from conjugacy.similarity.page import measures_page
 
     page = (Path(__file__).parents[2] / "docs" / "measures.md").read_text(encoding="utf-8")
     names = ["cka", "state_r2", "dsa", "input_dsa"]

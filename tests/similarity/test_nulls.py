@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from conjugacy.similarity.all_pairs import pairwise
 from conjugacy.similarity.inference import null_kind, null_values, surrogate
+from conjugacy.similarity.known_answers import bistable, pulses, run
 from conjugacy.similarity.measure import get_measure
 from conjugacy.similarity.samples import shuffled_order
 from conjugacy.system import System
@@ -91,3 +93,14 @@ def test_like_operators_beat_independent_phases_and_not_randomised_ones():
     # why the other one is refused: the operator does not change
     same = measure.prepare(surrogate(b, "phase_randomised", np.random.default_rng(0)))
     assert measure.compare(measure.prepare(a), same)[0] < score.null.low / 2
+
+
+def test_the_interval_of_a_portrait_is_its_range_over_searches():
+    rng = np.random.default_rng(0)
+    u = pulses(rng, 6, 40, 2)
+    a, b = (run(name, bistable(gain), 3, u) for name, gain in (("two memories", 2.0), ("none", 0.5)))
+    score = get_measure("portrait", n_inits=64)(a, b, interval=0.95)
+    assert score.interval.method == "range over 3 searches"
+    assert score.interval.low == score.interval.high == score.value > 0  # each search finds all there is
+    result = pairwise([a, b], get_measure("portrait", n_inits=64), interval=0.95, progress=False)
+    assert result.scores[0].interval == score.interval

@@ -128,7 +128,7 @@ def test_a_random_search_draws_from_its_ranges_and_grows_without_changing():
     ("change", "message"),
     [
         ({"taks": 1}, "`sweep`: expected one of 'task', 'network', 'recipe', "),
-        ({"network": {"class": "GRUU"}}, "`network.class`: expected one of 'GRU', "),
+        ({"network": {"class": "GRUU"}}, "`network.class`: expected one of 'ChaoticRateRNN', "),
         ({"network": {"latent_size": 3}}, "`network.class`: missing. Name one, for example GRU."),
         ({"network": {"class": "GRU", "latnt_size": 3}}, "`network`: expected one of 'latent_size', "),
         ({"network": {"class": "GRU"}}, "`network`: GRU() is refused: "),

@@ -76,7 +76,8 @@ def small(steps=6):
 
 def test_train_save_and_load(tmp_path):
     run = small()
-    assert cj.Recipe.for_task(run.task).short_share == 0
+    recipe, n = cj.Recipe.for_task(run.task), run.task.n_timesteps
+    assert {recipe.timesteps_at(step, n) for step in range(recipe.steps)} == {n}  # responses come last
     columns = [f"val_accuracy/{rule}" for rule in ("DelayPro", "IntMod1", "Match2Sample")]
     assert set(columns) < set(run.history.columns) and len(run.history) == 2
     assert {f"test_accuracy/{rule}" for rule in ("DelayPro", "IntMod1", "Match2Sample")} < set(run.metrics)

@@ -30,7 +30,7 @@ def published():
 
 
 def end_and_hold(task, network, trials):
-    """Distance over the last 20 steps of reaches cued before 2 s, a trial each; mean distance while cued reaches hold."""
+    """Distance over the last 20 steps of reaches cued before 2 s, a trial each; mean distance before the cue."""
     with torch.no_grad():
         out = Rollout.cat([cj.rollout(network, task, trials[k : k + 250]) for k in range(0, len(trials), 250)])
     distance = (out.outputs - trials.targets).norm(dim=-1)
@@ -111,5 +111,5 @@ def test_effectors_of_motornet_are_read_or_stepped_by_their_own_code(published):
         task.loss(run, trials).backward()
         grads.append(published.cell.weight_hh.grad.clone())
     torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-6)
-    with pytest.raises(TypeError, match="a run with Mine of .* cannot be saved"):
+    with pytest.raises(TypeError, match=r"a run with Mine of .* cannot be saved"):
         cj.training.train(unknown, GRU(2), steps=1, batch_size=2, progress=False).config()

@@ -13,14 +13,14 @@ import torch
 import conjugacy as cj
 from conjugacy import tasks
 from conjugacy.dynamics import as_map, find_cycles, fixed_points, lyapunov_spectrum
-from conjugacy.networks import GRU, ChaoticRateRNN, NoisyGRU
+from conjugacy.networks import EIRNN, GRU, ChaoticRateRNN, ChaoticVanillaRNN
 
 pytestmark = pytest.mark.slow
 
 
 @cache
-def trained(make, network=lambda: GRU(64)):
-    run = cj.train(make(), network(), seed=0, progress=False)
+def trained(make, network=lambda: GRU(32)):
+    run = cj.train(make(), network(), seed=0, batch_size=32, progress=False)
     print(f"\n{run} after {run.metrics['steps']} steps, {run.metrics['seconds']:.0f} s, {run.metrics}")
     return run
 
@@ -120,7 +120,7 @@ def test_headings_lie_on_a_ring():
     assert run.metrics["test_accuracy"] > 0.95
     trials = run.trials("test")[:200]
     end = torch.full((len(trials),), trials.n_timesteps - 1)
-    held = relaxed(run, states_at(run, trials, end), [0.0, 0.0, 0.0], 20)
+    held = relaxed(run, states_at(run, trials, end), [0.0, 0.0, 0.0], 100)
     later = relaxed(run, held, [0.0, 0.0, 0.0], 20)
     readout = run.system(trials[:1]).readout
     before, after = (torch.atan2(*readout(x)[:, [1, 0]].unbind(1)) for x in (held, later))
@@ -134,8 +134,12 @@ def test_headings_lie_on_a_ring():
     print("ring: drift", drift.abs().median(), "gaps", gaps.max(), "moduli", sizes.median(0).values)
     print("PC1+2", variances[:2].sum() / variances.sum(), "radius", radius.min() / radius.max())
     assert drift.abs().median() < 0.1 and gaps.max() < math.pi / 6
-    assert variances[:2].sum() > 0.6 * variances.sum() and radius.min() > 0.4 * radius.max()
-    assert 0.98 < sizes[:, 0].median() < 1.02 and sizes[:, 1].median() < 0.95
+    assert variances[:2].sum() > 0.85 * variances.sum() and radius.min() > 0.3 * radius.max()
+    assert 0.98 < sizes[:, 0].median() < 1.02
+    # an approximate ring is a chain of saddles and nodes around a point that repels both ways
+    points = fixed_points(run, inputs=0, n_inits=128, seed=0, n_orbits=0, progress=False)
+    print(points)
+    assert points.index_sum == 1 and points.counts[0] >= 2 and points.counts[1] >= 2 and points.counts[2] >= 1
 
 
 def test_heading_and_position_span_three_slow_directions():
@@ -150,7 +154,8 @@ def test_heading_and_position_span_three_slow_directions():
 
 
 def test_each_level_has_a_limit_cycle_of_its_period():
-    run = trained(tasks.SineWaveGenerator)
+    # cycles that attract need waves that last
+    run = trained(lambda: tasks.SineWaveGenerator(duration=3.0))
     assert run.metrics["test_accuracy"] > 0.9
     task = run.task
     trials = run.trials("test")
@@ -167,7 +172,8 @@ def test_each_level_has_a_limit_cycle_of_its_period():
 
 
 def test_each_direction_has_a_limit_cycle_and_waits_at_a_fixed_point():
-    run = trained(tasks.CyclingMemory, lambda: NoisyGRU(64))
+    # cycles that attract need movements that last
+    run = trained(lambda: tasks.CyclingMemory(duration=4.0))
     assert run.metrics["test_accuracy"] > 0.95
     trials = run.trials("test")[:12]
     moving = trials.epochs["movement"][:, 0] + 60
@@ -247,19 +253,25 @@ def test_the_sample_is_held_at_a_point_of_its_own_and_so_is_the_answer():
         assert apart > 2 * spread
 
 
-def largest_exponent(network, inputs):
-    x0 = 0.5 * torch.randn(32, network.latent_size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+def largest_exponent(network):
+    """Undriven, from random states; as in the table of docs/tasks.md."""
+    network.init_model(2, 1, seed=0)
+    x0 = torch.randn(64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     spectrum = lyapunov_spectrum(
-        network.cell, x0, inputs, n_exponents=1, n_steps=1500, n_transient=500, n_orbits=4, progress=False
+        network.cell, x0, torch.zeros(2), n_exponents=2, n_steps=1500, n_transient=500, n_orbits=4, progress=False
     )
     return float(spectrum.exponents[0]), float(spectrum.standard_error[0])
 
 
-def test_chaos_is_in_the_untrained_network_if_its_gain_is_large_enough():
-    exponents = {}
-    for gain in (0.8, 1.5, 2.5):
-        network = ChaoticRateRNN(100, gain=gain, alpha=1 / 3)
-        network.init_model(2, 1, seed=0)
-        exponents[gain] = largest_exponent(network, [0.0, 0.0])
-    print("exponents per step", exponents)
-    assert exponents[0.8][0] < -0.01 and exponents[2.5][0] > 0.01
+@pytest.mark.parametrize(
+    ("network", "low", "high"),
+    [
+        (lambda: ChaoticRateRNN(64, gain=0.8), -0.07, -0.06),
+        (lambda: ChaoticRateRNN(64, gain=1.5), -0.001, 0.001),
+        (lambda: ChaoticVanillaRNN(64, gain=1.5), 0.012, 0.022),
+        (lambda: EIRNN(64, gain=1.5), -0.23, -0.21),
+    ],
+)
+def test_untrained_networks_are_chaotic_or_not_as_the_page_says(network, low, high):
+    exponent, error = largest_exponent(network())
+    assert error < 0.002 and low < exponent < high

@@ -193,6 +193,23 @@ def test_averaged_weights_are_those_that_are_scored_and_kept(small_task):
     assert kept[0] != kept[1]
 
 
+@pytest.mark.parametrize("network", [cj.networks.GRU(64), cj.networks.NODE(3, 3, 32)])
+def test_the_plain_rollout_trains_the_same_network(small_task, network, monkeypatch):
+    import conjugacy.networks.flow_kernel as flow
+    import conjugacy.networks.gru_kernel as gru
+
+    calls = []
+    for kernel in (flow, gru):
+        monkeypatch.setattr(kernel, "on_threads", lambda *a, old=kernel.on_threads: calls.append(1) or old(*a))
+    settings = {"steps": 4, "batch_size": 100, "eval_every": 2, "progress": False}
+    fast = cj.train(small_task, network, **settings)
+    assert calls
+    calls.clear()
+    plain = cj.train(small_task, network, rollout="plain", **settings)
+    assert not calls
+    assert plain.history.loss.tolist() == pytest.approx(fast.history.loss.tolist(), rel=1e-4)
+
+
 def test_a_network_for_another_task_is_named(small_task):
     network = cj.networks.GRU(3)
     network.init_model(4, 2)

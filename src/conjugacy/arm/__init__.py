@@ -1,6 +1,7 @@
 """Musculoskeletal plants: an arm of two joints and six muscles as a pure, differentiable step."""
 
 from conjugacy.arm.arm26 import RigidTendonArm26
+from conjugacy.arm.motornet import from_motornet
 from conjugacy.arm.muscles import MujocoHillMuscle, Muscle, ReluMuscle, RigidTendonHillMuscle
 from conjugacy.arm.skeleton import TwoJointSkeleton
 from conjugacy.arm.state import ArmState
@@ -13,4 +14,5 @@ __all__ = [
     "RigidTendonArm26",
     "RigidTendonHillMuscle",
     "TwoJointSkeleton",
+    "from_motornet",
 ]

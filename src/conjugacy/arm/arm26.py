@@ -237,10 +237,12 @@ class RigidTendonArm26:
     def observe(self, state: ArmState) -> Tensor:
         """What the muscles sense, (..., 12): six normalised lengths, then six normalised velocities.
 
-        The units are those of the muscle's curves, see `Muscle.normalise`; the geometry is that of ``state.q`` and
-        ``state.qd``, see `proprioception_lag`.
+        The units are those of `Muscle.sense`; the geometry is that of ``state.q`` and ``state.qd``, see
+        `proprioception_lag`.
         """
-        return torch.cat(self._stretch(*self._geometry(state.q, state.qd)), -1)
+        *_, tendon, optimal = self._six.like(state.q)
+        stretch = self._geometry(state.q, state.qd)
+        return torch.cat(self.muscle.sense(*stretch, tendon, optimal, self.physics == "exact"), -1)
 
     def hand(self, q: Tensor) -> Tensor:
         """Position of the hand (..., 2) in m for angles q (..., 2); the shoulder is the origin."""

@@ -81,6 +81,12 @@ class Muscle(ABC):
         """As `normalise`, with the velocity in the units that the force-velocity curve is stated in."""
         return self.normalise(length, velocity, tendon, optimal)
 
+    def sense(
+        self, length: Tensor, velocity: Tensor, tendon: Tensor, optimal: Tensor, exactly: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Length and velocity as the nervous system is told of them, of the order of 1."""
+        return (self.normalise_exactly if exactly else self.normalise)(length, velocity, tendon, optimal)
+
     @abstractmethod
     def force(self, a: Tensor, length: Tensor, velocity: Tensor) -> Tensor:
         """Force / maximal isometric force, from activation and normalised length and velocity, all (..., muscle)."""
@@ -198,8 +204,20 @@ class RigidTendonHillMuscle(Muscle):
         """Lengths in optimal lengths, velocities in 10 optimal lengths per second."""
         return (length - tendon).clamp(min=0.0) / optimal, velocity / (_VMAX * optimal)
 
+    def normalise_exactly(
+        self, length: Tensor, velocity: Tensor, tendon: Tensor, optimal: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Lengths in optimal lengths, velocities in optimal lengths per second, the unit of b = 5.2 / s."""
+        return (length - tendon).clamp(min=0.0) / optimal, velocity / optimal
+
+    def sense(
+        self, length: Tensor, velocity: Tensor, tendon: Tensor, optimal: Tensor, exactly: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Lengths in optimal lengths, velocities in 10 optimal lengths per second."""
+        return self.normalise(length, velocity, tendon, optimal)
+
     def force(self, a: Tensor, length: Tensor, velocity: Tensor) -> Tensor:
-        """F / Fmax."""
+        """F / Fmax; with ``physics="motornet"`` the velocity enters in the unit of `normalise`, ten times too small."""
         fl = (1 - (length - 1).square() / _WIDTH).clamp(min=0.01)
         ar = torch.where(length > 1, _A_REL * fl, _A_REL)
         br = torch.where(a < _Q_CRIT, _B_REL * (1 - 0.9 * (a - _Q_CRIT) / (0.005 - _Q_CRIT)).square(), _B_REL)

@@ -2,10 +2,10 @@
 
 One step of the loop is, with s the state of the plant, x that of the network and c the context inputs,
 
-    o_t = observe(s_t),   x_t = cell([o_t, c_t], x_{t-1}),   u_t = command(readout(x_t)),   s_{t+1} = step(s_t, u_t, f_t)
+    o_t = observe(s_t),  x_t = cell([o_t, c_t], x_{t-1}),  u_t = command(readout(x_t)),  s_{t+1} = step(s_t, u_t, f_t)
 
-`step` and `observe` are pure functions of an explicit state that ends with the delay lines, so the whole loop is a map
-of (x, s), with a Jacobian and fixed points. Noise is no part of the map: it is drawn outside and passed in.
+`step` and `observe` are pure functions of an explicit state that ends with the delay lines, so the loop is a map of
+(x, s), with a Jacobian and fixed points. Noise is no part of the map: it is drawn outside and passed in.
 """
 
 from __future__ import annotations

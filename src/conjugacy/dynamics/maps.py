@@ -208,7 +208,8 @@ def _from_module(module: nn.Module, flow: bool) -> Map:
     jacobian: Any = getattr(module, "jacobian", None)
     bound: Any = getattr(module, "jacobian_lipschitz", None)
     lipschitz: Any = (lambda x, u, radius: bound(u, x, radius)) if callable(bound) else None
-    reduced: Any = getattr(module, "reduced", None)
+    equation: Any = getattr(module, "reduced", None)
+    reduced: Any = equation() if callable(equation) else None
     return Map(
         lambda x, u: module(u, x),
         n_units,
@@ -217,7 +218,7 @@ def _from_module(module: nn.Module, flow: bool) -> Map:
         jacobian=(lambda x, u: jacobian(u, x)) if has_jacobian else None,
         box=_box_of(module),
         lipschitz=lipschitz,
-        reduced=reduced() if callable(reduced) else None,
+        reduced=reduced,
         name=name,
     )
 

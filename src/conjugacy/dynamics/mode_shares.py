@@ -8,7 +8,7 @@ to one and do not depend on the units of the variables, as sizes of eigenvectors
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,14 +45,20 @@ def participation(points: FixedPoints, parts: Mapping[str, slice], n_modes: int 
     check_int("n_modes", n_modes, 1)
     check_int("point", point, 0, len(points) - 1, f"There are {len(points)} points.")
     # left vectors by their own problem: delay lines make the matrix of right ones singular
-    values, left, right = eig(points.jacobian[point].numpy(), left=True, right=True)
+    solve: Any = eig
+    values, left, right = solve(points.jacobian[point].numpy(), left=True, right=True)
     size = values.real if points.flow else np.abs(values)
     order = [k for k in np.argsort(-size, kind="stable") if values[k].imag >= 0][:n_modes]
     factors = np.abs(left[:, order].conj() * right[:, order])
     factors /= factors.sum(0)
     dt = 1.0 if points.dt is None else points.dt
-    rate = values[order] if points.flow else np.log(np.where(values[order] == 0, 1e-300, values[order]))
-    table = {"modulus": size[order], "time_constant": -dt / rate.real, "frequency": np.abs(rate.imag) / (2 * np.pi * dt)}
+    chosen: Any = values[order]
+    rate: Any = chosen if points.flow else np.log(np.where(chosen == 0, 1e-300, chosen))
+    table = {
+        "modulus": size[order],
+        "time_constant": -dt / rate.real,
+        "frequency": np.abs(rate.imag) / (2 * np.pi * dt),
+    }
     inside = np.zeros(len(factors), bool)
     for name, where in parts.items():
         table[name] = factors[where].sum(0)

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from conjugacy.arm.arm26 import RigidTendonArm26
 from conjugacy.arm.kernel import N_OUTSIDE, N_STATE, N_TAPE, Constants, constants, step_back, step_forward
 from conjugacy.arm.plant import Noise, Plant
-from conjugacy.networks.gru_kernel import _gates, _give_back, _gradients, _take
+from conjugacy.networks.blocks import give_back, take_buffers
+from conjugacy.networks.gru_kernel import gates_backward, gates_forward
 from conjugacy.networks.network import Network
 
 _HAND, _SENSES = 2, 14  # rows of what is sensed: the hand's x and y, six lengths, six velocities
@@ -72,8 +73,8 @@ class _Loop(torch.autograd.Function):
         (n, t, c), d, mini = context.shape, x0.shape[1], known.n_ministeps
         training = any(ctx.needs_input_grad)
         kept = t if training else 1
-        size = (t, n, d)
-        gates, h = _take(cell, size, 3, 1) if training else (torch.empty(1, n, 3 * d), torch.empty(1, n, d))
+        buffers = take_buffers(cell, [slice(0, n)], t if training else 0, 10 * d)
+        gates, _, _ = _parts(buffers[0], d) if training else (np.empty((1, n, 4 * d), np.float32), None, None)
         tape = np.empty((kept, mini, N_TAPE, n), np.float32)
         inner = np.empty((kept, mini + 1, N_STATE, n), np.float32) if mini > 1 else None
         inputs, latents = torch.empty(t, n, _SENSES + c), torch.empty(t, n, d)
@@ -87,10 +88,11 @@ class _Loop(torch.autograd.Function):
         noisy = [np.empty((t, 0, 0), np.float32) if x is None else x.numpy() for x in noises]
         bias = b_w.detach().clone()
         bias[: 2 * d] += b_u[: 2 * d]
-        recurrent, y, scratch = torch.empty(n, 3 * d), torch.empty(n, 6), np.empty((2, n), np.float32)
-        work = np.empty(2 * d, np.int32), np.empty(2 * d, np.float32), np.empty(2 * d, np.float32)
+        driven, recurrent = torch.empty(n, 3 * d), torch.empty(n, 3 * d)
+        y, scratch = torch.empty(n, 6), np.empty((2, n), np.float32)
+        work = np.empty(2 * d, np.int32), np.empty(2 * d, np.float32)
         sense = _sense_constants(plant, known)
-        np_inputs, np_latents, np_gates, np_h = inputs.numpy(), latents.numpy(), gates.numpy(), h.numpy()
+        np_inputs, np_latents, np_driven = inputs.numpy(), latents.numpy(), driven.numpy()
         np_recurrent, np_y, np_b = recurrent.numpy(), y.numpy(), b_u.detach()[2 * d :].numpy()
         w_t, u_t, v_t = w.detach().T, u.detach().T, v.detach().T
         previous = x0.detach().contiguous()
@@ -101,9 +103,10 @@ class _Loop(torch.autograd.Function):
             _sense(known.six, sense, body[k], sensed[k])
             seen, felt = sensed[max(k - plant.vision_lag, 0)], sensed[max(k - plant.proprioception_lag, 0)]
             _observe(seen, felt, noisy[0][k], np_inputs[k])
-            torch.addmm(bias, inputs[k], w_t, out=gates[kk])
+            torch.addmm(bias, inputs[k], w_t, out=driven)
             torch.mm(previous, u_t, out=recurrent)
-            _gates(np_gates[kk], np_recurrent, np_b, previous.numpy(), np_latents[k], np_h[kk], *work)
+            latents[k] = previous
+            gates_forward(np_driven, np_recurrent, np_b, np_latents[k], gates[kk], *work)
             if noises[2] is not None:
                 latents[k] += noises[2][k]
             previous = latents[k]
@@ -115,7 +118,7 @@ class _Loop(torch.autograd.Function):
                 _ministeps(known, body[k], outside[k], body[k + 1], inner[kk], tape[kk], scratch)
         if training:
             ctx.save_for_backward(x0, w, u, v, latents)
-            ctx.kept = cell, plant, known, size, gates, h, tape, inner, inputs, body, actions, outside, sense
+            ctx.kept = cell, plant, known, buffers, tape, inner, inputs, body, actions, outside, sense
         ctx.set_materialize_grads(False)
         parts = torch.from_numpy(body[1:]).permute(2, 0, 1).split((2, 2, 6, 6), 2)
         observations = inputs[..., :_SENSES].transpose(0, 1)
@@ -130,12 +133,14 @@ class _Loop(torch.autograd.Function):
             )
         if ctx.kept is None:
             raise RuntimeError("The gradient of this closed loop was taken before; roll the network out again.")
-        cell, plant, known, size, gates, h, tape, inner, inputs, body, actions, outside, sense = ctx.kept
+        cell, plant, known, buffers, tape, inner, inputs, body, actions, outside, sense = ctx.kept
         ctx.kept = None
         x0, w, u, v, latents = ctx.saved_tensors
-        (t, n, d), c = size, inputs.shape[2] - _SENSES
+        t, n, d = latents.shape
         by_latent, by_action, by_seen, *by_body = grads
-        arriving, toward_u, toward_n = _take(cell, size, 1, 3, 1)
+        gates, to_state, to_input = _parts(buffers[0], d)
+        toward_u, toward_w = torch.from_numpy(to_state), torch.from_numpy(to_input)
+        arriving, through, grad_b_n = torch.empty(n, 1, d), torch.zeros(n, d), np.zeros(d, np.float32)
         at_body = _gathered(by_body, t, n)
         at_action = _rows_or_none(by_action)
         by_y = torch.empty(t, n, 6)
@@ -143,12 +148,10 @@ class _Loop(torch.autograd.Function):
         grad, other = np.zeros((N_STATE, n), np.float32), np.empty((N_STATE, n), np.float32)
         toward, scratch = np.empty((N_OUTSIDE, n), np.float32), np.empty((2, n), np.float32)
         carry = torch.zeros(n, d)
-        work = np.empty(d, np.float32), np.empty(d, np.float32)
         sigmoid = plant.command_kind == "sigmoid"
         np_by_y, np_by_inputs = by_y.numpy(), by_inputs.numpy()
-        np_arriving, np_u, np_n, np_gates, np_h = (x.numpy() for x in (arriving, toward_u, toward_n, gates, h))
-        np_carry, nothing = carry.numpy(), np.empty((0, 0), np.float32)
-        w_gates, w_new = w[: 2 * d, :_SENSES], w[2 * d :, :_SENSES]
+        np_arriving, np_carry, np_through = arriving.numpy(), carry.numpy(), through.numpy()
+        nothing = np.empty((0, 0), np.float32)
         before = [x0.detach().contiguous().numpy(), *latents[:-1].numpy()]
         for k in range(t - 1, -1, -1):
             # what arrives at the state after step k; then back through the arm, command and readout
@@ -163,13 +166,13 @@ class _Loop(torch.autograd.Function):
                     step_back(known.six, known.body, inner[k, m], outside[k], tape[k, m], grad, other, toward, scratch)
                     grad, other = other, grad
             _command_back(toward, at_action[k] if at_action is not None else nothing, actions[k], sigmoid, np_by_y[k])
-            torch.mm(by_y[k], v, out=arriving[k])
+            torch.mm(by_y[k], v, out=arriving[:, 0])
             if by_latent is not None:
-                arriving[k] += by_latent[:, k]
-            _gradients(np_arriving[k], np_carry, before[k], np_gates[k], np_h[k], np_u[k], np_n[k], *work)
-            carry.addmm_(toward_u[k], u)
-            torch.mm(toward_u[k, :, : 2 * d], w_gates, out=by_inputs[k])
-            by_inputs[k].addmm_(toward_n[k], w_new)
+                arriving[:, 0] += by_latent[:, k]
+            step = np_carry, np_through, before[k], gates[k], to_state[k], to_input[k], grad_b_n
+            gates_backward(np_arriving, 0, *step)
+            torch.mm(toward_u[k], u, out=through)
+            torch.mm(toward_w[k], w[:, :_SENSES], out=by_inputs[k])
             if by_seen is not None:
                 by_inputs[k] += by_seen[:, k]
             # the state before step 0 does not depend on anything that is trained
@@ -183,15 +186,22 @@ class _Loop(torch.autograd.Function):
                     np_by_inputs[felt] if felt < t else nothing,
                     grad,
                 )
-        by_u, by_n = toward_u.view(t * n, 3 * d), toward_n.view(t * n, d)
+        by_u, by_w = toward_u.view(t * n, 3 * d), toward_w.view(t * n, 3 * d)
         flat, states, flat_y = inputs.view(t * n, -1), latents.view(t * n, d), by_y.view(t * n, 6)
         grad_u = by_u[n:].T @ states[: (t - 1) * n] + toward_u[0].T @ x0
-        grad_b = by_u.sum(0)
-        grad_w = torch.cat([by_u[:, : 2 * d].T @ flat, by_n.T @ flat])
-        grad_b_w = torch.cat([grad_b[: 2 * d], by_n.sum(0)])
+        grad_w, grad_b_w = by_w.T @ flat, by_w.sum(0)
+        grad_b_u = torch.cat([grad_b_w[: 2 * d], torch.from_numpy(grad_b_n)])
         grad_v, grad_b_v = flat_y.T @ states, flat_y.sum(0)
-        _give_back(cell, size, [gates, h, arriving, toward_u, toward_n])
-        return *(None,) * 7, carry, grad_w, grad_u, grad_b_w, grad_b, grad_v, grad_b_v
+        give_back(cell, buffers)
+        return *(None,) * 7, carry + through, grad_w, grad_u, grad_b_w, grad_b_u, grad_v, grad_b_v
+
+
+def _parts(buffer: np.ndarray, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A buffer (time, trial, 10 d) as the gates of every step, and what arrives at the two products that feed them."""
+    t, n, _ = buffer.shape
+    flat, first = buffer.reshape(-1), t * n * 4 * d
+    to_state, to_input = flat[first:].reshape(2, t, n, 3 * d)
+    return flat[:first].reshape(t, n, 4 * d), to_state, to_input
 
 
 def _ministeps(known: Constants, state, outside, new, inner, tape, scratch) -> None:

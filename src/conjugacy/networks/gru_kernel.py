@@ -117,7 +117,7 @@ def _forward(driven, x0, into, recurrent, bias, kept, states):
             u[m] = driven[m, k]
         np.dot(u, into, a)
         np.dot(x, recurrent, b)
-        _gates(a, b, bias, x, kept[k] if len(kept) else passing, exponent, mantissa)
+        gates_forward(a, b, bias, x, kept[k] if len(kept) else passing, exponent, mantissa)
         for m in range(n):
             states[m, k] = x[m]
 
@@ -137,7 +137,7 @@ def _backward(arriving, driven, x0, states, kept, w, u, by_input, by_start, by_w
         for m in range(n):
             before[row, m] = states[m, k - 1] if k else x0[m]
             seen[row, m] = driven[m, k]
-        _gradients(arriving, k, carry, through, before[row], kept[k], to_state[row], to_input[row], by_b_n)
+        gates_backward(arriving, k, carry, through, before[row], kept[k], to_state[row], to_input[row], by_b_n)
         np.dot(to_state[row], u, through)
         row += 1
         if row == _STEPS or k == 0:
@@ -174,7 +174,7 @@ def _exp_of_minus(x, mantissa, exponent):
 
 
 @njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
-def _gates(driven, recurrent, bias, x, kept, exponent, mantissa):
+def gates_forward(driven, recurrent, bias, x, kept, exponent, mantissa):
     """A step forward, from the projections of input and state; `x` becomes the next state."""
     d = x.shape[1]
     power = exponent.view(np.float32)
@@ -198,7 +198,7 @@ def _gates(driven, recurrent, bias, x, kept, exponent, mantissa):
 
 
 @njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
-def _gradients(arriving, k, carry, through, x, kept, to_state, to_input, by_b_n):
+def gates_backward(arriving, k, carry, through, x, kept, to_state, to_input, by_b_n):
     """A step backward: `carry` and `through` hold what came from the steps after; `carry` is d z afterwards."""
     d = x.shape[1]
     for b in range(x.shape[0]):

@@ -18,6 +18,13 @@ _PUBLIC = {
     "trajectories_by_epoch": "epochs",
     "shared_subspaces": "epochs",
     "branches": "epochs",
+    "hand_paths": "reaching",
+    "hand_speed": "reaching",
+    "muscle_commands": "reaching",
+    "latents_at_cue": "reaching",
+    "rest_map": "reaching",
+    "generalisation": "reaching",
+    "animate_arm": "arm",
 }
 
 __getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC)

@@ -21,11 +21,13 @@ def trial_io(analysis: Analysis, num_trials: int = 2, phase: str = "val") -> Fig
     task = analysis.run.task
     time = np.arange(trials.n_timesteps) * task.dt
     pcs = analysis.pcs(phase, 3)
+    # in closed loop: the hand, not the commands
+    controlled = getattr(task, "controlled_labels", task.output_labels)
     rows = [
         ("latent PCs", pcs, [f"PC {i + 1}" for i in range(pcs.shape[-1])]),
-        ("outputs", out.outputs.numpy(), task.output_labels),
-        ("targets", trials.targets.numpy(), task.output_labels),
-        ("inputs", trials.inputs.numpy(), task.input_labels),
+        ("outputs", out.outputs.numpy(), controlled),
+        ("targets", trials.targets.numpy(), controlled),
+        ("inputs", trials.inputs.numpy(), task.input_labels[-trials.inputs.shape[-1] :]),
     ]
     fig = new_figure(4.6 * num_trials + 1.2, 7.2)
     axes = fig.subplots(4, num_trials, sharex=True, sharey="row", squeeze=False)

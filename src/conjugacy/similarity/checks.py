@@ -194,7 +194,8 @@ def _verdict(t: Traits, pair: KnownPair, observed: str, expected: str) -> str:
 
 
 def verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """Verdicts with measures as rows and relations as columns."""
+    """Verdicts with measures as rows and relations as columns, of the first draw if there are several."""
+    table = table.drop_duplicates(["measure", "relation"])
     wide = table.pivot(index="measure", columns="relation", values="verdict")
     order = list(dict.fromkeys(table["relation"]))
     return wide.loc[list(dict.fromkeys(table["measure"])), order]

@@ -99,9 +99,12 @@ class Coordinates:
         Enough for measures that rotations leave as they are, and cheaper than principal coordinates.
         """
         if self.given is None and self.centred.shape[0] > self.centred.shape[1]:
-            values = np.linalg.eigvalsh(self._gram)
-            if values[0] > 1e-8 * values[-1]:
-                return self.centred
+            # the Cholesky factor exists if and only if every eigenvalue is above the share of their sum taken off
+            try:
+                np.linalg.cholesky(self._gram - 1e-8 * np.trace(self._gram) * np.eye(len(self._gram)))
+            except np.linalg.LinAlgError:
+                return self.scores
+            return self.centred
         return self.scores
 
     @cached_property
@@ -215,10 +218,7 @@ def map_products(
     stacks: dict[int, tuple[dict[int, int], np.ndarray]] = {}
     for size in {y.shape[1] for y in right.values()}:
         same = [j for j, y in right.items() if y.shape[1] == size]
-        stacks[size] = (
-            {j: k for k, j in enumerate(same)},
-            np.stack([right[j].T for j in same], out=np.empty((len(same), size, len(right[same[0]])))),
-        )
+        stacks[size] = {j: k for k, j in enumerate(same)}, np.concatenate([right[j] for j in same], axis=1)
     runs: list[list[int]] = []
     for k, (i, j) in enumerate(pairs):
         size = right[j].shape[1]
@@ -236,8 +236,8 @@ def map_products(
         i, first = pairs[run[0]]
         x, size = left[i], right[first].shape[1]
         places, stack = stacks[size]
-        ys = stack[places[first] : places[first] + len(run)]
-        work(run, (ys.reshape(-1, len(x)) @ x).reshape(len(run), size, x.shape[1]))
+        ys = stack[:, places[first] * size : (places[first] + len(run)) * size]
+        work(run, (ys.T @ x).reshape(len(run), size, x.shape[1]))
 
     map_threads(one, runs)
 

@@ -70,7 +70,9 @@ def column_means(rows: np.ndarray) -> np.ndarray:
 
 def about_mean(rows: np.ndarray) -> np.ndarray:
     """`rows` (sample, unit) less their means."""
-    return rows - column_means(rows)
+    centred = rows - rows.mean(0)
+    centred -= centred.mean(0)  # again, as in `column_means`
+    return centred
 
 
 def principal_axes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

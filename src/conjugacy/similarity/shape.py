@@ -120,7 +120,8 @@ class Shape(CovarianceMeasure):
 
         name = self.name
         for i, j in pairs:
-            check_paired(a[i].samples, b[j].samples, name)
+            if a[i].samples.lengths is not b[j].samples.lengths:
+                check_paired(a[i].samples, b[j].samples, name)
         map_products(block, {i: x for i, (x, _) in left.items()}, {j: y for j, (y, _) in right.items()}, pairs)
         return results
 

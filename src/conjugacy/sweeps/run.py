@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import shutil
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -164,8 +166,11 @@ class _Records:
         return self.folder / RUNS / name
 
     def open(self) -> None:
-        """Make the folder."""
+        """Make the folder, and clear away what a kill in the middle of a save has left in it."""
         (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
+        for name in self.runs:
+            for half_written in (self.folder / RUNS).glob(f".{glob.escape(name)}-*"):
+                shutil.rmtree(half_written)
         _write(self.folder / "sweep.yaml", self.plan.text.encode())
 
     def note(self, name: str, event: str, **more: str) -> None:

@@ -123,7 +123,8 @@ class MultiTask(Task):
     @property
     def recipe(self) -> dict[str, Any]:
         """Settings of `conjugacy.Recipe` with which all rules are learned (docs/multitask.md)."""
-        return {"steps": 4000, "learning_rate": 5e-3, "short_share": 0.0, "eval_every": 200}
+        whole = self.n_timesteps  # a trial cut short would lose its response
+        return {"steps": 4000, "learning_rate": 5e-3, "short_timesteps": whole, "eval_every": 200}
 
     def training_trials(self, n: int, seed: int, step: int, progress: float) -> Trials:
         """`n` trials for gradient step `step` of a training from `seed`.

@@ -62,22 +62,22 @@ def _respond(task: MultiTask, rule: str, trials: Trials) -> np.ndarray:
 
 
 def _stronger(task: MultiTask, rule: str, trials: Trials, variance: float, ring: np.ndarray) -> np.ndarray:
-    shown = [rule != "IntMod2", rule != "IntMod1"]
+    shown = np.array([rule != "IntMod2", rule != "IntMod1"])
     pairs = coherence_pairs(rule == "ContextIntMultimodal", task.variant == "ctdb")
     low, high = MEANS
     means = low + (high - low) * (np.arange(_N_MEANS) + 0.5) / _N_MEANS
     mean = np.stack(np.meshgrid(means, means, indexing="ij"), -1).reshape(-1, 1, 2)
-    log_likelihood, sums = 0.0, []
+    log_likelihood, sums = np.zeros((len(trials), len(mean) * len(pairs))), []
     for stimulus, sign in (("stim1", 1), ("stim2", -1)):
         strength = (mean + sign * pairs).reshape(-1, 2) * shown  # (hypothesis, modality)
         total = np.stack([_sum(trials, stimulus, 1), _sum(trials, stimulus, 2)], 1)  # (trial, modality, xy)
         n = _steps(trials, stimulus)[:, None]
         length = np.linalg.norm(np.einsum("hm,kmx->khx", strength, total), axis=2) / variance
         log_likelihood += np.log(ive(0, length)) + length - n * (strength**2).sum(1) / (2 * variance)
-        sums.append((total * np.array(shown)[:, None]).sum(1))
+        sums.append((total * shown[:, None]).sum(1))
     attended = {"ContextIntMod1": [1, 0], "ContextIntMod2": [0, 1]}.get(rule, shown)
     first = np.tile(pairs @ np.array(attended, float) > 0, len(mean))
-    first_wins = logsumexp(log_likelihood[:, first], axis=1) > logsumexp(log_likelihood[:, ~first], axis=1)
+    first_wins = np.greater(logsumexp(log_likelihood[:, first], axis=1), logsumexp(log_likelihood[:, ~first], axis=1))
     to_first = _mean_direction(sums[0] / variance @ _unit(ring).T, ring)
     to_second = sums[1] / np.linalg.norm(sums[1], axis=1, keepdims=True)
     return np.where(first_wins[:, None], to_first, to_second)
@@ -93,7 +93,7 @@ def _match(rule: str, trials: Trials, variance: float, ring: np.ndarray) -> np.n
         joint = first[:, :, None] + at[:, None, :]
         log_due = logsumexp(joint, axis=(1, 2), b=due)
         log_not = logsumexp(joint, axis=(1, 2), b=~due)
-        direction = _mean_direction(logsumexp(joint, axis=1, b=due), ring)
+        direction = _mean_direction(np.asarray(logsumexp(joint, axis=1, b=due)), ring)
     else:
         opposite = ring + np.pi if rule == "NonMatch2Sample" else ring
         apart = np.deg2rad(np.arange(10, 350))
@@ -102,7 +102,7 @@ def _match(rule: str, trials: Trials, variance: float, ring: np.ndarray) -> np.n
         log_due = logsumexp(joint, axis=1)
         log_not = logsumexp(first[:, :, None] + elsewhere, axis=(1, 2)) - np.log(len(apart))
         direction = _mean_direction(joint, opposite)
-    return np.where((log_due > log_not)[:, None], direction, 0.0)
+    return np.where(np.greater(log_due, log_not)[:, None], direction, 0.0)
 
 
 def _steps(trials: Trials, epoch: str) -> np.ndarray:
@@ -113,7 +113,7 @@ def _sum(trials: Trials, epoch: str, modality: int) -> np.ndarray:
     """Sum of what is seen of a modality in an epoch, (trial, 2)."""
     start, stop = trials.epochs[epoch].T
     step = torch.arange(trials.n_timesteps)
-    within = (step >= start[:, None]) & (step < stop[:, None])
+    within = torch.logical_and(step >= start[:, None], step < stop[:, None])
     seen = trials.inputs[..., 2 * modality - 1 : 2 * modality + 1].double()
     return (seen * within[..., None]).sum(1).numpy()
 

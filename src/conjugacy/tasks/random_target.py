@@ -1,7 +1,7 @@
 """RandomTarget: a delayed reach with an arm, from anywhere to anywhere, against bumps.
 
-The task of the seed notebook's Section 6, after Codol et al. (2024), eLife 12:RP88591 (MotorNet): hold the hand where it
-is; a target appears; at a go cue, some time later, move there and stay; on some trials the cue never comes, on some
+The task of the seed notebook's Section 6, after Codol et al. (2024), eLife 12:RP88591 (MotorNet): hold the hand where
+it is; a target appears; at a go cue, some time later, move there and stay; on some trials the cue never comes, on some
 the hand is pushed.
 """
 
@@ -18,7 +18,7 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.arm import RigidTendonArm26
+from conjugacy.arm import RigidTendonArm26, from_motornet
 from conjugacy.arm.plant import Plant, rotated
 from conjugacy.arm.stepped import SteppedEffector
 from conjugacy.networks.gru import GRU
@@ -117,7 +117,7 @@ class RandomTarget(Task):
 
     def __init__(
         self,
-        effector: Any = None,
+        effector: RigidTendonArm26 | Any | None = None,
         variant: str = "documented",
         max_ep_duration: float = 1.0,
         *,
@@ -175,11 +175,8 @@ class RandomTarget(Task):
             "context_noise", v.context_noise if context_noise is None else context_noise, 0
         )
         self.vision_delay, self.proprioception_delay = vision_delay, proprioception_delay
-        self.vision_noise, self.proprioception_noise, self.action_noise = (
-            vision_noise,
-            proprioception_noise,
-            action_noise,
-        )
+        self.vision_noise, self.proprioception_noise = vision_noise, proprioception_noise
+        self.action_noise = action_noise
         self.force_field, self.field_strength, self.rotation = force_field, field_strength, rotation
         self.plant = Plant(
             arm,
@@ -325,9 +322,9 @@ class RandomTarget(Task):
         check_number(name, seconds, low * self.dt * (1 - 1e-9), hint="It is a duration in seconds.")
         steps = round(seconds / self.dt)
         if abs(seconds - steps * self.dt) > 1e-6 * self.dt:
-            near = f"{steps * self.dt:.6g}"
             raise ValueError(
-                f"`{name}`: expected a multiple of the time step, {self.dt:g} s, got {seconds!r}. Try {near}."
+                f"`{name}`: expected a multiple of the time step, {self.dt:g} s, got {seconds!r}. "
+                f"Try {steps * self.dt:.6g}."
             )
         return steps
 
@@ -361,7 +358,8 @@ class RandomTarget(Task):
         return np.where(none, t, on), np.where(none, t, off)
 
     def _forces(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        direction, size = rng.uniform(0, 2 * np.pi, n), rng.uniform(*self.bump_force, n)
+        low, high = self.bump_force
+        direction, size = rng.uniform(0, 2 * np.pi, n), rng.uniform(low, high, n)
         return np.stack([size * np.cos(direction), size * np.sin(direction)], 1)
 
     def _reaches(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -434,10 +432,8 @@ def _arm(effector: Any) -> Any:
             "Write RigidTendonArm26()."
         )
     try:
-        from conjugacy.arm import from_motornet
-
         return from_motornet(effector)
-    except (TypeError, ValueError, ImportError) as error:
+    except (TypeError, ValueError) as error:
         warnings.warn(
             f"{type(effector).__name__} is stepped by MotorNet's own code, many times slower than ours: {error}",
             stacklevel=3,

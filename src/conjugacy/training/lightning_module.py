@@ -67,6 +67,9 @@ class TaskTrainedWrapper(LightningModule):
     def set_model(self, model: Network) -> None:
         """Train this network; its weights are made if it has none."""
         if not model.input_size and self.task_env is not None:
+            prepare = getattr(self.task_env, "prepare", None)
+            if prepare is not None:
+                prepare(model)
             model.init_model(input_size(self.task_env), output_size(self.task_env))
         self.model = model
 

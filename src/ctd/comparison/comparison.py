@@ -184,7 +184,8 @@ class Comparison:
 
     def plot_inputs(self, num_trials: int = 2) -> Figure:
         """Figure of the inputs of each analysis over time, a row an analysis."""
-        labels = self.analyses[0].run.task.input_labels
+        shown = self.analyses[0].inputs("val").shape[-1]  # in closed loop the context alone, whose names come last
+        labels = self.analyses[0].run.task.input_labels[-shown:]
         return self._side_by_side(
             {a.name: a.inputs("val").numpy() for a in self.analyses}, labels, num_trials, "inputs"
         )
@@ -197,7 +198,7 @@ class Comparison:
         curves = {"targets": reference.targets("val").numpy()}
         curves |= {a.name: a.outputs("val").numpy() for a in self.analyses}
         task = reference.run.task
-        return overlaid(curves, task.output_labels, task.dt, num_trials)
+        return overlaid(curves, getattr(task, "controlled_labels", task.output_labels), task.dt, num_trials)
 
     def plot_trials_reference(self, num_trials: int = 2, ref_ind: int | None = None, num_pcs: int = 4) -> Figure:
         """Figure of the principal components of the reference over time, and the best affine map of each analysis."""

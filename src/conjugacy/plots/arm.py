@@ -1,0 +1,146 @@
+"""The arm at work: an animation of one trial, and its file where one is asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from conjugacy._check import check_int, check_number
+from conjugacy.plots.figure import new_figure
+from conjugacy.plots.reaching import _BUMP, _PER_NEWTON, _closed_loop
+
+if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
+
+    from conjugacy.analysis import Analysis
+
+
+def animate_arm(
+    analysis: Analysis,
+    trial: int = 0,
+    phase: str = "val",
+    path: str | os.PathLike | None = None,
+    *,
+    slowdown: float = 1.0,
+    fps: int = 25,
+    progress: bool = True,
+) -> FuncAnimation:
+    """One trial as an animation: links, path of the hand, target, forces on the hand, activations of the muscles.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Of a run in closed loop.
+    trial : int
+        Number of the trial in its phase, from 0.
+    phase : str
+        "train", "val", "all" or "test".
+    path : path, optional
+        File to write, .gif or .mp4 (which needs ffmpeg); nothing is written without it.
+    slowdown : float
+        Seconds of the animation per second of the trial, > 0.
+    fps : int
+        Frames per second of the animation.
+    progress : bool
+        Show a bar while the file is written, if that takes longer than two seconds.
+
+    Returns
+    -------
+    FuncAnimation
+        Keep it while it is shown; in a notebook: ``IPython.display.HTML(animation.to_jshtml())``.
+
+    Raises
+    ------
+    ValueError
+        If the file is neither gif nor mp4, or ffmpeg is missing.
+    """
+    from matplotlib.animation import FuncAnimation
+
+    trials, out = _closed_loop(analysis, phase)
+    check_int("trial", trial, 0, len(trials) - 1, f"Phase {phase!r} has {len(trials)} trials.")
+    check_number("slowdown", slowdown, 0, open_low=True)
+    check_int("fps", fps, 1, 100)
+    writer = None if path is None else _writer(Path(path), fps)
+    task = analysis.run.task
+    # where a frame is shorter than a step, steps are shown more than once
+    steps = np.arange(0, trials.n_timesteps, 1 / (fps * task.dt * slowdown)).astype(int)
+    fig, show = _scene(analysis, trials[[trial]], out[[trial]])
+    animation = FuncAnimation(fig, show, frames=list(steps), interval=1000 / fps, blit=False, cache_frame_data=False)
+    if path is not None:
+        from tqdm import tqdm
+
+        with tqdm(total=len(steps), desc="animation", delay=2, leave=False, disable=None if progress else True) as bar:
+            animation.save(str(path), writer=writer, dpi=90, progress_callback=lambda i, n: bar.update(1))
+    return animation
+
+
+def _writer(path: Path, fps: int) -> Any:
+    from matplotlib.animation import FFMpegWriter, PillowWriter
+
+    if path.suffix == ".gif":
+        return PillowWriter(fps=fps)
+    if path.suffix != ".mp4":
+        raise ValueError(f"`path`: expected a file that ends in .gif or .mp4, got {path.name!r}.")
+    if not FFMpegWriter.isAvailable():
+        raise ValueError("`path`: .mp4 needs the program ffmpeg, which is not installed. Install it, or write a .gif.")
+    return FFMpegWriter(fps=fps)
+
+
+def _scene(analysis: Analysis, trials: Any, out: Any) -> tuple[Any, Any]:
+    """The figure of a single trial, and a function that sets it to a step."""
+    task: Any = analysis.run.task
+    elbow, hand = _joints(task.plant.arm, out)
+    activation, loads, epochs = out.plant.activation[0].numpy(), trials.loads[0].numpy(), trials.epochs
+    fig = new_figure(8.2, 4.8)
+    ax, bars = fig.subplots(1, 2, width_ratios=(2, 1))
+    everything = np.concatenate([hand, elbow, trials.targets[0].numpy(), np.zeros((1, 2))])
+    low, high = everything.min(0) - 0.09, everything.max(0) + 0.09
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="x (m)", ylabel="y (m)")
+    ax.set_aspect("equal")
+    ax.plot(0, 0, "s", color="0.2", ms=7)
+    (trace,) = ax.plot([], [], "-", color="C0", lw=1)
+    (links,) = ax.plot([], [], "o-", color="0.2", lw=5, ms=7, solid_capstyle="round", alpha=0.75)
+    (goal,) = ax.plot(*trials.targets[0, -1].numpy(), "x", ms=11, mew=2.5)
+    force = ax.annotate("", (0, 0), (0, 0), arrowprops={"arrowstyle": "-|>", "color": _BUMP, "lw": 2, "shrinkB": 0})
+    names = task.output_labels
+    columns = bars.barh(np.arange(len(names)), np.zeros(len(names)), color="C0")
+    bars.set_yticks(np.arange(len(names)), names)
+    bars.set(xlim=(0, max(0.2, 1.05 * float(activation.max()))), xlabel="activation")
+    bars.invert_yaxis()
+    shown, cue = epochs["target"][0].tolist(), epochs["reach"][0].tolist()
+
+    def show(t: int) -> list[Any]:
+        trace.set_data(*hand[: t + 1].T)
+        links.set_data([0, elbow[t, 0], hand[t, 0]], [0, elbow[t, 1], hand[t, 1]])
+        going = cue[0] <= t < cue[1]
+        goal.set(visible=shown[0] <= t < shown[1] or going, color="C2" if going else "0.6")
+        pushed = bool(np.any(loads[t]))
+        force.set_visible(pushed)
+        if pushed:
+            force.xy = tuple(hand[t])
+            force.set_position(tuple(hand[t] - _PER_NEWTON * loads[t]))
+        for column, value in zip(columns, activation[t]):
+            column.set_width(value)
+        word = "go" if going else "hold"
+        ax.set_title(f"{analysis.name}   {t * task.dt:5.2f} s   {word}", fontsize="medium", family="monospace")
+        return [trace, links, goal, force, *columns]
+
+    show(0)
+    # laid out once: axes that are placed anew in every frame would tremble
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+    return fig, show
+
+
+def _joints(arm: Any, out: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (time, 2) of elbow and hand, m."""
+    hand = out.outputs[0].numpy()
+    q = out.plant.q[0, :, 0]
+    reach = getattr(getattr(arm, "skeleton", None), "l1", None)
+    if reach is None:
+        raise ValueError("`analysis`: the lengths of this effector's links are not known. Use RigidTendonArm26.")
+    return reach * torch.stack([q.cos(), q.sin()], -1).numpy(), hand
