@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import importlib
 import os
+import random
 from collections.abc import Hashable
 from types import TracebackType
 from typing import Any
@@ -45,6 +46,7 @@ class RayCrew:
 
     def __init__(self, address: str, n_workers: int | None = None, threads: int = 1, gpus: float = 0.0):
         self.ray, self.local = ray_module(), address == LOCAL
+        self._random = random.getstate()  # Ray draws from it
         where = {"num_cpus": n_workers, "include_dashboard": False} if self.local else {}
         try:
             self.ray.init(address=address, log_to_driver=False, configure_logging=False, **where)
@@ -87,6 +89,7 @@ class RayCrew:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Let go of Ray, and end it if it was begun here."""
         self.ray.shutdown()
+        random.setstate(self._random)
 
 
 def _do(job: dict[str, Any]) -> dict[str, Any]:
