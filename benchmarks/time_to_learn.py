@@ -93,7 +93,7 @@ def text(value, pattern):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--budget", type=float, default=15.0)
     parser.add_argument("--json")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))

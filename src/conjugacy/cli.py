@@ -350,7 +350,8 @@ def print_table(comparison: Any) -> None:
     for s in comparison.scores:
         row = {"measure": s.measure, "direction": s.direction, "value": f"{s.value:.4f}"}
         if s.interval is not None:
-            row[f"{s.interval.level:.0%} interval"] = f"{s.interval.low:.4f} to {s.interval.high:.4f}"
+            said = "range" if s.interval.level == 1 else f"{s.interval.level:.0%}"
+            row["interval"] = f"{s.interval.low:.4f} to {s.interval.high:.4f} ({said})"
         if s.null is not None:
             row |= {"null": f"{s.null.mean:.4f}", "p": f"{s.null.p_value:.3f}"}
         rows.append(row)
