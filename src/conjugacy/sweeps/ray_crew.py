@@ -71,6 +71,8 @@ class RayCrew:
         key = self._at.pop(done)
         try:
             message = self.ray.get(done)
+        except self.ray.exceptions.TaskCancelledError:
+            return key, {"metrics": {"stopped": "interrupted"}}
         except self.ray.exceptions.RayError as error:
             return key, {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
         if "weights" in message:

@@ -99,9 +99,13 @@ class Crew:
         while True:
             worker, line = self._said.get()
             if worker not in self._at:
+                if line is None and worker in self._idle:  # it died with nothing to do
+                    self._idle.remove(worker)
+                    _hang_up(worker)
                 continue
             if line is None:
                 code = worker.wait()
+                _hang_up(worker)
                 return self._at.pop(worker), {"error": f"RuntimeError: its process ended with exit code {code}."}
             message = json.loads(line)
             if "step" in message:
@@ -123,9 +127,7 @@ class Crew:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """End all workers."""
         for worker in [*self._idle, *self._at]:
-            with contextlib.suppress(OSError):
-                assert worker.stdin is not None
-                worker.stdin.close()
+            _hang_up(worker)
         for worker in [*self._idle, *self._at]:
             try:
                 worker.wait(5)
@@ -164,6 +166,12 @@ def _say(worker: subprocess.Popen, message: Any) -> None:
     with contextlib.suppress(BrokenPipeError):  # its end is heard of otherwise
         worker.stdin.write(json.dumps(message) + "\n")
         worker.stdin.flush()
+
+
+def _hang_up(worker: subprocess.Popen) -> None:
+    assert worker.stdin is not None
+    with contextlib.suppress(OSError):
+        worker.stdin.close()
 
 
 def _importable(kind: type) -> bool:

@@ -279,7 +279,8 @@ def begin(
         prepare = getattr(task, "prepare", None)
         if prepare is not None:
             prepare(model)
-        model.init_model(input_size(task), output_size(task), derive_seed(seed, "weights"))
+        with torch_threads(1):  # the last digits of an orthogonal matrix depend on their number
+            model.init_model(input_size(task), output_size(task), derive_seed(seed, "weights"))
     elif (model.input_size, model.output_size) != (input_size(task), output_size(task)):
         raise ValueError(
             f"`network`: expected {input_size(task)} inputs and {output_size(task)} outputs for task {task.name}, "
