@@ -113,7 +113,7 @@ def test_settings_vary_and_each_network_stops_by_itself(small_task):
 
 def test_networks_that_have_learned_leave_the_stack():
     task = cj.tasks.NBitFlipFlop(n=1, n_timesteps=30, switch_prob=0.05, noise=0.05)
-    settings = {"steps": 100, "eval_every": 20, "batch_size": 16, "stop_accuracy": 0.9, "stop_r2": 0.5}
+    settings = {"steps": 200, "eval_every": 20, "batch_size": 16, "stop_accuracy": 0.9, "stop_r2": 0.5}
     runs = cj.train_population(task, cj.networks.GRU(8), range(3), stacked=True, progress=False, **settings)
     learned = {r.metrics["steps"] for r in runs if r.metrics["stopped"] == "learned"}
     assert learned and min(learned) < max(r.metrics["steps"] for r in runs)  # otherwise none would have left
