@@ -11,6 +11,7 @@ A run folder holds numbers and names, never code or pickles:
 from __future__ import annotations
 
 import copy
+import glob
 import hashlib
 import io
 import json
@@ -326,6 +327,12 @@ def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+
+
+def clear_half_written(folder: Path) -> None:
+    """Remove what a kill in the middle of saving a run to `folder` has left beside it; nobody may be saving it now."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}-{'?' * 8}"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _trials_as_h5(trials: Trials) -> bytes:

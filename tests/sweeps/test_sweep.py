@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import conjugacy as cj
 from conjugacy import cli
 from conjugacy.sweeps import Plan, run_sweep
 from conjugacy.sweeps import run as sweep_run
+from conjugacy.training.lock import locked
 
 SMALL = {
     "task": {"class": "NBitFlipFlop", "n": 2, "n_timesteps": 20},
@@ -307,6 +309,39 @@ def test_without_ray_it_is_said_how_to_get_it(here, tmp_path, monkeypatch):
     assert not (tmp_path / "s").exists()
 
 
+def test_what_a_kill_left_half_written_is_cleared_away_by_whoever_writes_next(here, tmp_path):
+    one = {**SMALL, "network": {"class": "GRU", "latent_size": 3}, "recipe": {"steps": 1, "batch_size": 2}, "seeds": 1}
+    name = Plan.of(one).runs[0].name
+    runs = tmp_path / "s" / "runs"
+    (runs / f".{name}-ab12_xyz").mkdir(parents=True)
+    (runs / f".{name}-ab12_xyz" / "weights.safetensors").touch()
+    (tmp_path / "s" / "sweep.yaml").touch()
+    (runs / f".{name}.lock").touch()  # of a process that was killed: it holds nothing
+    table = run_sweep(one, tmp_path / "s", progress=False)
+    assert table["status"].tolist() == ["finished"] and [p.name for p in runs.iterdir()] == [name]
+
+
+def test_two_processes_never_train_the_same_run(tmp_path):
+    folder, order = tmp_path / "run", []
+
+    def second():
+        with locked(folder):
+            order.append("second")
+
+    with locked(folder):
+        thread = threading.Thread(target=second)
+        thread.start()
+        with (
+            pytest.raises(RuntimeError, match=r"^another process trains .*run; asked to stop"),
+            locked(folder, lambda: True),
+        ):
+            order.append("never")
+        time.sleep(0.5)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"] and not list(tmp_path.iterdir())
+
+
 def has_ray():
     from importlib.util import find_spec
 
@@ -342,7 +377,8 @@ def check_that_it_goes_on(file, out, **options):
     assert len(finished) == len(set(finished))
     folders = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("runs/[!.]*/config.json")}
     assert len(folders) == 12 and {name: folders[name] for name in before} == before
-    assert {p.name for p in (out / "runs").iterdir()} == set(table["run"])  # nothing half-written is left
+    left = {p.name for p in (out / "runs").iterdir() if p.suffix != ".lock"}
+    assert left == set(table["run"])  # nothing half-written is left
     for name in folders:
         cj.load(out / "runs" / name)
 

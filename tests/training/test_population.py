@@ -111,16 +111,15 @@ def test_settings_vary_and_each_network_stops_by_itself(small_task):
         assert close(r, cj.train(small_task, cj.networks.GRU(r.network.latent_size), r.seed, **alone))
 
 
-def test_networks_that_have_learned_leave_the_stack():
-    task = cj.tasks.NBitFlipFlop(n=1, n_timesteps=30, switch_prob=0.05, noise=0.05)
-    settings = {"steps": 200, "eval_every": 20, "batch_size": 16, "stop_accuracy": 0.9, "stop_r2": 0.5}
-    runs = cj.train_population(task, cj.networks.GRU(8), range(3), stacked=True, progress=False, **settings)
-    learned = {r.metrics["steps"] for r in runs if r.metrics["stopped"] == "learned"}
-    assert learned and min(learned) < max(r.metrics["steps"] for r in runs)  # otherwise none would have left
+def test_networks_that_have_learned_leave_the_stack(small_task):
+    settings = {**QUICK, "stop_accuracy": 0.0}
+    vary = {"stop_r2": [-100.0, 2.0]}
+    runs = cj.train_population(small_task, cj.networks.GRU(7), [2, 1], vary, stacked=True, **settings)
+    ends = [(r.metrics["stopped"], r.metrics["steps"]) for r in runs]
+    assert ends == [("learned", 4), ("learned", 4), ("steps", 12), ("steps", 12)]
     for run in runs:
-        alone = cj.train(task, cj.networks.GRU(8), run.seed, False, **settings)
-        assert alone.metrics["steps"] == run.metrics["steps"]
-        torch.testing.assert_close(weights(run), weights(alone), rtol=0, atol=1e-4)
+        alone = cj.train(small_task, cj.networks.GRU(7), run.seed, stop_r2=run.recipe["stop_r2"], **settings)
+        assert close(run, alone)
 
 
 def test_one_that_diverges_leaves_the_others_as_they_are(small_task):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
-import shutil
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -22,6 +20,7 @@ from conjugacy.run import Run, load
 from conjugacy.sweeps.plan import Plan, PlannedRun
 from conjugacy.sweeps.ray_crew import RayCrew, ray_module
 from conjugacy.training.crew import Crew, cores, job_of
+from conjugacy.training.lock import locked
 from conjugacy.training.train import begin
 
 RUNS = "runs"
@@ -166,11 +165,8 @@ class _Records:
         return self.folder / RUNS / name
 
     def open(self) -> None:
-        """Make the folder, and clear away what a kill in the middle of a save has left in it."""
+        """Make the folder."""
         (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
-        for name in self.runs:
-            for half_written in (self.folder / RUNS).glob(f".{glob.escape(name)}-*"):
-                shutil.rmtree(half_written)
         _write(self.folder / "sweep.yaml", self.plan.text.encode())
 
     def note(self, name: str, event: str, **more: str) -> None:
@@ -185,7 +181,8 @@ class _Records:
     def keep(self, name: str, message: dict[str, Any]) -> None:
         """A run has finished: its folder is there, or is written now."""
         if not (self.folder_of(name) / "config.json").exists():
-            self._run(self.runs[name], message).save(self.folder_of(name))
+            with locked(self.folder_of(name)):
+                self._run(self.runs[name], message).save(self.folder_of(name))
         self.metrics[name] = message["metrics"]
         self.note(name, "finished")
 

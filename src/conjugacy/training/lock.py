@@ -1,4 +1,4 @@
-"""A lock on the folder of a run, so that no two processes train the same run."""
+"""A lock on the folder of a run, so that no two processes train the same run, nor write it at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from conjugacy.run import clear_half_written
 
 try:
     import fcntl
@@ -20,7 +22,8 @@ _SECONDS_BETWEEN_TRIES = 0.2
 def locked(folder: str | os.PathLike, give_up: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """A context in which no other process holds the lock of `folder`; whoever has it is waited for.
 
-    The lock is a file beside the folder. It falls with the process that holds it, however that ends.
+    The lock is a file beside the folder. It falls with the process that holds it, however that ends; what such a
+    process left half-written is cleared away by the next one.
 
     Raises
     ------
@@ -37,6 +40,7 @@ def locked(folder: str | os.PathLike, give_up: Callable[[], bool] = lambda: Fals
         with open(path, "a") as f:
             if _taken(f, path):
                 try:
+                    clear_half_written(folder)
                     yield
                 finally:
                     path.unlink(missing_ok=True)
