@@ -155,6 +155,7 @@ def test_the_schedule_is_one_cycle():
     assert rates[0] == pytest.approx(4e-4) and rates[-1] < 2e-5
     assert [recipe.timesteps_at(s, 500) for s in (0, 49, 50, 79, 80, 99)] == [20, 20, 100, 100, 500, 500]
     assert recipe.timesteps_at(0, 15) == 15
+    assert Recipe(short_share=0).timesteps_at(0, 500) == 500
 
 
 @pytest.mark.parametrize(

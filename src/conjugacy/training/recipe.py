@@ -40,7 +40,7 @@ class Recipe:
     short_timesteps : int
         Length of the first trials; trials that are not longer are never cut.
     short_share : float
-        Share of the steps, the first ones, that see short trials.
+        Share of the steps, the first ones, that see short trials; with 0 all see whole ones.
     whole_share : float
         Share of the steps, the last ones, that see whole trials. Those between see the geometric mean of both lengths.
     eval_every : int
@@ -99,7 +99,8 @@ class Recipe:
         short = min(self.short_timesteps, n_timesteps)
         if step < self.short_share * self.steps:
             return short
-        return n_timesteps if step >= (1 - self.whole_share) * self.steps else round(math.sqrt(short * n_timesteps))
+        whole = not self.short_share or step >= (1 - self.whole_share) * self.steps
+        return n_timesteps if whole else round(math.sqrt(short * n_timesteps))
 
     @classmethod
     def for_task(cls, task: Any) -> Recipe:
