@@ -105,6 +105,23 @@ def test_success_rate_counts_bits():
     assert rates["accuracy"] == pytest.approx(float(trials.mask[..., 0].sum() / trials.mask.sum()))
 
 
+def test_training_trials_are_busy_at_first_and_as_they_are_in_the_end():
+    task = NBitFlipFlop(switch_prob=0.015)
+
+    def pulses(task, step, progress):
+        return float(task.training_trials(64, 3, step, progress).true_inputs[:, 3:].abs().mean())
+
+    sd = np.sqrt(0.1 / (64 * 497 * 3))
+    assert pulses(task, 0, 0.0) == pytest.approx(0.1, abs=4 * sd) == pulses(task, 1, 0.74)
+    assert pulses(task, 2, 0.75) == pytest.approx(0.03, abs=4 * sd)
+    assert task.switch_prob == 0.015
+    busier = NBitFlipFlop(switch_prob=0.2)
+    assert pulses(busier, 0, 0.0) == pytest.approx(0.4, abs=8 * sd)
+    assert pulses(NBitFlipFlop(switch_prob=0), 0, 0.0) == 0
+    digests = {task.training_trials(4, seed, step, 0.5).digest() for seed in (0, 1) for step in (0, 1)}
+    assert len(digests) == 4 and task.training_trials(4, 0, 1, 0.5).digest() in digests
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_renders_figures_for_any_number_of_bits(n):
     task = NBitFlipFlop(n=n, n_timesteps=50, switch_prob=0.1)

@@ -5,6 +5,7 @@ Sussillo & Barak (2013), Neural Computation 25:626, sections 3.1 and 3.2; there 
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from conjugacy.trials import Rollout, Trials
 
 _BLANK_STEPS = 3  # no pulses before: the network has time to leave its initial state
 _UNSCORED_STEPS = 5
+_BUSY = 0.05  # probability of a pulse, for each sign, in training trials
+_BUSY_SHARE = 0.75  # of a training
 
 
 class NBitFlipFlop(Task):
@@ -72,8 +75,20 @@ class NBitFlipFlop(Task):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """An early peak of the learning rate and time after it: the figures are in docs/training.md."""
-        return {"steps": 1200, "warmup": 0.15, "eval_every": 50}
+        """A high, early peak of the learning rate that is soon left, and small steps: figures in docs/training.md."""
+        return {"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "decay": 2.0, "clip": 0.1}
+
+    def training_trials(self, n: int, seed: int, step: int, progress: float) -> Trials:
+        """`n` trials for gradient step `step` of a training from `seed`.
+
+        In the first three quarters of a training rare pulses come more often, with p = 0.05: there is more to learn
+        from a time step. The last quarter is on trials as they are.
+        """
+        task = self
+        if progress < _BUSY_SHARE and 0 < self.switch_prob < _BUSY:
+            task = copy.copy(self)
+            task.switch_prob = _BUSY
+        return task.trials(n, int(np.random.default_rng([seed, step]).integers(2**63)))
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""

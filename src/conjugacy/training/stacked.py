@@ -105,6 +105,8 @@ class _Cohort:
         if self.pool is not None:
             self.drawn = [self.pool.submit(t.batch, t.state.step + 1) for t in trainings]
         values = losses.tolist()
+        for training in trainings:
+            training.move_average()
         looking = any(t.looks for t in trainings)
         scores = self._scores() if looking else [None] * len(trainings)
         for training, value, own in zip(trainings, values, scores):

@@ -193,13 +193,16 @@ class Training:
         done = self.state.step + 1
         return done % self.recipe.eval_every == 0 or done == self.recipe.steps
 
+    def move_average(self) -> None:
+        """Let the averaged weights follow a gradient step, before it is counted."""
+        _move(self.average, self.run.network, self.recipe.averaging_at(self.state.step))
+
     def stepped(self, loss: float, scores: dict[str, float] | None = None) -> None:
         """Count a gradient step that was taken at this loss, and look at the validation trials if it is time to.
 
-        `scores` are those on the validation trials, if they have been taken already.
+        `scores` are those of the averaged weights on the validation trials, if they have been taken already.
         """
         state, looks = self.state, self.looks
-        _move(self.average, self.run.network, self.recipe.averaging_at(state.step))
         state.step += 1
         state.seconds = time.monotonic() - self._started
         if not math.isfinite(loss):
@@ -309,7 +312,9 @@ def fit(training: Training, tell: Callable[[Training], None]) -> None:
     """Take gradient steps until the training stops; call `tell` after each."""
     training.start_clock()
     while not training.stopped:
-        training.stepped(_gradient_step(training))
+        loss = _gradient_step(training)
+        training.move_average()
+        training.stepped(loss)
         tell(training)
         if training.checkpoint_due:
             training.save_checkpoint()
