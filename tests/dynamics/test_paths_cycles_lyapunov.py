@@ -135,6 +135,48 @@ def test_a_circle_whose_period_is_a_whole_number_of_steps_is_a_periodic_orbit():
     assert cycles[0].period == 25 and not cycles[0].circle
 
 
+def uneven(turn, order, unevenness, lobes=0.0):
+    """A map whose circle r = 1 (with `lobes`: a rosette near it) it turns by turn + unevenness sin(order angle)."""
+
+    def step(x):
+        r, angle = x.norm(dim=-1), torch.atan2(x[..., 1], x[..., 0])
+        r = r + 0.3 * (1 + lobes * torch.cos(5 * angle) - r)
+        angle = angle + turn + unevenness * torch.sin(order * angle)
+        return torch.stack([r * angle.cos(), r * angle.sin()], -1)
+
+    return step
+
+
+@pytest.mark.parametrize(("order", "off", "unevenness"), [(5, 2e-3, 1e-3), (5, 2e-3, 1.5e-3), (25, 1e-4, 5e-5)])
+def test_an_orbit_that_lingers_is_on_a_circle_too(order, off, unevenness):
+    # all but locked at 1 : order. In phi = order * angle each step turns by a mean of sqrt(off^2 - unevenness^2),
+    # the flow of d phi = order (off + unevenness sin phi), beside 2 pi
+    step = uneven(2 * math.pi / order + off, order, unevenness)
+    mirrored = find_cycles(lambda x: step(x.flip(-1)).flip(-1), states(1, 2, seed=1), n_transient=200)[0][0].x
+    assert (mirrored[:, 0] * mirrored.roll(-1, 0)[:, 1] < mirrored[:, 1] * mirrored.roll(-1, 0)[:, 0]).all()
+    cycles, owner = find_cycles(step, states(3, 2, seed=1), n_transient=200)
+    assert owner.tolist() == [0, 0, 0] and cycles[0].circle
+    rotation = 1 / order + math.sqrt(off**2 - unevenness**2) / (2 * math.pi)
+    assert cycles[0].period == pytest.approx(1 / rotation, rel=3e-4)
+    x = cycles[0].x  # in the order of time, which turns this map's orbits to the left
+    assert (x[:, 0] * x.roll(-1, 0)[:, 1] > x[:, 1] * x.roll(-1, 0)[:, 0]).all()
+    torch.testing.assert_close(cycles[0].x.norm(dim=1), torch.ones(len(cycles[0].x)).double(), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("period", [5.3, 7.07, 12.499])
+def test_a_circle_of_few_steps_may_have_many_harmonics(period):
+    step = uneven(2 * math.pi / period, 1, 0.2, lobes=0.3)
+    cycles, owner = find_cycles(step, states(3, 2, seed=1), n_transient=200)
+    assert owner.tolist() == [0, 0, 0] and cycles[0].circle
+    # its points are on it: a step on they are where its orbits come by
+    x = orbit = cycles[0].x
+    closest = torch.full((len(x),), torch.inf, dtype=torch.float64)
+    for _ in range(3000):
+        orbit = step(orbit)
+        closest = torch.minimum(closest, torch.cdist(x, orbit).min(1).values)
+    assert closest.max() < 2e-3
+
+
 def test_a_torus_and_a_spiral_that_has_not_settled_are_no_circles():
     def torus(x):
         return torch.cat([spiral(2 * math.pi / 20.3)(x[..., :2]), spiral(2 * math.pi * 0.0371)(x[..., 2:])], -1)

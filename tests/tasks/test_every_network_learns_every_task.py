@@ -1,4 +1,4 @@
-"""The smoke table: each kind of network, a few gradient steps on each task: gradients finite, loss lower."""
+"""The smoke table: each kind of network, 120 gradient steps on each task: gradients finite, held-out loss lower."""
 
 import math
 
@@ -8,6 +8,7 @@ import torch
 from conjugacy import networks, simulate, tasks
 from conjugacy.networks import Network
 from conjugacy.tasks.task import input_size, output_size
+from conjugacy.training.scores import activity_loss
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ NETWORKS = {
     "EIRNN": lambda: networks.EIRNN(12),
     "NODE": lambda: networks.NODE(4, 2, 16),
 }
-STEPS = 25
+STEPS = 120
 
 
 def test_the_table_holds_every_task_and_network_that_needs_no_plant():
@@ -52,22 +53,25 @@ def test_the_table_holds_every_task_and_network_that_needs_no_plant():
 def test_a_few_steps_lower_the_loss(name, kind):
     task, network = TASKS[name](), NETWORKS[kind]()
     network.init_model(input_size(task), output_size(task), seed=0)
-    trials, held_out = task.trials(32, 0), task.trials(32, 1)
+    held_out = task.trials(200, 0)
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
 
-    def loss(which):
-        return task.loss(simulate.rollout(network, task, which), which)
+    def loss(which, noise: bool | torch.Generator = False):
+        out = simulate.rollout(network, task, which, noise=noise)
+        return task.loss(out, which) + activity_loss(network, out)
 
     with torch.no_grad():
         first = float(loss(held_out))
-    for _ in range(STEPS):
+    network.train()
+    for step in range(STEPS):
         optimizer.zero_grad()
-        loss(trials).backward()
+        loss(task.trials(32, 1 + step), torch.Generator().manual_seed(step)).backward()
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         assert gradients and all(bool(torch.isfinite(g).all()) for g in gradients)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
+    network.eval()
     with torch.no_grad():
         last = float(loss(held_out))
-    print(f"{name:24s} {kind:18s} {first:.4f} -> {last:.4f}")
-    assert math.isfinite(last) and last < first
+    print(f"{name:24s} {kind:18s} {first:.4f} -> {last:.4f}  {last / first:.3f}")
+    assert math.isfinite(last) and last < 0.98 * first

@@ -1,6 +1,7 @@
 """What docs/tasks.md says of the solution of each task, looked at in a network that has learned it.
 
-Each test trains a GRU by the recipe of the task, then looks with `conjugacy.dynamics`.
+Each test trains a GRU by the recipe of the task (some in batches of 32), then looks with `conjugacy.dynamics`. Where
+there are several seeds, recipe and bounds were set with the first ones in view and the last one not.
 """
 
 import math
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.slow
 
 
 @cache
-def trained(make, network=lambda: GRU(32)):
-    run = cj.train(make(), network(), seed=0, batch_size=32, progress=False)
+def trained(make, seed=0, **settings):
+    run = cj.train(make(), GRU(32), seed=seed, progress=False, **settings)
     print(f"\n{run} after {run.metrics['steps']} steps, {run.metrics['seconds']:.0f} s, {run.metrics}")
     return run
 
@@ -47,6 +48,13 @@ def moduli(run, states, inputs, k=5):
     return torch.linalg.eigvals(jacobians).abs().sort(dim=1, descending=True).values[:, :k]
 
 
+def groups(states, numbers, n):
+    """Distances between the means of the states of each number, (n, n), and the mean distance to the own mean, (n,)."""
+    means = torch.stack([states[numbers == k].mean(0) for k in range(n)])
+    spread = torch.stack([(states[numbers == k] - means[k]).norm(dim=1).mean() for k in range(n)])
+    return torch.cdist(means, means), spread
+
+
 def along_a_line(states, value):
     """Share of the variance along the first principal component, and its rank correlation with a value."""
     centred = states - states.mean(0)
@@ -57,7 +65,7 @@ def along_a_line(states, value):
 
 def test_bits_are_corners_of_a_cube_of_fixed_points():
     task = lambda: tasks.NBitFlipFlop(n=2, n_timesteps=150)  # noqa: E731
-    run = trained(task)
+    run = trained(task, batch_size=32)
     assert run.metrics["test_accuracy"] > 0.98
     points = fixed_points(run, inputs=0, n_inits=256, seed=0, progress=False)
     stable = points[(points.n_unstable == 0).numpy() & points.fixed]
@@ -67,7 +75,7 @@ def test_bits_are_corners_of_a_cube_of_fixed_points():
 
 
 def test_clicks_are_counted_along_a_line():
-    run = trained(tasks.PoissonClicks)
+    run = trained(tasks.PoissonClicks, batch_size=32)
     assert run.metrics["test_accuracy"] > 0.95
     trials = run.trials("test")[:200]
     end = trials.epochs["clicks"][:, 1] - 1
@@ -82,7 +90,7 @@ def test_clicks_are_counted_along_a_line():
 
 
 def test_relevant_evidence_is_summed_along_a_line_in_each_context():
-    run = trained(tasks.ContextualIntegration)
+    run = trained(tasks.ContextualIntegration, batch_size=32)
     assert run.metrics["test_accuracy"] > run.task.ideal_accuracy() - 0.03
     trials = run.trials("test")
     start, stop = trials.epochs["evidence"][0].tolist()
@@ -102,7 +110,7 @@ def test_relevant_evidence_is_summed_along_a_line_in_each_context():
 
 
 def test_the_first_frequency_is_held_along_a_line():
-    run = trained(tasks.DelayedDiscrimination)
+    run = trained(tasks.DelayedDiscrimination, batch_size=32)
     assert run.metrics["test_accuracy"] > 0.95
     trials = run.trials("test")[:200]
     first = trials.epochs["stimulus 1"]
@@ -116,7 +124,7 @@ def test_the_first_frequency_is_held_along_a_line():
 
 
 def test_headings_lie_on_a_ring():
-    run = trained(lambda: tasks.PathIntegration(position=False))
+    run = trained(lambda: tasks.PathIntegration(position=False), batch_size=32)
     assert run.metrics["test_accuracy"] > 0.95
     trials = run.trials("test")[:200]
     end = torch.full((len(trials),), trials.n_timesteps - 1)
@@ -142,115 +150,156 @@ def test_headings_lie_on_a_ring():
     assert points.index_sum == 1 and points.counts[0] >= 2 and points.counts[1] >= 2 and points.counts[2] >= 1
 
 
-def test_heading_and_position_span_three_slow_directions():
-    run = trained(tasks.PathIntegration)
-    assert run.metrics["test_accuracy"] > 0.9
-    trials = run.trials("test")[:60]
-    end = torch.full((len(trials),), trials.n_timesteps - 1)
-    held = relaxed(run, states_at(run, trials, end), [0.0] * 4, 10)
-    sizes = moduli(run, held, [0.0] * 4, 6).median(0).values
-    print("plane and ring: moduli", sizes)
-    assert sizes[2] > 0.95 and sizes[2] - sizes[3] > sizes[0] - sizes[2]
+def explained(states, columns):
+    """R2 of the second half of some states, by polynomials fitted to the first half, (state, column)."""
+    half = len(states) // 2
+    fit = torch.linalg.lstsq(columns[:half], states[:half]).solution
+    missed = (states[half:] - columns[half:] @ fit).square().sum()
+    return 1 - float(missed / (states[half:] - states[half:].mean(0)).square().sum())
 
 
-def test_each_level_has_a_limit_cycle_of_its_period():
-    # cycles that attract need waves that last
-    run = trained(lambda: tasks.SineWaveGenerator(duration=3.0))
+@pytest.mark.parametrize("seed", [0, 2])
+def test_heading_and_position_are_where_the_state_is_on_a_slow_surface(seed):
+    run = trained(tasks.PathIntegration, seed)
     assert run.metrics["test_accuracy"] > 0.9
+    trials = run.trials("test")
+    stopped = states_at(run, trials, torch.full((len(trials),), trials.n_timesteps - 1))
+    readout = run.system(trials[:1]).readout
+
+    def read(states):
+        c, s, x, y = readout(states).unbind(1)
+        return torch.atan2(s, c), x, y
+
+    angle, x, y = read(stopped)
+    for steps in (10, 50):
+        later_angle, later_x, later_y = read(relaxed(run, stopped, [0.0] * 4, steps))
+        turned = (torch.remainder(later_angle - angle + torch.pi, 2 * torch.pi) - torch.pi).abs().median()
+        moved = torch.hypot(later_x - x, later_y - y).median()
+        print("standing", steps, "heading drifts", turned, "position drifts", moved)
+        if steps == 10:
+            assert turned < 0.05 and moved < 0.06
+    held = relaxed(run, stopped, [0.0] * 4, 50)
+    angle, x, y = read(held)
+    one, c, s = torch.ones_like(x), angle.cos(), angle.sin()
+    ring = [one, c, s, (2 * angle).cos(), (2 * angle).sin()]
+    plane = [one, x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3]
+    both = [*ring, *plane[1:], *(a * b for a in (c, s) for b in (x, y))]
+    shares = [explained(held, torch.stack(columns, 1)) for columns in (ring, plane, both)]
+    sizes = moduli(run, held[:60], [0.0] * 4, 6).median(0).values
+    print("states from heading, position, both", shares, "moduli", sizes)
+    assert shares[2] > 0.95 and 1 - shares[2] < 0.25 * (1 - max(shares[:2]))
+    assert sizes[2] > 0.98
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_each_level_has_a_limit_cycle_of_its_period(seed):
+    run = trained(tasks.SineWaveGenerator, seed)
+    assert run.metrics["test_accuracy"] > 0.99
     task = run.task
     trials = run.trials("test")
-    for j in (5, 15, 25, 35, 45):
+    readout = run.system(trials[:1]).readout
+    for j in range(0, task.n_frequencies, 5):
         k = int((trials.conditions - j).abs().argmin())
         j = int(trials.conditions[k])
         start = states_at(run, trials[[k]], torch.tensor([trials.n_timesteps - 1]))
-        cycles, owner = find_cycles(run, start, [float(task.level(j))], n_transient=1500, max_period=1000)
+        (cycle,), owner = find_cycles(run, start, [float(task.level(j))], n_transient=1500)
         want = 1 / (float(task.hertz(j)) * task.dt)
-        print("sine", j, [(c.period, float(c.multipliers[1].abs())) for c in cycles], "wanted", want)
-        assert owner[0] == 0 and cycles[0].period == pytest.approx(want, rel=0.05)
-        swing = run.system(trials[:1]).readout(cycles[0].x)
-        assert swing.max() > 0.8 and swing.min() < -0.8
+        wave = readout(cycle.x).detach()
+        size = float((2 * (wave - wave.mean()).square().mean()).sqrt())  # 1 for a sine wave of amplitude 1
+        print(f"level {j}: period {cycle.period:.3f}, wanted {want:.3f}, size {size:.3f}", cycle.multipliers[1].abs())
+        assert owner[0] == 0 and cycle.is_stable and float(cycle.multipliers[1].abs()) < 0.95
+        assert cycle.period == pytest.approx(want, rel=0.025)
+        assert 0.8 < size < 1.05
 
 
-def test_each_direction_has_a_limit_cycle_and_waits_at_a_fixed_point():
-    # cycles that attract need movements that last
-    run = trained(lambda: tasks.CyclingMemory(duration=4.0))
-    assert run.metrics["test_accuracy"] > 0.95
+@pytest.mark.parametrize("seed", [0, 2])
+def test_each_direction_has_a_limit_cycle_and_waits_at_a_place_of_its_own(seed):
+    run = trained(tasks.CyclingMemory, seed)
+    assert run.metrics["test_accuracy"] > 0.99
     trials = run.trials("test")[:12]
-    moving = trials.epochs["movement"][:, 0] + 60
-    starts = states_at(run, trials, moving)
-    cycles, owner = find_cycles(run, starts, [0.0, 0.0, 1.0], n_transient=1000, max_period=1000)
-    want = 1 / (run.task.frequency * run.task.dt)
     readout = run.system(trials[:1]).readout
+    # as long as the longest delay, and twice as long
+    cued = states_at(run, trials, trials.epochs["cue"][:, 1] - 1)
+    for steps in (40, 80):
+        apart, spread = groups(relaxed(run, cued, [0.0, 0.0, 0.0], steps), trials.conditions, 2)
+        print("waiting", steps, "apart", apart[0, 1], "spread", spread.max())
+        assert apart[0, 1] > 20 * spread.max()
+    starts = states_at(run, trials, trials.epochs["movement"][:, 0] + 60)
+    cycles, owner = find_cycles(run, starts, [0.0, 0.0, 1.0])
+    want = 1 / (run.task.frequency * run.task.dt)
     turns = []
     for cycle in cycles:
-        y = readout(cycle.x)
+        y = readout(cycle.x).detach()
         angle = np.unwrap(torch.atan2(y[:, 1], y[:, 0]).numpy())
         turns.append(float(np.sign(angle[-1] - angle[0])))
-        print(
-            "cycling",
-            cycle.period,
-            "multipliers",
-            cycle.multipliers[:3].abs(),
-            "radius",
-            y.norm(dim=1).min(),
-            turns[-1],
-        )
-    assert len(cycles) == 2 and sorted(turns) == [-1, 1]
-    assert all(c.period == pytest.approx(want, rel=0.05) for c in cycles)
+        radius = y.norm(dim=1)
+        print("cycling", turns[-1], cycle.period, cycle.multipliers[:3].abs(), "radius", radius.min(), radius.max())
+        assert cycle.period == pytest.approx(want, rel=0.02)
+        assert radius.min() > 0.85 and radius.max() < 1.15
+        assert cycle.is_stable and float(cycle.multipliers[1].abs()) < 0.95
+    assert sorted(turns) == [-1, 1]
     # each trial is on the cycle of its direction
     assert all(turns[int(o)] == (1 if forward else -1) for o, forward in zip(owner, trials.conditions))
 
 
-def test_items_are_two_cycles_locked_to_the_reference_half_a_turn_apart():
-    run = trained(tasks.PhaseCodedMemory)
-    assert run.metrics["test_accuracy"] > 0.95
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_items_are_two_cycles_locked_to_the_reference_half_a_turn_apart(seed):
+    run = trained(tasks.PhaseCodedMemory, seed)
+    assert run.metrics["test_accuracy"] > 0.99
     task, trials = run.task, run.trials("test")[:12]
     step, readout = run.system(trials[:1]).step, run.system(trials[:1]).readout
-    period, d = 45, run.network.state_size
-    turn = torch.tensor(2 * math.pi / period, dtype=torch.float64)
-
-    def driven(x):
-        """Network and reference as one map: the reference is a point that goes round a circle."""
-        state, (c, s) = x[..., :d], x[..., d:].unbind(-1)
-        u = torch.stack([s, torch.zeros_like(s), torch.zeros_like(s)], -1)
-        on = torch.stack([c * turn.cos() - s * turn.sin(), s * turn.cos() + c * turn.sin()], -1)
-        return torch.cat([step(state, u), on], -1)
-
-    assert task.period[0] < period * task.dt < task.period[1]
     starts = states_at(run, trials, torch.full((12,), trials.n_timesteps - 1))
-    clock = torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand(12, -1)
-    x = torch.cat([starts, clock], 1)
-    for _ in range(40 * period):
-        x = driven(x)
-    lags = []
-    for _ in range(period):
-        lags.append(readout(x[:, :d])[:, 0] * torch.exp(-1j * torch.atan2(x[:, -1], x[:, -2])))
-        x = driven(x)
-    # Fourier coefficient of the output at the reference's frequency: its phase is the lag
-    phase = torch.stack(lags).mean(0).angle()
-    back = x.clone()
-    for _ in range(period):
-        back = driven(back)
-    print("phases", phase, "items", trials.conditions, "return", (back - x).norm(dim=1))
-    assert (back - x).norm(dim=1).max() < 1e-3  # every trial has settled on an orbit of that period
-    groups = [torch.exp(1j * phase[trials.conditions == k]).mean() for k in (0, 1)]
-    assert all(abs(g) > 0.95 for g in groups)
-    apart = abs((groups[0] / groups[1]).angle())
-    assert apart > 0.8 * math.pi
+    items = trials.conditions
+    for period in (33, 45, 60):
+        assert task.period[0] < period * task.dt < task.period[1]
+        turn = torch.exp(2j * torch.pi * torch.arange(period, dtype=torch.float64) / period)
+        x = starts
+        for k in range(300 * period):
+            x = step(x, torch.tensor([[float(turn[k % period].imag), 0.0, 0.0]]).double().expand(12, -1))
+        begun, outputs = x, []
+        for now in turn:
+            x = step(x, torch.tensor([[float(now.imag), 0.0, 0.0]]).double().expand(12, -1))
+            outputs.append(readout(x)[:, 0])
+        # Fourier coefficient at the reference's frequency, relative to the reference
+        wave = 2j * (torch.stack(outputs, 1) * turn.conj()).mean(1)
+        print("period", period, "phases / pi", wave.angle() / math.pi, "return", (x - begun).norm(dim=1))
+        assert (x - begun).norm(dim=1).max() < 1e-5  # a cycle of the reference's period
+        assert wave.abs().min() > 0.85 and wave.abs().max() < 1.1
+        for item, lag in ((0, 0.2), (1, 1.2)):
+            mine = items == item
+            assert (begun[mine] - begun[mine][0]).norm(dim=1).max() < 1e-5  # one cycle, whatever the trial
+            off = (wave[mine] * torch.exp(torch.tensor(1j * math.pi * lag))).angle().abs()
+            assert off.max() < 0.1 * math.pi
 
 
-def test_the_sample_is_held_at_a_point_of_its_own_and_so_is_the_answer():
-    run = trained(tasks.ChaoticDelayedMatching)
-    assert run.metrics["test_accuracy"] > 0.98
-    trials = run.trials("test")[:80]
-    for epoch, classes in (("cue 1", trials.conditions // 2), ("cue 2", (trials.conditions % 3 == 0).long())):
-        end = trials.epochs[epoch][:, 1] - 1
-        held = relaxed(run, states_at(run, trials, end), [0.0, 0.0], 20)
-        means = [held[classes == k].mean(0) for k in (0, 1)]
-        apart = (means[0] - means[1]).norm()
-        spread = max(float((held[classes == k] - means[k]).norm(dim=1).mean()) for k in (0, 1))
-        print("matching", epoch, "apart", apart, "spread", spread)
-        assert apart > 2 * spread
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
+def test_samples_part_matches_stay_with_their_sample_and_differences_meet(seed):
+    run = trained(tasks.ChaoticDelayedMatching, seed)
+    assert run.metrics["test_accuracy"] > 0.99
+    trials = run.trials("test")[:200]
+    sample, pair = trials.conditions // 2, trials.conditions
+    undriven = [0.0, 0.0]
+    seen = states_at(run, trials, trials.epochs["cue 1"][:, 1] - 1)
+    apart, spread = groups(relaxed(run, seen, undriven, 20), sample, 2)  # to the end of the delay
+    print("samples apart", apart[0, 1], "spread", spread.max())
+    assert apart[0, 1] > 20 * spread.max()
+    answered = relaxed(run, states_at(run, trials, trials.epochs["cue 2"][:, 1] - 1), undriven, 40)
+    apart, spread = groups(answered, pair, 4)
+    print("pairs apart", apart, "spread", spread)
+    aa, ab, ba, bb = range(4)
+    others = torch.stack([apart[i, j] for i, j in ((aa, ab), (aa, ba), (bb, ab), (bb, ba), (aa, bb))])
+    assert others.min() > 20 * spread.max() and apart[ab, ba] < 0.3 * others.min()
+    assert apart[aa, bb] == others.max()
+    # 0.8 s after the sample, with no second cue: a match is where its sample is
+    held = relaxed(run, seen, undriven, 80)
+    for k, match in enumerate((aa, bb)):
+        to = [float((answered[pair == match].mean(0) - held[sample == j].mean(0)).norm()) for j in (0, 1)]
+        print("match", k, "to the samples", to)
+        assert to[k] < 0.5 * to[1 - k]
+    # the place of a difference is slow, and no fixed point: in 50 s its states come to where matches come to
+    ends, _ = groups(relaxed(run, answered, undriven, 5000), pair, 4)
+    print("after 50 s", ends)
+    assert all(min(ends[k, aa], ends[k, bb]) < 0.05 for k in (ab, ba))
 
 
 def largest_exponent(network):

@@ -5,6 +5,10 @@ invariant circle on which the map is a rotation by 1 / period, in the right coor
 settled orbit by a weighted Birkhoff average, which converges faster than any power of its length (Das, Saiki, Sander &
 Yorke 2017, Nonlinearity 30:4111), and the curve by a Fourier series in its phase. The series has to predict the second
 half of the orbit from the first: what is chaotic, not settled or winds around two ways at once does not.
+
+Where the period is all but a whole number of steps, an orbit lingers at some phases, and its rotation cannot be read
+off a few dozen turns well enough to say where it will be. Where its curve runs can be said all the same: then the
+series is one in the angle at which a state is seen from the centre.
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ from torch import Tensor
 
 from conjugacy.dynamics.maps import Map
 
-_HARMONICS = 24
+_HARMONICS = (3, 6, 12, 24, 48)
+_CONDITION = 30.0  # an orbit that leaves gaps along the curve does not say what fast harmonics do there
 _TOLERANCE = 1e-3  # root mean square error of the prediction, relative to the size of the curve
 _FRAME_STEPS = 400
 
@@ -44,19 +49,14 @@ def fit_circle(path: Tensor) -> Circle | None:
         if radius.min() < 0.05 * radius.max():
             continue  # does not go round the centre in this plane
         turned = np.unwrap(np.arctan2(plane[:, j], plane[:, i]))
+        turned *= np.sign(turned[-1] - turned[0])  # phases grow with time, whichever way round the axes are
         rotation = abs(_birkhoff(np.diff(turned))) / (2 * np.pi)
         if rotation * n < 4 or rotation > 0.45:
             continue
-        period = 1 / rotation
-        half = n // 2
-        harmonics = int(min(_HARMONICS, max(1, period // 2 - 1)))
-        phases = 2 * np.pi * rotation * np.arange(n)
-        basis = _fourier(torch.from_numpy(phases), harmonics)
-        coefficients = torch.linalg.lstsq(basis[:half], path[:half]).solution
-        residual = float((basis[half:] @ coefficients - path[half:]).square().sum(1).mean().sqrt())
-        if residual <= _TOLERANCE * size:
-            turn = torch.arange(max(3, round(period)), dtype=torch.float64) * 2 * torch.pi / max(3, round(period))
-            return Circle(float(period), _fourier(turn, harmonics) @ coefficients, residual)
+        for phases in (2 * np.pi * rotation * np.arange(n), turned):
+            curve, residual = _fit(path, torch.from_numpy(phases), max(3, round(1 / rotation)))
+            if residual <= _TOLERANCE * size:
+                return Circle(float(1 / rotation), curve, residual)
     return None
 
 
@@ -77,6 +77,22 @@ def circle_multipliers(dynamics: Map, path: Tensor, u: Tensor, period: float) ->
     exponents[exponents.abs().argmin()] = 0.0
     values = (period * exponents).exp()
     return values.sort(descending=True).values.to(torch.complex128)
+
+
+def _fit(path: Tensor, phases: Tensor, n_points: int) -> tuple[Tensor, float]:
+    """The Fourier series of the first half of an orbit, at equal phases, and its error on the second half."""
+    half, best, residual = len(path) // 2, path[:0], float("inf")
+    turn = torch.arange(n_points, dtype=torch.float64) * 2 * torch.pi / n_points
+    for harmonics in _HARMONICS:
+        basis = _fourier(phases, harmonics)
+        sizes = torch.linalg.svdvals(basis[:half])
+        if half < basis.shape[1] or sizes[0] > _CONDITION * sizes[-1]:
+            break
+        coefficients = torch.linalg.lstsq(basis[:half], path[:half]).solution
+        error = float((basis[half:] @ coefficients - path[half:]).square().sum(1).mean().sqrt())
+        if error < residual:
+            best, residual = _fourier(turn, harmonics) @ coefficients, error
+    return best, residual
 
 
 def _birkhoff(increments: np.ndarray) -> float:

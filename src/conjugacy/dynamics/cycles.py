@@ -29,7 +29,8 @@ class Cycle:
     x : Tensor (n, D)
         Its points: all of them for a periodic orbit of a map, samples at equal times for a flow or a circle.
     period : float
-        Steps (a flow: units of time); no whole number for a circle.
+        Steps (a flow: units of time); no whole number for a circle. Of a circle on which orbits linger, all but locked
+        to a whole number of steps, it is known to about 1 part in 1000.
     multipliers : complex Tensor (D,)
         Eigenvalues of the derivative of the return, by falling modulus; a cycle of a flow has one equal to 1. For a
         circle, the growth over a period by its Lyapunov exponents, the one along it being 1.
