@@ -85,7 +85,7 @@ class Recipe:
         check_rollout(self.rollout)
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of gradient step 0 ... steps - 1: half a cosine up to the peak, one down to 1/1000 of it."""
+        """The learning rate of gradient step 0 ... steps - 1: half a cosine to the peak, one down to 1/1000 of it."""
         up = max(1.0, self.warmup * self.steps)
         if step < up:
             low, power, phase = 0.04, 1.0, step / up
