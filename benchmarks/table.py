@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 
-def row(what: str, instead_of: str, theirs: float | None, ours: float | None, unit: str = "s") -> dict:
-    """One line of the table: two figures in one unit, lower is better, or None where a figure was not measured."""
+def row(
+    what: str, instead_of: str, theirs: float | None, ours: float | None, unit: str = "s", unfinished: bool = False
+) -> dict:
+    """One line of the table: two figures in one unit, lower is better, or None where a figure was not measured.
+
+    `unfinished` says that theirs was broken off: the figure and the ratio are bounds from below.
+    """
     ratio = None if theirs is None or not ours else theirs / ours
-    return {"what": what, "instead of": instead_of, "theirs": theirs, "ours": ours, "unit": unit, "ratio": ratio}
+    told = {"theirs": theirs, "ours": ours, "unit": unit, "ratio": ratio, "unfinished": unfinished}
+    return {"what": what, "instead of": instead_of, **told}
 
 
 def text(table: list[dict]) -> str:
@@ -15,14 +21,17 @@ def text(table: list[dict]) -> str:
     def figure(value, unit):
         return "not measured" if value is None else f"{value:.3g} {unit}"
 
+    def bound(r):
+        return "> " if r.get("unfinished") else ""
+
     head = ("what", "instead of", "theirs", "ours", "ratio")
     lines = [head] + [
         (
             r["what"],
             r["instead of"],
-            figure(r["theirs"], r["unit"]),
+            bound(r) + figure(r["theirs"], r["unit"]),
             figure(r["ours"], r["unit"]),
-            "" if r["ratio"] is None else f"{r['ratio']:.3g}",
+            "" if r["ratio"] is None else f"{bound(r)}{r['ratio']:.3g}",
         )
         for r in table
     ]

@@ -76,7 +76,7 @@ class NBitFlipFlop(Task):
     @property
     def recipe(self) -> dict[str, Any]:
         """A high, early peak of the learning rate that is soon left, and small steps: figures in docs/training.md."""
-        return {"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "decay": 2.0, "clip": 0.1}
+        return {"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "decay": 2.0, "clip": 0.1, "eval_every": 50}
 
     def training_trials(self, n: int, seed: int, step: int, progress: float) -> Trials:
         """`n` trials for gradient step `step` of a training from `seed`.
