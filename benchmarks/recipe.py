@@ -28,7 +28,12 @@ class AsTheyAre(cj.tasks.NBitFlipFlop):
         return super().training_trials(n, seed, step, 1.0)
 
 
-TASK, RARE = (kind(n=3, n_timesteps=500, switch_prob=0.015, noise=0.15) for kind in (cj.tasks.NBitFlipFlop, AsTheyAre))
+SETTINGS = {"n": 3, "n_timesteps": 500, "switch_prob": 0.015, "noise": 0.15}
+TASK, TAUGHT, RARE = (
+    cj.tasks.NBitFlipFlop(**SETTINGS),
+    cj.tasks.NBitFlipFlop(**SETTINGS, taught=True),
+    AsTheyAre(**SETTINGS),
+)
 USUAL = cj.training.Recipe.for_task(TASK)
 
 # name -> settings of the recipe, settings of the network, task
@@ -37,40 +42,18 @@ VARIANTS = {
     "peak 1e-2": ({"learning_rate": 1e-2}, {}, TASK),
     "peak 2e-2": ({"learning_rate": 2e-2}, {}, TASK),
     "clipped at 1": ({"clip": 1.0}, {}, TASK),
-    "decay 1": ({"decay": 1.0}, {}, TASK),
     "pulses as they are": ({}, {}, RARE),
     "last weights": ({"averaging": 0.0}, {}, TASK),
     "whole trials only": ({"short_timesteps": 500}, {}, TASK),
-    "update bias 0": ({}, {"update_bias": 0.0}, TASK),
-    "peak 1e-2, clipped at 1, decay 1, pulses as they are": (
-        {"learning_rate": 1e-2, "clip": 1.0, "decay": 1.0},
-        {},
-        RARE,
-    ),
+    "taught": ({}, {}, TAUGHT),
+    "peak 1e-2, clipped at 1, pulses as they are": ({"learning_rate": 1e-2, "clip": 1.0}, {}, RARE),
 }
 NEVER = {"stop_r2": 2.0, "stop_accuracy": 2.0}
 
 
-def ideal_outputs(task: cj.tasks.NBitFlipFlop, trials: cj.Trials) -> torch.Tensor:
-    """The probability of every bit given the inputs so far, for whoever knows the task: no output has a smaller error.
-
-    b_t = (b_{t-1} p(u_t, no pulse) + p(u_t, pulse up)) / p(u_t), by Bayes' rule.
-    """
-    outputs, bit = torch.empty_like(trials.targets), torch.zeros(())
-    for t, u in enumerate(trials.inputs.unbind(1)):
-        p = 0.0 if t < 3 else task.switch_prob  # the first three steps have no pulses
-        up, down, none = (
-            weight * torch.exp(-0.5 * ((u - pulse) / task.noise).square())
-            for weight, pulse in ((p, 1.0), (p, -1.0), (1 - 2 * p, 0.0))
-        )
-        bit = (bit * none + up) / (up + down + none)
-        outputs[:, t] = bit
-    return outputs
-
-
 def ideal_scores(trials: cj.Trials) -> tuple[float, float]:
     """R2 and bit accuracy of the ideal observer."""
-    outputs = ideal_outputs(TASK, trials)
+    outputs = TASK.ideal_outputs(trials)
     r2 = cj.training.masked_r2(outputs, trials.targets, trials.mask)
     return r2, TASK.success_rate(outputs, trials)["accuracy"]
 
@@ -84,12 +67,13 @@ def of_equal_cost(recipe: cj.training.Recipe) -> cj.training.Recipe:
     return replace(recipe, steps=round(recipe.steps * cost(USUAL) / cost(recipe)))
 
 
-def train(variant: str, seed: int) -> dict:
+def train(variant: str, seed: int, times: float) -> dict:
     settings, of_network, task = VARIANTS[variant]
     recipe = of_equal_cost(replace(USUAL, **settings, **NEVER))
+    recipe = replace(recipe, steps=round(recipe.steps * times))
     run = cj.train(task, cj.networks.GRU(128, **of_network), seed, progress=False, recipe=recipe)
     history = {name: run.history[name].tolist() for name in ("step", "seconds", "val_r2")}
-    return {"variant": variant, "seed": seed, "history": history, "metrics": run.metrics}
+    return {"variant": variant, "seed": seed, "times": times, "history": history, "metrics": run.metrics}
 
 
 def seconds_to(result: dict, level: float) -> float | None:
@@ -142,14 +126,16 @@ def main():
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--variants", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--times", type=float, default=1.0, help="as many times the steps of the recipe")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     results = json.loads(args.json.read_text()) if args.json.exists() else []
     for seed in args.seeds:
         for variant in args.variants:
-            if not any((r["variant"], r["seed"]) == (variant, seed) for r in results):
-                results.append(train(variant, seed))
+            wanted = (variant, seed, args.times)
+            if not any((r["variant"], r["seed"], r["times"]) == wanted for r in results):
+                results.append(train(*wanted))
                 args.json.write_text(json.dumps(results))
                 print(variant, seed, results[-1]["metrics"], flush=True)
     print(table(results))

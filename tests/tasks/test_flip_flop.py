@@ -1,3 +1,4 @@
+import itertools
 import re
 
 import numpy as np
@@ -120,6 +121,60 @@ def test_training_trials_are_busy_at_first_and_as_they_are_in_the_end():
     assert pulses(NBitFlipFlop(switch_prob=0), 0, 0.0) == 0
     digests = {task.training_trials(4, seed, step, 0.5).digest() for seed in (0, 1) for step in (0, 1)}
     assert len(digests) == 4 and task.training_trials(4, 0, 1, 0.5).digest() in digests
+
+
+def test_the_ideal_observer_is_bayes_rule_over_all_histories_of_pulses():
+    task = NBitFlipFlop(n=1, n_timesteps=6, switch_prob=0.1, noise=0.6)
+    trials = task.trials(5, 2)
+    outputs = task.ideal_outputs(trials)
+    for u, got in zip(trials.inputs[:, :, 0].double().numpy(), outputs[:, :, 0]):
+        for t in range(6):
+            weights = [0.0, 0.0]
+            for pulses in itertools.product((-1, 0, 1), repeat=max(0, t - 2)):
+                prior = np.prod([0.8 if s == 0 else 0.1 for s in pulses])
+                heard = np.exp(-0.5 * ((u[3 : t + 1] - np.array(pulses)) / 0.6) ** 2).prod()
+                last = [s for s in pulses if s]
+                weights[bool(last and last[-1] > 0)] += prior * heard
+            assert float(got[t]) == pytest.approx(weights[1] / sum(weights), abs=1e-6)
+
+
+def test_no_outputs_are_nearer_to_the_bits_than_the_ideal_observers():
+    task = NBitFlipFlop()
+    trials = task.trials(200, 7)
+    ideal = task.ideal_outputs(trials)
+    assert torch.isfinite(ideal).all() and ideal.min() >= 0 and ideal.max() <= 1
+
+    def error(outputs):
+        return float(task.loss(Rollout(outputs, outputs, outputs), trials))
+
+    best = error(ideal)
+    assert 0 < best < 0.003  # an R2 of 0.99
+    assert best < error((ideal > 0.5).float()) and best < error(0.98 * ideal + 0.01)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-6, 0.02])
+def test_without_doubt_the_ideal_observer_knows_the_bits(noise):
+    task = NBitFlipFlop(n_timesteps=60, switch_prob=0.1, noise=noise)
+    trials = task.trials(4, 0)
+    torch.testing.assert_close(task.ideal_outputs(trials), trials.targets, rtol=0, atol=1e-6)
+
+
+def test_the_taught_see_weak_pulses_and_are_held_to_the_ideal_observers_doubts():
+    task, plain = NBitFlipFlop(taught=True, noise=0.0), NBitFlipFlop(noise=0.0)
+    assert task.trials(3, 1).digest() == plain.trials(3, 1).digest()
+    trials, usual = (k.training_trials(64, 1, 5, 0.2) for k in (task, plain))
+    at = usual.true_inputs != 0
+    sizes = (trials.inputs / usual.inputs)[at]
+    weak = sizes < 1
+    assert torch.equal(trials.inputs[~at], usual.inputs[~at])
+    assert float(weak.float().mean()) == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(len(sizes)))
+    assert sizes[weak].min() >= 0.35 and sizes[weak].max() <= 0.8 and sizes.max() <= 1
+    late, usual = (k.training_trials(64, 1, 5, 0.8) for k in (task, plain))
+    assert torch.equal(late.inputs, usual.inputs)
+    noisy = NBitFlipFlop(taught=True)
+    for progress in (0.2, 0.8):
+        trials = noisy.training_trials(8, 1, 5, progress)
+        assert torch.equal(trials.targets, noisy.ideal_outputs(trials)) and trials.mask.all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])

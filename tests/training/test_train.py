@@ -158,22 +158,12 @@ def test_the_schedule_is_one_cycle():
     assert Recipe(short_share=0).timesteps_at(0, 500) == 500
 
 
-def test_a_power_makes_the_learning_rate_fall_sooner_and_leaves_its_ends():
-    usual, soon = (Recipe(steps=100, learning_rate=0.01, warmup=0.3, decay=d) for d in (1.0, 2.0))
-    assert [usual.learning_rate_at(s) for s in range(31)] == [soon.learning_rate_at(s) for s in range(31)]
-    half = 30 + 35
-    assert usual.learning_rate_at(half) == pytest.approx(0.01 * (1e-3 + 0.999 / 2))
-    assert soon.learning_rate_at(half) == pytest.approx(0.01 * (1e-3 + 0.999 / 4))
-    assert soon.learning_rate_at(100) == pytest.approx(1e-5)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"stepz": 3}, "`settings`: expected one of 'steps', "),
         ({"batch_size": 0}, "`batch_size`: expected an integer >= 1, got 0."),
         ({"learning_rate": -1.0}, "`learning_rate`: expected a number in (0, inf), got -1.0."),
-        ({"decay": 0}, "`decay`: expected a number in (0, inf), got 0."),
         ({"seed": -2}, "`seed`: expected an integer >= 0, got -2."),
     ],
 )

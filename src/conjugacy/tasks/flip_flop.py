@@ -6,6 +6,7 @@ Sussillo & Barak (2013), Neural Computation 25:626, sections 3.1 and 3.2; there 
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ _BLANK_STEPS = 3  # no pulses before: the network has time to leave its initial 
 _UNSCORED_STEPS = 5
 _BUSY = 0.05  # probability of a pulse, for each sign, in training trials
 _BUSY_SHARE = 0.75  # of a training
+_LOST = (0.2, 0.65)  # of the size of a weak pulse
 
 
 class NBitFlipFlop(Task):
@@ -41,6 +43,10 @@ class NBitFlipFlop(Task):
         Steps that do not count after a bit flips, for that bit, the step of the flip included, >= 0.
     dt : float
         Seconds per step, > 0. The task has no time scale of its own; this one labels the axes.
+    taught : bool
+        In training, take what an ideal observer would say (`ideal_outputs`) for targets, and let it weigh pulses that
+        are hard to tell from noise: a network learns to keep its doubts, where one that sees the bits alone learns to
+        settle on 0 or 1. Trials, loss and scores are the same otherwise.
 
     Notes
     -----
@@ -56,6 +62,7 @@ class NBitFlipFlop(Task):
         noise: float = 0.15,
         transition_blind: int = 4,
         dt: float = 0.01,
+        taught: bool = False,
     ):
         self.n = check_int("n", n, 1, hint="It is the number of bits.")
         self.n_timesteps = check_int("n_timesteps", n_timesteps, _UNSCORED_STEPS + 1)
@@ -65,6 +72,7 @@ class NBitFlipFlop(Task):
         self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
         self.transition_blind = check_int("transition_blind", transition_blind, 0)
         self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+        self.taught = bool(taught)
         self.name = f"{n}BFF"
         reach = np.inf if self.noise > 0 else 1.0
         self.observation_space = Box(-reach, reach, (n,), np.float32)
@@ -75,20 +83,49 @@ class NBitFlipFlop(Task):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """A high, early peak of the learning rate that is soon left, and small steps: figures in docs/training.md."""
-        return {"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "decay": 2.0, "clip": 0.1, "eval_every": 50}
+        """A high, early peak of the learning rate and a tight clip of the gradient: figures are in docs/training.md."""
+        return {"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "clip": 0.1, "eval_every": 50}
 
     def training_trials(self, n: int, seed: int, step: int, progress: float) -> Trials:
         """`n` trials for gradient step `step` of a training from `seed`.
 
         In the first three quarters of a training rare pulses come more often, with p = 0.05: there is more to learn
-        from a time step. The last quarter is on trials as they are.
+        from a time step. Where the network is `taught`, half of the pulses are weak then, and the targets are the
+        `ideal_outputs` throughout.
         """
-        task = self
-        if progress < _BUSY_SHARE and 0 < self.switch_prob < _BUSY:
+        rng = np.random.default_rng([seed, step])
+        task, early = self, progress < _BUSY_SHARE
+        if early and 0 < self.switch_prob < _BUSY:
             task = copy.copy(self)
             task.switch_prob = _BUSY
-        return task.trials(n, int(np.random.default_rng([seed, step]).integers(2**63)))
+        trials = task.trials(n, int(rng.integers(2**63)))
+        if not self.taught:
+            return trials
+        inputs = trials.inputs
+        if early:
+            lost = rng.uniform(*_LOST, inputs.shape) * (rng.random(inputs.shape) < 0.5)
+            inputs = inputs - torch.from_numpy(lost).float() * trials.true_inputs
+        trials = replace(trials, inputs=inputs, mask=torch.ones_like(trials.mask))
+        return replace(trials, targets=self.ideal_outputs(trials))
+
+    def ideal_outputs(self, trials: Trials) -> Tensor:
+        """The probability that each bit is 1 given the inputs so far, (trial, time, bit), by Bayes' rule.
+
+        No outputs have a smaller squared error on average, and none that know the inputs alone can have. A pulse that
+        is hard to tell from noise leaves them between 0 and 1 until the next one.
+        """
+        u = trials.inputs.double()
+        variance = max(self.noise, 1e-3) ** 2
+        p = torch.full((u.shape[1], 1), self.switch_prob, dtype=torch.float64, device=u.device)
+        p[:_BLANK_STEPS] = 0
+        # likelihoods of a pulse up, a pulse down and none, all divided by exp(-u^2 / 2 variance)
+        each = [p.log() + (u - 0.5) / variance, p.log() - (u + 0.5) / variance, (1 - 2 * p).log().expand_as(u)]
+        up, _, none = torch.stack(each).softmax(0)
+        bit, bits = torch.zeros_like(u[:, 0]), []
+        for stays, rises in zip(none.unbind(1), up.unbind(1)):
+            bit = torch.addcmul(rises, stays, bit)
+            bits.append(bit)
+        return torch.stack(bits, 1).to(trials.targets.dtype)
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""

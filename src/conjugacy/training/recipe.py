@@ -30,8 +30,6 @@ class Recipe:
         Peak of the one-cycle schedule.
     warmup : float
         Share of the steps in which the learning rate rises to its peak.
-    decay : float
-        After its peak the learning rate falls as a half cosine to this power: the larger, the sooner it is low.
     clip : float
         Largest norm of the gradient.
     weight_decay : float
@@ -60,7 +58,6 @@ class Recipe:
     batch_size: int = 64
     learning_rate: float = 1e-2
     warmup: float = 0.3
-    decay: float = 1.0
     clip: float = 1.0
     weight_decay: float = 0.0
     averaging: float = 0.98
@@ -76,7 +73,7 @@ class Recipe:
     def __post_init__(self):
         for name, low in (("steps", 1), ("batch_size", 1), ("short_timesteps", 1), ("eval_every", 1)):
             check_int(name, getattr(self, name), low)
-        for name in ("learning_rate", "decay", "clip"):
+        for name in ("learning_rate", "clip"):
             check_number(name, getattr(self, name), 0, open_low=True)
         check_number("weight_decay", self.weight_decay, 0)
         check_number("averaging", self.averaging, 0, 1 - 1e-6)
@@ -85,13 +82,13 @@ class Recipe:
         check_rollout(self.rollout)
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of gradient step 0 ... steps - 1: half a cosine to the peak, one down to 1/1000 of it."""
+        """The learning rate of gradient step 0 ... steps - 1: a cosine up to the peak, one down to 1/1000 of it."""
         up = max(1.0, self.warmup * self.steps)
         if step < up:
-            low, power, phase = 0.04, 1.0, step / up
+            low, high, phase = 0.04, 1.0, step / up
         else:
-            low, power, phase = 1e-3, self.decay, 1 - (step - up) / max(1.0, self.steps - up)
-        return self.learning_rate * (low + (1 - low) * (0.5 * (1 - math.cos(math.pi * phase))) ** power)
+            low, high, phase = 1e-3, 1.0, 1 - (step - up) / max(1.0, self.steps - up)
+        return self.learning_rate * (low + (high - low) * 0.5 * (1 - math.cos(math.pi * phase)))
 
     def averaging_at(self, step: int) -> float:
         """Share of the old average in the new one after gradient step `step`: short memories while all is in motion."""
