@@ -83,8 +83,12 @@ class NBitFlipFlop(Task):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """A high, early peak of the learning rate and a tight clip of the gradient: figures are in docs/training.md."""
-        return {"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "clip": 0.1, "eval_every": 50}
+        """A high, early peak of the learning rate and a tight clip of the gradient: figures are in docs/training.md.
+
+        The taught go on, twice as long, after they have learned: to come near the observer is what they are taught for.
+        """
+        usual = {"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "clip": 0.1, "eval_every": 50}
+        return {**usual, "steps": 2000, "stop_r2": 1.0} if self.taught else usual
 
     def training_trials(self, n: int, seed: int, step: int, progress: float) -> Trials:
         """`n` trials for gradient step `step` of a training from `seed`.
