@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conjugacy.networks import GRU, VanillaRNN
 from conjugacy.tasks import NBitFlipFlop, validate
 from conjugacy.trials import Rollout
 
@@ -175,6 +176,13 @@ def test_the_taught_see_weak_pulses_and_are_held_to_the_ideal_observers_doubts()
     for progress in (0.2, 0.8):
         trials = noisy.training_trials(8, 1, 5, progress)
         assert torch.equal(trials.targets, noisy.ideal_outputs(trials)) and trials.mask.all()
+
+
+def test_a_gru_without_an_update_bias_is_given_one():
+    free, set_by_hand, other = GRU(3), GRU(3, update_bias=2.0), VanillaRNN(3)
+    for network in (free, set_by_hand, other):
+        NBitFlipFlop().prepare(network)
+    assert free.update_bias == 1 and set_by_hand.update_bias == 2 and not hasattr(other, "update_bias")
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])

@@ -15,6 +15,7 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from conjugacy._check import check_int, check_number
+from conjugacy.networks.gru import GRU
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -89,6 +90,11 @@ class NBitFlipFlop(Task):
         """
         usual = {"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "clip": 0.1, "eval_every": 50}
         return {**usual, "steps": 2000, "stop_r2": 1.0} if self.taught else usual
+
+    def prepare(self, network: Any) -> None:
+        """A GRU that was made without `update_bias` gets 1: slower units hold a bit by leaking, at no fixed point."""
+        if isinstance(network, GRU) and network.update_bias is None:
+            network.update_bias = 1.0
 
     def training_trials(self, n: int, seed: int, step: int, progress: float) -> Trials:
         """`n` trials for gradient step `step` of a training from `seed`.
