@@ -396,7 +396,7 @@ def test_a_sweep_that_was_killed_ends_with_all_runs_and_none_trained_twice(tmp_p
 def test_a_sweep_on_ray_that_was_killed_ends_with_all_runs_and_none_trained_twice(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_worker_niceness", "0")  # Ray's workers are nice: on a busy machine they never get to run
     file, out = tmp_path / "sweep.json", tmp_path / "s"
-    file.write_text(json.dumps({**SMALL, "recipe": {**SMALL["recipe"], "steps": 200}, "out": str(out)}))
+    file.write_text(json.dumps({**SMALL, "recipe": {**SMALL["recipe"], "steps": 300, "stop_r2": 1.0}, "out": str(out)}))
     done = killed_half_way(file, out, "--workers", "2", "--ray", "local")
     assert 5 <= len(done) < 12
     check_that_it_goes_on(file, out, workers=2, ray="local")
