@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from conjugacy.similarity.alignment import Operator, align
 from conjugacy.similarity.dmd import dmd
 from conjugacy.similarity.dsa import pairwise_angles
-from conjugacy.similarity.spectra import wasserstein
+from conjugacy.similarity.spectrum import wasserstein
 
 
 def gru_trajectories(weights, seed, n_trials=40, n_steps=150):

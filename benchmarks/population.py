@@ -18,7 +18,7 @@ import torch
 from table import row
 
 import conjugacy as cj
-from conjugacy.training.crew import cores
+from conjugacy.populations.processes import cores
 
 NOT_MEASURED = "not measured: no GPU here"
 

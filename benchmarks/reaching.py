@@ -19,7 +19,7 @@ from table import row, text
 
 import conjugacy as cj
 from conjugacy.tasks import RandomTarget
-from conjugacy.training.data_module import TrialBatches
+from conjugacy.training.lightning.data_module import TrialBatches
 from conjugacy.training.scores import evaluate
 
 CTDB = RandomTarget(variant="neuromatch")

@@ -20,7 +20,7 @@ import torch
 from table import row
 
 import conjugacy as cj
-from conjugacy.simulate import rollout
+from conjugacy.runs.rollout import rollout
 
 USUAL = {"units": 128, "time steps": 500, "trials": 64}
 VARIED = {"units": (16, 32, 64, 128, 256, 512), "time steps": (50, 100, 200, 500, 1000), "trials": (16, 64, 256, 800)}

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from table import row
 
-from conjugacy.networks.gru_kernel import gru_states
+from conjugacy.networks.compiled.gru import gru_states
 from conjugacy.networks.sequence import plain_sequence
 
 

@@ -7,9 +7,19 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from conjugacy._moved import MOVED
+
+
+def higher(module: str, name: str) -> Any:
+    """``conjugacy.<module>.<name>`` of a higher floor, for a method that only hands on to it.
+
+    The one door through which the code of a lower floor is led up; tests/test_structure.py lists who goes through it.
+    """
+    return getattr(importlib.import_module(f"conjugacy.{module}"), name)
+
 
 def lazy(
-    package: str, public: Mapping[str, str], submodules: Sequence[str] = ()
+    package: str, public: Mapping[str, str], submodules: Sequence[str] = (), renamed: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """``__getattr__``, ``__dir__`` and ``__all__`` of a package.
 
@@ -21,13 +31,17 @@ def lazy(
         Public name to the module, within the package, that defines it.
     submodules : sequence of str
         Modules that are public themselves.
+    renamed : mapping, optional
+        Names of version 0.1 to the public names of today.
     """
     names = [*public, *submodules]
+    renamed = renamed or {}
 
     def get(name: str) -> Any:
+        name = renamed.get(name, name)
         if name in public:
             value = getattr(importlib.import_module(f"{package}.{public[name]}"), name)
-        elif name in submodules:
+        elif name in submodules or f"{package}.{name}".removeprefix("conjugacy.") in MOVED:
             value = importlib.import_module(f"{package}.{name}")
         else:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")

@@ -9,12 +9,14 @@ threads as torch was given by the user.
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -23,6 +25,7 @@ _KERNEL_THREADS: ContextVar[int | None] = ContextVar("kernel threads", default=N
 _blas_lock = threading.Lock()
 _blas_users = 0
 _blas_limit = None
+_MOST: ContextVar[int | None] = ContextVar("n_threads", default=None)
 
 
 def threads_for(n_states: int) -> int | None:
@@ -89,3 +92,58 @@ def _blas():
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
+
+
+def map_threads(
+    work: Callable[[Any], Any],
+    items: Sequence[Any],
+    *,
+    n_threads: int | None = None,
+    progress: bool = False,
+    label: str = "",
+) -> list[Any]:
+    """``[work(item) for item in items]``, on `n_threads` threads. Order is kept; so are exceptions.
+
+    None: as many as an enclosing `at_most_threads` says, else one for each core that this process may use.
+
+    BLAS runs on one thread meanwhile: with its own threads below ours, cores would be asked for many times over.
+    """
+    from tqdm.auto import tqdm
+
+    n_threads = min(n_threads or _MOST.get() or _n_cores(), max(len(items), 1))
+    bar = tqdm(total=len(items), desc=label, disable=not progress, leave=False)
+    with one_blas_thread(), bar:
+        if n_threads == 1:
+            return [_and_tick(work, item, bar) for item in items]
+        # blocks, so that a future costs nothing next to its work
+        size = max(1, min(32, len(items) // (4 * n_threads)))
+        blocks = [items[i : i + size] for i in range(0, len(items), size)]
+        pool = ThreadPoolExecutor(n_threads)
+        try:
+            done = list(pool.map(lambda block: [_and_tick(work, item, bar) for item in block], blocks))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        pool.shutdown()
+        return [result for block in done for result in block]
+
+
+@contextmanager
+def at_most_threads(n_threads: int | None) -> Iterator[None]:
+    """A context in which `map_threads` takes `n_threads` threads where it is not told otherwise; None: all cores."""
+    token = _MOST.set(n_threads)
+    try:
+        yield
+    finally:
+        _MOST.reset(token)
+
+
+def _n_cores() -> int:
+    # batch systems and containers often leave a process fewer cores than the machine has
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _and_tick(work: Callable[[Any], Any], item: Any, bar: Any) -> Any:
+    result = work(item)
+    bar.update()
+    return result

@@ -92,7 +92,7 @@ def repeat(run: str, out: str, progress: bool = True) -> None:
 
     from conjugacy._config import build, describe
     from conjugacy.networks import Network
-    from conjugacy.run import load, public_classes
+    from conjugacy.runs.run import load, public_classes
     from conjugacy.training.recipe import Recipe
     from conjugacy.training.train import train as fit
 
@@ -127,8 +127,9 @@ def compare(
         names: Names for the runs in place of their own, separated by commas.
         null: Kind of null to compare each score with; auto takes what suits each measure.
     """
-    from conjugacy.comparison import compare as compare_runs
-    from conjugacy.run import load
+    from conjugacy.analysis.comparison import compare as compare_runs
+    from conjugacy.report.text_table import text_table
+    from conjugacy.runs.run import load
 
     folders = [folder for given in runs for folder in _run_folders(Path(given))]
     if names is None and len(folders) > len(runs):  # of a sweep, the folders have the names that tell runs apart
@@ -141,7 +142,7 @@ def compare(
         names=names.split(",") if names else None,
         null=null,
     )
-    print_table(comparison)
+    print(text_table(comparison))
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -174,7 +175,8 @@ def sweep(
         dry_run: Only say what would be trained.
         progress: Show a progress bar.
     """
-    from conjugacy.sweeps import Plan, run_sweep
+    from conjugacy.populations.execute import run_sweep
+    from conjugacy.populations.plan import Plan
 
     plan = Plan.read(file)
     if dry_run:
@@ -202,8 +204,9 @@ def show(run: str, out: str | None = None) -> None:
         run: Folder of the run.
         out: Folder for the figures; none are drawn without it.
     """
-    from conjugacy.analysis import Analysis
-    from conjugacy.run import load
+    from conjugacy.analysis.analysis import Analysis
+    from conjugacy.report.figure_files import draw
+    from conjugacy.runs.run import load
 
     loaded = load(run)
     _print_run(loaded, run)
@@ -233,8 +236,9 @@ def fixed_points(
         out: Folder for the points (npz), their table (csv) and figures; nothing is written without it.
         progress: Show a progress bar.
     """
-    from conjugacy.analysis import Analysis
-    from conjugacy.run import load
+    from conjugacy.analysis.analysis import Analysis
+    from conjugacy.report.figure_files import draw_fixed_points
+    from conjugacy.runs.run import load
 
     try:
         held = [float(u) for u in inputs.split(",")]
@@ -266,7 +270,7 @@ def check_measures(
         progress: Show a progress bar.
     """
     from conjugacy._check import check_int
-    from conjugacy.similarity.checks import agreement, check_draws, verdicts
+    from conjugacy.similarity.known_answer_checks import agreement, check_draws, verdicts
 
     check_int("draws", draws, 1)
     names = measures.split(",") if measures else None
@@ -300,67 +304,6 @@ def demo(out: str = "demo", seed: int = 0, progress: bool = True) -> None:
     from conjugacy.demo import main_job
 
     main_job(Path(out), seed, progress)
-
-
-def draw(analysis: Any, folder: Path) -> list[Path]:
-    """Write the figures of one run to a folder; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = {
-        "trial_io": analysis.plot_trial_io(),
-        "scree": analysis.plot_scree(),
-        "latents_3d": analysis.plot_latents_3d(),
-    }
-    if getattr(analysis.run.task, "plant", None) is not None:
-        from conjugacy import plots
-
-        figures |= {
-            "hand_paths": plots.hand_paths(analysis),
-            "hand_speed": plots.hand_speed(analysis),
-            "muscle_commands": plots.muscle_commands(analysis),
-            "latents_at_cue": plots.latents_at_cue(analysis),
-        }
-    paths = []
-    for name, figure in figures.items():
-        paths.append(folder / f"{analysis.name}_{name}.png")
-        figure.savefig(paths[-1], dpi=150)
-    return paths
-
-
-def draw_fixed_points(analysis: Any, points: Any, folder: Path) -> list[Path]:
-    """Write the figures of a run's fixed points to a folder; return their paths."""
-    from conjugacy.plots.fixed_points import fixed_points_3d, portrait_graph
-
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = {
-        "fixed_points": fixed_points_3d(points, analysis.system("val")),
-        "portrait": portrait_graph(points.portrait()),
-    }
-    paths = []
-    for name, figure in figures.items():
-        paths.append(folder / f"{analysis.name}_{name}.png")
-        figure.savefig(paths[-1], dpi=150)
-    return paths
-
-
-def print_table(comparison: Any) -> None:
-    """Print a comparison with a row a score: measure, direction, value, interval, null."""
-    import pandas as pd
-
-    rows = []
-    for s in comparison.scores:
-        row = {"measure": s.measure, "direction": s.direction, "value": f"{s.value:.4f}"}
-        if s.interval is not None:
-            said = "range" if s.interval.level == 1 else f"{s.interval.level:.0%}"
-            row["interval"] = f"{s.interval.low:.4f} to {s.interval.high:.4f} ({said})"
-        if s.null is not None:
-            row |= {"null": f"{s.null.mean:.4f}", "p": f"{s.null.p_value:.3f}"}
-        rows.append(row)
-    print(f"\n{comparison.systems[0].n_trials} trials, new to all networks and the same for all:\n")
-    print(pd.DataFrame(rows).fillna("").to_string(index=False), end="\n\n")
-    for measure in comparison.measures:
-        t = measure.traits
-        print(f"  {t.name:<12} {t.summary}; {t.perfect:g} for equal systems")
-    print()
 
 
 def _run_folders(folder: Path) -> list[Path]:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from conjugacy.analysis.analysis import Analysis
+from conjugacy.analysis.comparison import compare
+from conjugacy.networks import GRU, NODE
+from conjugacy.report.figure_files import draw, draw_fixed_points
+from conjugacy.report.text_table import text_table
+from conjugacy.tasks import NBitFlipFlop
+from conjugacy.training.train import train
+
 MEASURES = ("state_r2", "procrustes", "cka", "dsa", "spectrum_w2", "portrait")
 
 
 def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
     """Train a GRU-128 and a NODE-3 on the 3-bit flip-flop, draw them, compare them; all files go to `out`."""
-    import conjugacy as cj
-    from conjugacy.cli import draw, draw_fixed_points, print_table
-
-    task = cj.tasks.NBitFlipFlop(n=3, n_timesteps=500, switch_prob=0.015, noise=0.15)
+    task = NBitFlipFlop(n=3, n_timesteps=500, switch_prob=0.015, noise=0.15)
     networks = (
-        cj.networks.GRU(latent_size=128),
-        cj.networks.NODE(latent_size=3, num_layers=3, layer_hidden_size=64),
+        GRU(latent_size=128),
+        NODE(latent_size=3, num_layers=3, layer_hidden_size=64),
     )
     runs, written = [], []
     for network in networks:
         folder = out / f"{type(network).__name__.lower()}-{network.latent_size}"
         print(f"Training {folder.name} on the 3-bit flip-flop ...", flush=True)
-        run = cj.train(task, network, seed=seed, progress=progress, out=folder)
+        run = train(task, network, seed=seed, progress=progress, out=folder)
         print(
             f"  {run.metrics['steps']} steps in {run.metrics['seconds']:.0f} s; on {run.sets.n_test} trials of another "
             f"seed: bit accuracy {run.metrics['test_accuracy']:.4f}, R2 {run.metrics['test_r2']:.4f}",
@@ -34,14 +39,14 @@ def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
     task.render(seed=seed).savefig(task_figure, dpi=150)
     written.append(task_figure)
     for run in runs:
-        analysis = cj.Analysis(run)
+        analysis = Analysis(run)
         points = analysis.fixed_points(seed=seed, progress=progress)
         print(f"  {run.name} without input: {points!r}", flush=True)
         written += draw(analysis, out) + draw_fixed_points(analysis, points, out)
     print("Comparing ...", flush=True)
-    comparison = cj.compare(runs, MEASURES, seed=seed, n_trials=100, null="auto", progress=progress)
+    comparison = compare(runs, MEASURES, seed=seed, n_trials=100, null="auto", progress=progress)
     comparison.plot_trials_3d_reference().savefig(out / "affine_overlay.png", dpi=150)
     comparison.table().to_csv(out / "comparison.csv")
     written += [out / "affine_overlay.png", out / "comparison.csv"]
-    print_table(comparison)
+    print(text_table(comparison))
     print("Written:", *(f"  {path}" for path in written), sep="\n")

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from conjugacy.dynamics.maps import Map
+from conjugacy.dynamics.map import Map
 
 
 def states(n, d, seed=0, scale=1.0):

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
+from conjugacy.dynamics._as_map import as_map
 from conjugacy.dynamics.certificate import certify
-from conjugacy.dynamics.maps import Reduced, as_map
+from conjugacy.dynamics.map import Reduced
 
 from .known_systems import flip_flop, states
 

@@ -9,8 +9,8 @@ from scipy.optimize import brentq
 from torch import nn
 
 import conjugacy as cj
+from conjugacy.dynamics._as_map import as_map
 from conjugacy.dynamics.audit import coverage, unseen_points, well_covered
-from conjugacy.dynamics.maps import as_map
 
 from .known_systems import cell, cell_of, flip_flop, lorenz, states, van_der_pol
 

@@ -13,8 +13,8 @@ from conjugacy.dynamics import (
     lyapunov_spectrum,
     timescales_along,
 )
+from conjugacy.dynamics._as_map import as_map
 from conjugacy.dynamics.lyapunov import kaplan_yorke
-from conjugacy.dynamics.maps import as_map
 from conjugacy.system import System
 
 from .known_systems import cell, flip_flop, lorenz, states, van_der_pol

@@ -9,8 +9,8 @@ from torch import nn
 
 import conjugacy as cj
 from conjugacy.dynamics import input_response, portrait_distance
-from conjugacy.dynamics.skeleton import Portrait
-from conjugacy.dynamics.skeleton_distance import _mode_distance, ruzicka
+from conjugacy.dynamics._portrait import Portrait
+from conjugacy.dynamics._portrait_distance import _mode_distance, ruzicka
 from conjugacy.system import System
 
 from .known_systems import cell, flip_flop, lorenz, states

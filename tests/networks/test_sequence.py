@@ -6,10 +6,10 @@ from torch import nn
 
 from conjugacy._threads import torch_threads
 from conjugacy.networks import plain_sequence, sequence
-from conjugacy.networks.blocks import _SPARE, trial_blocks
 from conjugacy.networks.cells import FlowCell
-from conjugacy.networks.flow_kernel import flow_states
-from conjugacy.networks.gru_kernel import gru_states
+from conjugacy.networks.compiled.blocks import _SPARE, trial_blocks
+from conjugacy.networks.compiled.flow import flow_states
+from conjugacy.networks.compiled.gru import gru_states
 
 
 def cell_and_data(n=7, t=11, i=2, d=5, dtype=torch.float32, scale=1.0):
@@ -110,7 +110,7 @@ def test_saturated_gates_neither_overflow_nor_drift():
 
 
 def test_large_rollouts_take_the_kernel_and_small_or_double_ones_do_not(monkeypatch):
-    import conjugacy.networks.gru_kernel as kernel
+    import conjugacy.networks.compiled.gru as kernel
 
     calls = []
     monkeypatch.setattr(kernel, "gru_states", lambda *a: calls.append(a) or gru_states(*a))

@@ -6,7 +6,7 @@ from PIL import Image
 
 import conjugacy as cj
 from conjugacy import plots
-from conjugacy.trial_sets import TrialSets
+from conjugacy.runs.trial_sets import TrialSets
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from conjugacy import System
 from conjugacy.similarity import get_measure
 from conjugacy.similarity.alignment import Operator, align, lower_bound
 from conjugacy.similarity.dsa import pairwise_angles, vector_field_angle
-from conjugacy.similarity.spectra import wasserstein
+from conjugacy.similarity.spectrum import wasserstein
 
 
 def planar(theta, mirrored):

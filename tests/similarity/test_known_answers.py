@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from conjugacy.similarity import check_measures, get_measure, known_pairs, measure_names
-from conjugacy.similarity.checks import CLOSE, agreement, check_draws, check_measure, verdicts
+from conjugacy.similarity.known_answer_checks import CLOSE, agreement, check_draws, check_measure, verdicts
 from conjugacy.similarity.known_answers import bend, bistable, straighten
-from conjugacy.similarity.measure import RELATIONS_THAT_CHANGE_IT, RELATIONS_THAT_KEEP_THE_COMPUTATION
 from conjugacy.similarity.page import measures_page
+from conjugacy.similarity.score import RELATIONS_THAT_CHANGE_IT, RELATIONS_THAT_KEEP_THE_COMPUTATION
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from conjugacy.similarity.all_pairs import pairwise
+from conjugacy.similarity._pairwise import pairwise
 from conjugacy.similarity.inference import null_kind, null_values, surrogate
 from conjugacy.similarity.known_answers import bistable, pulses, run
 from conjugacy.similarity.measure import get_measure

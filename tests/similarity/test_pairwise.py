@@ -6,7 +6,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from conjugacy import System
 from conjugacy.similarity import cross, get_measure, pairwise, split_half_ceiling, surface
-from conjugacy.similarity.all_pairs import Pairwise
+from conjugacy.similarity._pairwise import Pairwise
 from conjugacy.similarity.inference import NULLS, centred_interval, surrogate
 
 

@@ -9,7 +9,7 @@ from scipy.stats import wasserstein_distance
 
 from conjugacy import System
 from conjugacy.similarity import get_measure
-from conjugacy.similarity.exponents import growth_along
+from conjugacy.similarity.lyapunov_distance import growth_along
 from conjugacy.similarity.timescales import weighted_wasserstein
 
 

@@ -9,9 +9,9 @@ import torch
 
 import conjugacy as cj
 from conjugacy.networks import GRU
-from conjugacy.simulate import rollout
+from conjugacy.runs.rollout import rollout
 from conjugacy.tasks import MultiTask
-from conjugacy.training.data_module import TaskDataModule, TrialBatches
+from conjugacy.training.lightning.data_module import TaskDataModule, TrialBatches
 
 RULES = MultiTask.RULES
 REPOSITORY = Path(__file__).parents[2]
@@ -98,7 +98,7 @@ def test_the_ends_of_trials_are_the_ends_of_trajectories():
 def test_a_lightning_trainer_trains_it(tmp_path):
     from pytorch_lightning import Trainer
 
-    from conjugacy.training.lightning_module import TaskTrainedWrapper
+    from conjugacy.training.lightning.wrapper import TaskTrainedWrapper
 
     task = MultiTask(["DelayPro", "ReactAnti"], bin_size=50)
     module = TaskDataModule(task, n_samples=40, batch_size=16)

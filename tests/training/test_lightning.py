@@ -1,8 +1,8 @@
 import torch
 
 from conjugacy.networks import NoisyGRU
-from conjugacy.simulate import rollout
-from conjugacy.training.data_module import TaskDataModule, TrialBatches
+from conjugacy.runs.rollout import rollout
+from conjugacy.training.lightning.data_module import TaskDataModule, TrialBatches
 
 
 def test_batches_hold_every_trial_once_in_a_new_order_each_epoch(small_task):
@@ -34,7 +34,7 @@ def test_the_data_module_never_returns_trials_of_another_task(small_task):
 
 
 def test_training_steps_have_noise_and_validation_has_none(small_task):
-    from conjugacy.training.lightning_module import TaskTrainedWrapper
+    from conjugacy.training.lightning.wrapper import TaskTrainedWrapper
 
     wrapper = TaskTrainedWrapper(1e-3, 0.0, small_task, NoisyGRU(6, noise_level=0.3))
     wrapper.log = wrapper.log_dict = lambda *a, **k: None

@@ -196,8 +196,8 @@ def test_averaged_weights_are_those_that_are_scored_and_kept(small_task):
 
 @pytest.mark.parametrize("network", [cj.networks.GRU(64), cj.networks.NODE(3, 3, 32)])
 def test_the_plain_rollout_trains_the_same_network(small_task, network, monkeypatch):
-    import conjugacy.networks.flow_kernel as flow
-    import conjugacy.networks.gru_kernel as gru
+    import conjugacy.networks.compiled.flow as flow
+    import conjugacy.networks.compiled.gru as gru
 
     calls = []
     for kernel in (flow, gru):

@@ -1,9 +1,9 @@
 """Musculoskeletal plants: an arm of two joints and six muscles as a pure, differentiable step."""
 
 from conjugacy.arm.arm26 import RigidTendonArm26
+from conjugacy.arm.bones import TwoJointSkeleton
 from conjugacy.arm.motornet import from_motornet
 from conjugacy.arm.muscles import MujocoHillMuscle, Muscle, ReluMuscle, RigidTendonHillMuscle
-from conjugacy.arm.skeleton import TwoJointSkeleton
 from conjugacy.arm.state import ArmState
 
 __all__ = [

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from conjugacy._check import check_choice, check_finite, check_int, check_number
+from conjugacy.arm.bones import TwoJointSkeleton
 from conjugacy.arm.muscles import MujocoHillMuscle, Muscle
-from conjugacy.arm.skeleton import TwoJointSkeleton
 from conjugacy.arm.state import ArmState
 
 if TYPE_CHECKING:
-    from conjugacy.arm.kernel import Constants
+    from conjugacy.arm.compiled_arm import Constants
 
 _MUSCLES = ("pectoralis", "deltoid", "brachioradialis", "tricepslat", "biceps", "tricepslong")
 _FMAX = (838.0, 1207.0, 1422.0, 1549.0, 414.0, 603.0)
@@ -212,7 +212,7 @@ class RigidTendonArm26:
         if known is not None:
             parts = _as_rows((*state, action, endpoint_load, joint_load))
             if parts is not None:
-                from conjugacy.arm.kernel import compiled_step
+                from conjugacy.arm.compiled_arm import compiled_step
 
                 new = compiled_step(self, known, parts)
                 lead = state[0].shape[:-1]
@@ -302,7 +302,7 @@ class RigidTendonArm26:
         if q.numel() < 2 * _WORTH_COMPILING or transformed() or torch.compiler.is_compiling():
             return None
         if q.dtype not in self._kernel_constants:
-            from conjugacy.arm.kernel import constants
+            from conjugacy.arm.compiled_arm import constants
 
             self._kernel_constants[q.dtype] = constants(self, _KERNEL_DTYPES[q.dtype])
         return self._kernel_constants[q.dtype]

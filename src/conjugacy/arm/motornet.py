@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from conjugacy.arm.arm26 import RigidTendonArm26
+from conjugacy.arm.bones import TwoJointSkeleton
 from conjugacy.arm.muscles import MujocoHillMuscle, Muscle, ReluMuscle, RigidTendonHillMuscle
-from conjugacy.arm.skeleton import TwoJointSkeleton
 from conjugacy.arm.stepped import SteppedEffector
 
 _SKELETON = ("m1", "m2", "l1g", "l2g", "i1", "i2", "l1", "l2")

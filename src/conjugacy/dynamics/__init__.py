@@ -5,15 +5,15 @@ from conjugacy._lazy import lazy
 # public name -> module that defines it: loaded on first use, so that importing is cheap (no module may bear a public
 # name: importing it would hide the function)
 _PUBLIC = {
-    "Map": "maps",
-    "as_map": "maps",
+    "Map": "map",
+    "as_map": "_as_map",
     "fixed_points": "search",
     "FixedPoints": "points",
     "Audit": "audit",
-    "Portrait": "skeleton",
-    "portrait": "skeleton",
-    "portrait_distance": "skeleton_distance",
-    "PortraitDistance": "skeleton_distance",
+    "Portrait": "_portrait",
+    "portrait": "_portrait",
+    "portrait_distance": "_portrait_distance",
+    "PortraitDistance": "_portrait_distance",
     "input_path": "continuation",
     "input_response": "continuation",
     "InputPath": "continuation",
@@ -22,8 +22,8 @@ _PUBLIC = {
     "adam_search": "adam",
     "lyapunov_spectrum": "lyapunov",
     "LyapunovSpectrum": "lyapunov",
-    "timescales_along": "timescales",
-    "linearisation_error": "timescales",
+    "timescales_along": "linearisation",
+    "linearisation_error": "linearisation",
     "participation": "mode_shares",
 }
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from conjugacy._check import check_axes, check_finite, check_int, check_number
 from conjugacy.dynamics.audit import SearchRecord
 from conjugacy.dynamics.jacobian import chunks
-from conjugacy.dynamics.maps import Map
+from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.points import FixedPoints, sorted_eigenvalues
 
 

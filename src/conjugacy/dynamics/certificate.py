@@ -20,7 +20,7 @@ import torch
 from torch import Generator, Tensor
 
 from conjugacy.dynamics.jacobian import chunks
-from conjugacy.dynamics.maps import Reduced
+from conjugacy.dynamics.map import Reduced
 
 _EPS = 2.220446049250313e-16
 _N_PROBES = 8

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy.dynamics.maps import Map
+from conjugacy.dynamics.map import Map
 
 _HARMONICS = (3, 6, 12, 24, 48)
 _CONDITION = 30.0  # an orbit that leaves gaps along the curve does not say what fast harmonics do there

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from conjugacy.dynamics.audit import SearchRecord
 from conjugacy.dynamics.cycles import Cycle, find_cycles
 from conjugacy.dynamics.jacobian import chunks
-from conjugacy.dynamics.maps import Map
+from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.orbits import Attractors, advance, settle, time_step
 from conjugacy.dynamics.points import FixedPoints, sorted_eigenvalues
 from conjugacy.dynamics.solver import Found

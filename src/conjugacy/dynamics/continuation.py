@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int
+from conjugacy.dynamics._as_map import as_input, as_map
 from conjugacy.dynamics.distances import distances
-from conjugacy.dynamics.maps import Map, as_input, as_map
+from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.points import FixedPoints
 from conjugacy.dynamics.search import fixed_points
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int
+from conjugacy.dynamics._as_map import as_input, as_map
 from conjugacy.dynamics.circles import circle_multipliers, fit_circle
 from conjugacy.dynamics.jacobian import chunks
-from conjugacy.dynamics.maps import Map, as_input, as_map
+from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.orbits import advance, time_step
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from conjugacy.dynamics.distances import distances
-from conjugacy.dynamics.maps import Map
+from conjugacy.dynamics.map import Map
 
 
 @dataclass(frozen=True, eq=False)

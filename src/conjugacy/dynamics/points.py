@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from conjugacy._lazy import higher
 from conjugacy.dynamics.audit import Audit, SearchRecord, judge
 from conjugacy.dynamics.cycles import Cycle
 from conjugacy.dynamics.distances import distances
-from conjugacy.dynamics.maps import Map
+from conjugacy.dynamics.map import Map
 
 _FORMAT = 1
 
@@ -190,9 +191,7 @@ class FixedPoints:
 
     def portrait(self, **options):
         """The skeleton of the flow; options as in `conjugacy.dynamics.portrait`."""
-        from conjugacy.dynamics.skeleton import portrait
-
-        return portrait(self, **options)
+        return higher("dynamics._portrait", "portrait")(self, **options)
 
     def table(self):
         """One row a point, as a pandas DataFrame; times in steps (a flow: in its unit), and in s where dt is known."""

@@ -16,9 +16,10 @@ from torch import Generator, Tensor
 
 from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number
 from conjugacy._threads import torch_threads
+from conjugacy.dynamics._as_map import as_input, as_map
 from conjugacy.dynamics.audit import SearchRecord, well_covered
 from conjugacy.dynamics.classify import collect
-from conjugacy.dynamics.maps import Map, as_input, as_map
+from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.points import FixedPoints
 from conjugacy.dynamics.solver import DIVERGED, MINIMUM, RUNNING, ZERO, Found, solve
 from conjugacy.dynamics.starts import continued_starts, first_starts, spread, visited_states

@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 from conjugacy.dynamics.certificate import Certificate, certify
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.jacobian import chunks
-from conjugacy.dynamics.maps import Reduced
+from conjugacy.dynamics.map import Reduced
 
 _CONTINUUM = 100  # this many zeros with a singular Jacobian are a continuum, of which samples are enough
 ZERO, MINIMUM, RUNNING, DIVERGED = 0, 1, 2, 3
@@ -107,13 +107,13 @@ def solve(
     tick : callable
         Told how many starts have ended, after every step.
     """
-    search = _Search(equation, starts, u, found, scale, tol, generator, tick)
+    search = _Descent(equation, starts, u, found, scale, tol, generator, tick)
     search.dogleg(max_iters)
     search.levenberg_marquardt(max_iters)
     return Outcome(search.y, search.g.norm(dim=-1), search.owner, search.status)
 
 
-class _Search:
+class _Descent:
     def __init__(self, equation, starts, u, found, scale, tol, generator, tick):
         self.equation, self.u, self.found, self.scale, self.tol = equation, u, found, scale, tol
         self.generator, self.tick = generator, tick

@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from conjugacy.dynamics.maps import Map
+from conjugacy.dynamics.map import Map
 
 _SHARES = {"visited": 0.125, "perturbed": 0.125, "box": 0.25}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from conjugacy.dynamics.maps import Map
+from conjugacy.dynamics.map import Map
 
 
 def check_step(dynamics: Map, x: Tensor, u: Tensor) -> None:

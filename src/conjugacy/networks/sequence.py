@@ -63,7 +63,7 @@ def _worth_compiling(inputs: Tensor, weight: Tensor, units: int) -> bool:
 @sequence.register
 def _(cell: nn.GRUCell, inputs: Tensor, x0: Tensor) -> Tensor:
     if cell.bias and _worth_compiling(inputs, cell.weight_hh, x0.shape[1]):
-        from conjugacy.networks.gru_kernel import gru_states
+        from conjugacy.networks.compiled.gru import gru_states
 
         return gru_states(cell, inputs, x0)
     return torch.gru(inputs, x0[None], _weights(cell), cell.bias, 1, 0.0, cell.training, False, True)[0]
@@ -79,7 +79,7 @@ def _(cell: nn.RNNCell, inputs: Tensor, x0: Tensor) -> Tensor:
 def _(cell: FlowCell, inputs: Tensor, x0: Tensor) -> Tensor:
     layers = [layer for layer in cell.field if isinstance(layer, nn.Linear)]
     if len(layers) > 1 and _worth_compiling(inputs, layers[0].weight, len(layers) * len(layers[0].weight)):
-        from conjugacy.networks.flow_kernel import flow_states
+        from conjugacy.networks.compiled.flow import flow_states
 
         return flow_states(cell, inputs, x0)
     return plain_sequence(cell, inputs, x0)

@@ -16,7 +16,7 @@ from conjugacy.plots.reaching import _BUMP, _PER_NEWTON, _closed_loop
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
 
-    from conjugacy.analysis import Analysis
+    from conjugacy.analysis.analysis import Analysis
 
 
 def animate_arm(

@@ -13,8 +13,8 @@ from conjugacy._check import check_int
 from conjugacy.plots.figure import label_dims, new_figure, space_axes
 
 if TYPE_CHECKING:
+    from conjugacy.analysis.epochs import Epochs
     from conjugacy.dynamics.continuation import InputPath
-    from conjugacy.epochs import Epochs
 
 _MAX_PER_ROW = 5
 

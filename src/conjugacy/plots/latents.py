@@ -12,7 +12,7 @@ from conjugacy._check import check_int
 from conjugacy.plots.figure import label_dims, new_figure, space_axes
 
 if TYPE_CHECKING:
-    from conjugacy.analysis import Analysis
+    from conjugacy.analysis.analysis import Analysis
 
 
 def scree(analysis: Analysis, max_pcs: int = 10) -> Figure:
@@ -40,8 +40,8 @@ def latents_3d(analyses: Sequence[Any], num_trials: int = 10, phase: str = "val"
     phase : str
         "train", "val", "all" or "test".
     """
-    from conjugacy.analysis import Analysis
-    from conjugacy.run import Run
+    from conjugacy.analysis.analysis import Analysis
+    from conjugacy.runs.run import Run
 
     analyses = [Analysis(a) if isinstance(a, Run) else a for a in analyses]
     fig = new_figure(5.2 * len(analyses), 4.8)

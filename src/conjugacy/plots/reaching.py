@@ -16,8 +16,8 @@ from conjugacy.plots.figure import label_dims, new_figure
 if TYPE_CHECKING:
     import pandas as pd
 
-    from conjugacy.analysis import Analysis
-    from conjugacy.rest import RestPoints
+    from conjugacy.analysis.analysis import Analysis
+    from conjugacy.analysis.rest_points import RestPoints
 
 _BUMP = "C3"
 _PER_NEWTON = 0.008  # m: length of a force's arrow

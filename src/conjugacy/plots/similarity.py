@@ -150,7 +150,7 @@ def parameter_surface(surface: Surface, *, fig: Figure | None = None) -> Figure:
 
 def known_answers(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     """Verdicts of the known-answer suite, measures by relations; `table` is that of `check_measures`."""
-    from conjugacy.similarity.checks import verdicts
+    from conjugacy.similarity.known_answer_checks import verdicts
 
     wide = verdicts(table)
     n, m = wide.shape

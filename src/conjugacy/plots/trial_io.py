@@ -11,7 +11,7 @@ from conjugacy._check import check_int
 from conjugacy.plots.figure import new_figure
 
 if TYPE_CHECKING:
-    from conjugacy.analysis import Analysis
+    from conjugacy.analysis.analysis import Analysis
 
 
 def trial_io(analysis: Analysis, num_trials: int = 2, phase: str = "val") -> Figure:

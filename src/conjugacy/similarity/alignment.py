@@ -27,7 +27,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from conjugacy.similarity.threads import map_threads
+from conjugacy._threads import map_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def align(a: Operator, b: Operator, effort: int = 1) -> Alignment:
 
     `effort` multiplies the rounds of the iterated search: 0 leaves only the spectral starts.
     """
-    search = _Search(a, b, effort)
+    search = _Ascent(a, b, effort)
     search.from_starts()
     search.iterate()
     return search.result()
@@ -137,11 +137,11 @@ def lower_bound(a: Operator, b: Operator) -> float:
     return float(np.sqrt(max(parts, ((a.singular - b.singular) ** 2).sum())))
 
 
-class _Search:
+class _Ascent:
     """The state of one search: the best operator C B C' and rotation so far, and what was spent."""
 
     def __init__(self, a: Operator, b: Operator, effort: int):
-        from conjugacy.similarity import alignment_kernel
+        from conjugacy.similarity import alignment_compiled as alignment_kernel
 
         self.kernel, self.a, self.b = alignment_kernel, a.unit, b.unit
         self.at = np.ascontiguousarray(a.unit.T)

@@ -8,7 +8,7 @@ With whitened states Ux, Uy, the canonical correlations are the singular values 
   sum_j |<h_i, x_j>| over its units x_j: variates that the units carry count more. The weights depend on the axes, so
   PWCCA is not invariant to rotations of the first system, and not symmetric.
 
-The angular distance made of all canonical correlations, which is a metric, is `Shape(alpha=0)`.
+The angular distance made of all canonical correlations, which is a metric, is `CCA`, the shape distance at alpha = 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing_extensions import override
 
 from conjugacy._check import check_number
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
-from conjugacy.similarity.measure import OFF_DATA, Traits
+from conjugacy.similarity.procrustes import Shape
+from conjugacy.similarity.score import OFF_DATA, Traits
 from conjugacy.system import System
 
 
@@ -30,6 +31,19 @@ def canonical_correlations(c: Covariances) -> tuple[np.ndarray, np.ndarray]:
     wx, wy = _inverse_root(c.xx), _inverse_root(c.yy)
     left, s, _ = np.linalg.svd(wx @ c.xy @ wy, full_matrices=False)
     return s.clip(0, 1), wx @ left
+
+
+@dataclass(frozen=True)
+class CCA(Shape):
+    """Angular distance of whitened states: the arc cosine of the mean canonical correlation, a metric.
+
+    Attributes
+    ----------
+    alpha : float
+        0 whitens the states; other values give the shape distances of `conjugacy.similarity.procrustes`.
+    """
+
+    alpha: float = 0.0
 
 
 @dataclass(frozen=True)

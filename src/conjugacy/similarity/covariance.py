@@ -18,10 +18,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from typing_extensions import override
 
+from conjugacy._threads import map_threads
 from conjugacy.similarity.measure import Measure
-from conjugacy.similarity.regression import about_mean, principal_axes
+from conjugacy.similarity.principal_components import about_mean, principal_axes
 from conjugacy.similarity.samples import Samples, check_paired, check_varies, shuffled_order
-from conjugacy.similarity.threads import map_threads
 from conjugacy.system import System
 
 _PRODUCTS = 2**20  # entries of the products that are held at once by a thread: 8 MB

@@ -248,7 +248,7 @@ def sweep(
         trials that a one-step prediction explains}}``; combinations beyond the rank of the data are left out.
     """
     from conjugacy.similarity.inference import part
-    from conjugacy.similarity.regression import split_trials
+    from conjugacy.similarity.samples import split_trials
 
     system = as_system("system", system)
     chosen = split_trials(system.n_trials, train, seed) if system.n_trials > 1 else None
@@ -306,7 +306,7 @@ def held_out_rank(
 ) -> int:
     """The smallest rank whose one-step prediction of held-out trials is within `tolerance` (in R2) of the best."""
     from conjugacy.similarity.inference import part
-    from conjugacy.similarity.regression import split_trials
+    from conjugacy.similarity.samples import split_trials
 
     system = as_system("system", system)
     chosen = split_trials(system.n_trials, train, seed)

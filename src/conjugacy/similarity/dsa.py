@@ -24,7 +24,8 @@ from typing_extensions import override
 from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.alignment import Alignment, Operator, align, align_many
 from conjugacy.similarity.dmd import DMD, embed, fit
-from conjugacy.similarity.measure import OFF_DATA, Measure, Score, Traits
+from conjugacy.similarity.measure import Measure
+from conjugacy.similarity.score import OFF_DATA, Score, Traits
 from conjugacy.system import System
 
 UNEQUAL = ("error", "min")

@@ -25,16 +25,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.similarity.measure import Interval, Measure, Null
-from conjugacy.similarity.regression import principal_axes
+from conjugacy.similarity.principal_components import principal_axes
 from conjugacy.similarity.samples import as_system, shuffled_order
+from conjugacy.similarity.score import Interval, Null
 from conjugacy.system import System
+
+if TYPE_CHECKING:
+    from conjugacy.similarity.measure import Measure
 
 NULLS = ("shuffled_trials", "shuffled_time", "phase_randomised", "independent_phases")
 

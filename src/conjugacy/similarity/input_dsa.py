@@ -27,8 +27,9 @@ from typing_extensions import override
 from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.alignment import Operator, align
 from conjugacy.similarity.dmd import embed
-from conjugacy.similarity.measure import OFF_DATA, Measure, Score, Traits
+from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.samples import Samples, as_system
+from conjugacy.similarity.score import OFF_DATA, Score, Traits
 from conjugacy.system import System
 
 

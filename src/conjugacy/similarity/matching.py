@@ -16,8 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from typing_extensions import override
 
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
-from conjugacy.similarity.measure import OFF_DATA, Traits
-from conjugacy.similarity.spectra import _transport
+from conjugacy.similarity.score import OFF_DATA, Traits
+from conjugacy.similarity.spectrum import _transport
 
 
 @dataclass(frozen=True)

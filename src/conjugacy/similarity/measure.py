@@ -4,7 +4,7 @@ A measure works in two stages. `prepare(system)` does, once per system, all that
 (embedding, decompositions, operators); `compare(features_a, features_b)` does the rest. Comparing M systems all with
 all then costs M preparations and M (M - 1) / 2 comparisons. Calling a measure, ``measure(a, b)``, does both and
 returns a `Score`. A new measure is a new file: a frozen dataclass that inherits from `Measure` and states its
-`Traits`, and one line in `_BUILTIN` (or a call of `register`).
+`Traits`, and one line in `FAMILIES` (or a call of `register`).
 """
 
 from __future__ import annotations
@@ -12,158 +12,17 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from conjugacy._check import check_choice, check_int, check_number
+from conjugacy.similarity.inference import bootstrap_interval, null_summary
 from conjugacy.similarity.samples import as_system
+from conjugacy.similarity.score import Interval, Null, Score, Traits
 from conjugacy.system import System
 
-NEEDS = ("paired trajectories", "trajectories", "inputs", "step")
-
-RELATIONS_THAT_KEEP_THE_COMPUTATION = (
-    "rotation",
-    "mirror",
-    "permutation",
-    "scaling",
-    "translation",
-    "affine map",
-    "diffeomorphism",
-    "other size",
-    "other speed",
-    "null dimensions",
-    "observation noise",
-)
-RELATIONS_THAT_CHANGE_IT = (
-    "other dynamics, same geometry",
-    "other flow off the data",
-    "fixed point added",
-    "fixed point removed",
-    "other non-normality, same spectrum",
-    "unrelated",
-)
 # what no measure can see that knows a system by its trajectories alone
-OFF_DATA = frozenset({"other flow off the data", "fixed point added"})
-
-
-class Interval(NamedTuple):
-    """How far a score may be trusted: a confidence interval from resampled trials, or what `method` says."""
-
-    low: float
-    high: float
-    level: float
-    method: str
-    bias: float  # mean of the resampled values minus the value: large against high - low means too few trials
-    n_resamples: int
-
-
-class Null(NamedTuple):
-    """What the measure gives when the relation between the two systems has been destroyed."""
-
-    kind: str
-    mean: float
-    std: float
-    low: float  # 2.5 % quantile
-    high: float  # 97.5 % quantile
-    p_value: float  # share of surrogates at least as similar as the data, (r + 1) / (n + 1)
-    n_surrogates: int
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What is known about a measure before it has seen data.
-
-    Attributes
-    ----------
-    name, version : str
-        The version changes whenever the definition does: numbers of different versions are not to be compared.
-    summary : str
-        One line.
-    needs : {"paired trajectories", "trajectories", "inputs", "step"}
-        What a system must have. "paired trajectories": trial k, step t of both systems answer the same input.
-    low, high, perfect : float
-        Range of the value, and the value for two equal systems.
-    higher_is_more_similar, symmetric, is_metric : bool
-        A metric is zero on equal systems, symmetric, and keeps the triangle inequality.
-    invariances : frozenset of str
-        Relations that keep the computation and leave the measure at `perfect`; names from the known-answer suite.
-    blind_to : frozenset of str
-        Relations that change the computation, which the measure does not see.
-    estimated : bool
-        The value is estimated from data of finite length in a way that depends on coordinates: invariances hold nearly,
-        and the better the longer the trials are.
-    reference : str
-        Authors, year and equation.
-    """
-
-    name: str
-    version: str
-    summary: str
-    needs: str
-    low: float
-    high: float
-    perfect: float
-    higher_is_more_similar: bool
-    symmetric: bool = True
-    is_metric: bool = False
-    invariances: frozenset[str] = frozenset()
-    blind_to: frozenset[str] = frozenset()
-    estimated: bool = False
-    reference: str = ""
-
-    def __post_init__(self):
-        check_choice("needs", self.needs, NEEDS)
-        for relation in self.invariances:
-            check_choice("invariances", relation, RELATIONS_THAT_KEEP_THE_COMPUTATION)
-        for relation in self.blind_to:
-            check_choice("blind_to", relation, RELATIONS_THAT_CHANGE_IT)
-
-
-@dataclass(frozen=True)
-class Score:
-    """How similar two systems are, by one measure.
-
-    Attributes
-    ----------
-    measure, version : str
-        The definition of the measure.
-    a, b : str
-        Names of the systems.
-    value : float
-    direction : str
-        ``"a -> b"`` (a predicts b) or ``"a <-> b"``, with the names filled in.
-    higher_is_more_similar : bool
-    interval : Interval or None
-    null : Null or None
-    diagnostics : dict
-        What the measure has to say about its own computation (ranks, lower bounds, residuals, ...).
-    """
-
-    measure: str
-    version: str
-    a: str
-    b: str
-    value: float
-    direction: str
-    higher_is_more_similar: bool
-    interval: Interval | None = None
-    null: Null | None = None
-    diagnostics: dict[str, Any] = field(default_factory=dict)
-
-    def __float__(self) -> float:
-        return self.value
-
-    def __repr__(self) -> str:
-        text = f"Score({self.measure} {self.direction}: {self.value:.4g}"
-        if self.interval:
-            text += f" [{self.interval.low:.4g}, {self.interval.high:.4g}] at {self.interval.level:.0%}"
-        if self.null:
-            text += (
-                f"; null {self.null.mean:.4g} +- {self.null.std:.2g} ({self.null.kind}), p = {self.null.p_value:.2g}"
-            )
-        return text + ")"
 
 
 class Measure(ABC):
@@ -200,8 +59,6 @@ class Measure(ABC):
 
     def interval(self, a: Any, b: Any, value: float, level: float, n_resamples: int, seed: int) -> Interval | None:
         """The interval of `value` for prepared systems, by default from resampled trials; None where there is none."""
-        from conjugacy.similarity.inference import bootstrap_interval
-
         if not (self.n_trials(a) and self.n_trials(b)):
             return None
         return bootstrap_interval(self, a, b, value, level, n_resamples, seed)
@@ -285,8 +142,6 @@ class Measure(ABC):
         -------
         Score
         """
-        from conjugacy.similarity.inference import null_summary
-
         a, b = as_system("a", a), as_system("b", b)
         train_a, train_b = (None, None) if train is None else (as_system("train", t) for t in train)
         features_a, features_b = self.prepare(a, train_a), self.prepare(b, train_b)
@@ -333,41 +188,48 @@ def make_score(
     return Score(traits.name, traits.version, a, b, float(value), direction, higher, interval, null, said)
 
 
-# name -> (module, class, parameters): the module is imported when the measure is asked for
-_BUILTIN: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "state_r2": ("regression", "StateR2", {}),
-    "procrustes": ("shape", "Shape", {}),
-    "procrustes_euclidean": ("shape", "Shape", {"score": "euclidean"}),
-    "bures": ("shape", "Shape", {"score": "bures"}),
-    "shape_0.5": ("shape", "Shape", {"alpha": 0.5}),
-    "cca": ("shape", "Shape", {"alpha": 0.0}),
-    "permutation": ("matching", "Permutation", {}),
-    "soft_matching": ("matching", "SoftMatching", {}),
-    "svcca": ("cca", "SVCCA", {}),
-    "pwcca": ("cca", "PWCCA", {}),
-    "cka": ("kernel", "LinearCKA", {}),
-    "angular_cka": ("kernel", "LinearCKA", {"angular": True}),
-    "cka_unbiased": ("kernel", "KernelCKA", {"bandwidth": None, "unbiased": True}),
-    "cka_rbf": ("kernel", "KernelCKA", {}),
-    "rsa": ("rsa", "RSA", {}),
-    "dsa": ("dsa", "DSA", {}),
-    "dsa_euclidean": ("dsa", "DSA", {"score": "euclidean"}),
-    "spectrum_w2": ("spectra", "Spectrum", {}),
-    "spectrum_w1": ("spectra", "Spectrum", {"p": 1}),
-    "spectrum_w2_continuous": ("spectra", "Spectrum", {"continuous": True}),
-    "lyapunov": ("exponents", "Lyapunov", {}),
-    "timescales": ("timescales", "Timescales", {}),
-    "portrait": ("portraits", "PortraitMeasure", {}),
-    "input_dsa": ("input_dsa", "InputDSA", {}),
-    "input_dsa_state": ("input_dsa", "InputDSA", {"part": "state"}),
-    "input_dsa_input": ("input_dsa", "InputDSA", {"part": "input"}),
+# family -> measure -> (class, parameters); the module of a family bears its name, and is imported when it is asked for
+FAMILIES: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
+    "state_r2": {"state_r2": ("StateR2", {})},
+    "procrustes": {
+        "procrustes": ("Shape", {}),
+        "procrustes_euclidean": ("Shape", {"score": "euclidean"}),
+        "bures": ("Shape", {"score": "bures"}),
+        "shape_0.5": ("Shape", {"alpha": 0.5}),
+    },
+    "cca": {"cca": ("CCA", {}), "svcca": ("SVCCA", {}), "pwcca": ("PWCCA", {})},
+    "matching": {"permutation": ("Permutation", {}), "soft_matching": ("SoftMatching", {})},
+    "cka": {
+        "cka": ("LinearCKA", {}),
+        "angular_cka": ("LinearCKA", {"angular": True}),
+        "cka_unbiased": ("KernelCKA", {"bandwidth": None, "unbiased": True}),
+        "cka_rbf": ("KernelCKA", {}),
+    },
+    "rsa": {"rsa": ("RSA", {})},
+    "dsa": {"dsa": ("DSA", {}), "dsa_euclidean": ("DSA", {"score": "euclidean"})},
+    "spectrum": {
+        "spectrum_w2": ("Spectrum", {}),
+        "spectrum_w1": ("Spectrum", {"p": 1}),
+        "spectrum_w2_continuous": ("Spectrum", {"continuous": True}),
+    },
+    "lyapunov_distance": {"lyapunov": ("Lyapunov", {})},
+    "timescales": {"timescales": ("Timescales", {})},
+    "skeleton_distance": {"portrait": ("PortraitMeasure", {})},
+    "input_dsa": {
+        "input_dsa": ("InputDSA", {}),
+        "input_dsa_state": ("InputDSA", {"part": "state"}),
+        "input_dsa_input": ("InputDSA", {"part": "input"}),
+    },
 }
+_FAMILY_OF = {name: family for family, members in FAMILIES.items() for name in members}
+# families whose module would hide a public function of its name
+_HIDING = ("state_r2",)
 _REGISTERED: dict[str, Callable[..., Measure]] = {}
 
 
 def measure_names() -> list[str]:
     """Names of all measures that can be asked for."""
-    return [*_BUILTIN, *_REGISTERED]
+    return [*_FAMILY_OF, *_REGISTERED]
 
 
 def get_measure(name: str | Measure, **parameters: Any) -> Measure:
@@ -384,7 +246,9 @@ def get_measure(name: str | Measure, **parameters: Any) -> Measure:
     if name in _REGISTERED:
         make, given = _REGISTERED[name], {}
     else:
-        module, cls, given = _BUILTIN[name]
+        family = _FAMILY_OF[name]
+        cls, given = FAMILIES[family][name]
+        module = f"_{family}" if family in _HIDING else family
         make = getattr(importlib.import_module(f"conjugacy.similarity.{module}"), cls)
     known = list(getattr(make, "__dataclass_fields__", parameters))
     for key in parameters:

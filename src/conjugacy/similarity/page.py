@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conjugacy.similarity.checks import agreement, check_draws, check_measures, verdicts
+from conjugacy.similarity.known_answer_checks import agreement, check_draws, check_measures, verdicts
 from conjugacy.similarity.known_answers import known_pairs
 from conjugacy.similarity.measure import registry
 
@@ -55,7 +55,7 @@ What a score says about itself:
   agree; `state_r2` with the R2 on the trials of the fit; operators with their ranks
 - **ceiling**: `split_half_ceiling(measure, system)` is what two halves of one system give
 
-Models of spikes are scored on arrays in `conjugacy.similarity.rates`: `rate_r2`, `input_r2`, `bits_per_spike`,
+Models of spikes are scored on arrays in `conjugacy.recordings.spike_scores`: `rate_r2`, `input_r2`, `bits_per_spike`,
 `co_bps`, `co_bps_from_latents`, `cycle_consistency`. Repeated trials with noise: `stochastic_shape_distance`.
 
 ## What they take and give
@@ -166,4 +166,4 @@ def _deviation(x: float) -> str:
 
 if __name__ == "__main__":
     text = measures_page(check_draws(progress=True))
-    Path(sys.argv[1]).write_text(text, encoding="utf-8") if len(sys.argv) > 1 else print(text)
+    Path(sys.argv[1]).write_text(text, encoding="utf-8") if len(sys.argv) > 1 else sys.stdout.write(text)

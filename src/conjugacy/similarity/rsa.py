@@ -15,9 +15,10 @@ from scipy.stats import kendalltau, rankdata
 from typing_extensions import override
 
 from conjugacy._check import check_choice, check_int
-from conjugacy.similarity.kernel import centred, spread_rows
-from conjugacy.similarity.measure import OFF_DATA, Measure, Traits
+from conjugacy.similarity.cka import centred, spread_rows
+from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.samples import Samples, check_paired, check_varies, repeated
+from conjugacy.similarity.score import OFF_DATA, Traits
 from conjugacy.system import System
 
 DISSIMILARITIES = ("euclidean", "sqeuclidean", "correlation", "cosine", "cityblock")

@@ -147,3 +147,16 @@ def check_varies(samples: Samples, measure: str) -> None:
             f"`trajectories` of {samples.name!r}: all {len(rows)} states are the same, so {measure!r} is undefined. "
             "Check that the system was run and that the activity is not saturated."
         )
+
+
+def split_trials(n_trials: int, train: float, seed: int) -> np.ndarray:
+    """Boolean (trial,): a random share `train` of the trials, at least one left on either side."""
+    if n_trials < 2:
+        raise ValueError(
+            "`train`: expected at least 2 trials to fit on some and score on others, got 1. Cut the recording into "
+            "trials, or give training trials: train=(a_train, b_train)."
+        )
+    chosen = np.zeros(n_trials, bool)
+    n_train = min(max(round(train * n_trials), 1), n_trials - 1)
+    chosen[np.random.default_rng(seed).permutation(n_trials)[:n_train]] = True
+    return chosen

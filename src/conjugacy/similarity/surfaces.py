@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjugacy.similarity.all_pairs import _named
+from conjugacy._threads import map_threads
+from conjugacy.similarity._pairwise import _named
 from conjugacy.similarity.dmd import embed, fit
 from conjugacy.similarity.dsa import OperatorMeasure
 from conjugacy.similarity.measure import Measure, get_measure
-from conjugacy.similarity.threads import map_threads
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,9 +23,10 @@ import numpy as np
 from typing_extensions import override
 
 from conjugacy._check import check_int
-from conjugacy.similarity.measure import OFF_DATA, Measure, Traits
-from conjugacy.similarity.regression import principal_axes
+from conjugacy.similarity.measure import Measure
+from conjugacy.similarity.principal_components import principal_axes
 from conjugacy.similarity.samples import Samples, check_varies, clocks
+from conjugacy.similarity.score import OFF_DATA, Traits
 from conjugacy.system import System
 
 

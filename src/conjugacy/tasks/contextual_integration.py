@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int, check_number
-from conjugacy.tasks.epochs import consecutive, during, to_steps
 from conjugacy.tasks.open_loop import add_noise, choices_right, set_spaces, share, squared_error
+from conjugacy.tasks.phases import consecutive, during, to_steps
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 

@@ -15,6 +15,7 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from conjugacy._check import check_int, check_number
+from conjugacy._lazy import higher
 from conjugacy.networks.gru import GRU
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
@@ -195,15 +196,11 @@ class NBitFlipFlop(Task):
 
     def render(self, seed: int = 0):
         """Figure of one trial: a row for each bit's target, and a row with all inputs."""
-        from conjugacy.plots.flip_flop import trial
-
-        return trial(self, self.trials(1, seed))
+        return higher("plots.flip_flop", "trial")(self, self.trials(1, seed))
 
     def render_3d(self, n_trials: int = 10, seed: int = 0):
         """Figure of the targets of `n_trials` trials, a panel each: in 3-D, in the plane (n = 2) or in time (n = 1)."""
-        from conjugacy.plots.flip_flop import corners
-
-        return corners(self, self.trials(check_int("n_trials", n_trials, 1), seed))
+        return higher("plots.flip_flop", "corners")(self, self.trials(check_int("n_trials", n_trials, 1), seed))
 
 
 def _pulse_times(rate: float, n_steps: int, rng: np.random.Generator) -> np.ndarray:

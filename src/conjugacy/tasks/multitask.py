@@ -15,8 +15,18 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from conjugacy._check import check_axes, check_choice, check_int, check_number
-from conjugacy.tasks.epochs import during
-from conjugacy.tasks.multitask_rules import EPOCHS, N_INPUTS, N_OUTPUTS, RULES, Plan, draw_plan, family, step_ranges
+from conjugacy._lazy import higher
+from conjugacy.tasks.multitask_rules import (
+    EPOCHS,
+    N_INPUTS,
+    N_OUTPUTS,
+    RULES,
+    TrialPlan,
+    draw_plan,
+    family,
+    step_ranges,
+)
+from conjugacy.tasks.phases import during
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -219,16 +229,15 @@ class MultiTask(Task):
 
     def render(self, seed: int = 0):
         """Figures of one trial of each rule, a list in the order of `rules`."""
-        from conjugacy.plots.multitask import trial
-
+        trial = higher("plots.multitask", "trial")
         return [trial(self, self.trials_of(rule, 1, seed)) for rule in dict.fromkeys(self.rules)]
 
-    def _plan(self, rule: np.ndarray, rng: np.random.Generator) -> Plan:
+    def _plan(self, rule: np.ndarray, rng: np.random.Generator) -> TrialPlan:
         return draw_plan(rule, self.bin_size, self.num_targets, self.variant == "ctdb", rng)
 
-    def _written_out(self, plan: Plan, rng: np.random.Generator, noise: float) -> Trials:
+    def _written_out(self, plan: TrialPlan, rng: np.random.Generator, noise: float) -> Trials:
         """The plans in time, padded to `n_timesteps`."""
-        from conjugacy.tasks.multitask_kernel import add_noise, write_levels
+        from conjugacy.tasks.multitask_compiled import add_noise, write_levels
 
         n, t = len(plan.rule), self.n_timesteps
         ends = plan.steps.cumsum(1)

@@ -2,7 +2,7 @@
 
 Yang et al. (2019), Nature Neuroscience 22:297, in the form of Driscoll et al. (2024), Nature Neuroscience 27:1349, with
 the durations, angles and coherences of CtDB. A trial is a row of six epochs (some of no length), and within an epoch
-inputs and targets are constant: a `Plan` holds these levels, and `MultiTask` writes them out in time.
+inputs and targets are constant: a `TrialPlan` holds these levels, and `MultiTask` writes them out in time.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def coherence_pairs(multimodal: bool, ctdb: bool) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class TrialPlan:
     """Trials, before they are written out in time.
 
     Attributes
@@ -87,11 +87,11 @@ class Plan:
     inputs: np.ndarray
     targets: np.ndarray
 
-    def __getitem__(self, which: np.ndarray) -> Plan:
-        return Plan(self.rule[which], self.steps[which], self.inputs[which], self.targets[which])
+    def __getitem__(self, which: np.ndarray) -> TrialPlan:
+        return TrialPlan(self.rule[which], self.steps[which], self.inputs[which], self.targets[which])
 
 
-def draw_plan(rule: np.ndarray, bin_size: float, num_targets: int, ctdb: bool, rng: np.random.Generator) -> Plan:
+def draw_plan(rule: np.ndarray, bin_size: float, num_targets: int, ctdb: bool, rng: np.random.Generator) -> TrialPlan:
     """Plans of trials of the rules (trial,) named by their index.
 
     With `ctdb`, CtDB's targets are kept: none for fixation in the rules `_CTDB_NEVER_FIXATES`, nor in the response
@@ -148,7 +148,7 @@ def draw_plan(rule: np.ndarray, bin_size: float, num_targets: int, ctdb: bool, r
     if ctdb:
         targets[np.isin(names, _CTDB_NEVER_FIXATES), :, 0] = 0
         targets[:, RESPONSE, 0] = 0
-    return Plan(rule, steps, inputs, targets)
+    return TrialPlan(rule, steps, inputs, targets)
 
 
 def _second_angles(names: np.ndarray, angle1: np.ndarray, ring: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from conjugacy.tasks.epochs import during
+from conjugacy.tasks.phases import during
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int, check_number
-from conjugacy.tasks.epochs import consecutive, to_steps
 from conjugacy.tasks.open_loop import add_noise, set_spaces, squared_error
+from conjugacy.tasks.phases import consecutive, to_steps
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 

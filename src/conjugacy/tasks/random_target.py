@@ -22,7 +22,7 @@ from conjugacy.arm import RigidTendonArm26, from_motornet
 from conjugacy.arm.plant import Plant, rotated
 from conjugacy.arm.stepped import SteppedEffector
 from conjugacy.networks.gru import GRU
-from conjugacy.tasks.reach_merits import accuracy, reach_merits
+from conjugacy.tasks.reach_metrics import accuracy, reach_metrics
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -266,8 +266,8 @@ class RandomTarget(Task):
         return {"accuracy": accuracy(outputs, trials, self.dt)}
 
     def merits(self, rollout: Rollout, trials: Trials) -> dict[str, float]:
-        """Figures of merit in metres and seconds, see `conjugacy.tasks.reach_merits`."""
-        return reach_merits(rollout, trials, self.dt)
+        """Figures of merit in metres and seconds, see `conjugacy.tasks.reach_metrics`."""
+        return reach_metrics(rollout, trials, self.dt)
 
     def prepare(self, network: Any) -> None:
         """A GRU that was made without `update_bias` gets 0: a hand that is pushed cannot wait for slow units."""

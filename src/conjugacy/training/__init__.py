@@ -1,6 +1,6 @@
 """Training: our own recipe, and modules for an unmodified Lightning Trainer."""
 
-from conjugacy.training.population import train_population
+from conjugacy._lazy import higher
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.scores import evaluate, masked_r2
 from conjugacy.training.train import train
@@ -11,11 +11,13 @@ __all__ = ["Recipe", "TaskDataModule", "TaskTrainedWrapper", "evaluate", "masked
 def __getattr__(name: str):
     # Lightning takes seconds to import: only those who use it pay
     if name == "TaskDataModule":
-        from conjugacy.training.data_module import TaskDataModule
+        from conjugacy.training.lightning.data_module import TaskDataModule
 
         return TaskDataModule
     if name == "TaskTrainedWrapper":
-        from conjugacy.training.lightning_module import TaskTrainedWrapper
+        from conjugacy.training.lightning.wrapper import TaskTrainedWrapper
 
         return TaskTrainedWrapper
+    if name == "train_population":
+        return higher("populations.population", "train_population")
     raise AttributeError(f"module 'conjugacy.training' has no attribute {name!r}")

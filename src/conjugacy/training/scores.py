@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from conjugacy.networks.network import Network
-from conjugacy.simulate import rollout as run
+from conjugacy.runs.rollout import rollout as run
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 

@@ -20,14 +20,14 @@ from tqdm.auto import tqdm
 from conjugacy._check import check_choice, check_int
 from conjugacy._threads import threads_for, torch_threads
 from conjugacy.networks.network import Network
-from conjugacy.run import Run, load
-from conjugacy.simulate import rollout
+from conjugacy.runs.rollout import rollout
+from conjugacy.runs.run import Run, load
+from conjugacy.runs.trial_sets import TrialSets, derive_seed
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.scores import activity_loss, evaluate
-from conjugacy.trial_sets import TrialSets, derive_seed
 from conjugacy.trials import Rollout, Trials
 
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
-from conjugacy import comparison as _conjugacy
 from conjugacy._check import check_choice, check_int
-from conjugacy.analysis import Analysis
+from conjugacy.analysis import comparison as _conjugacy
+from conjugacy.analysis.analysis import Analysis
 from conjugacy.similarity import get_measure, measure_names, pairwise, state_r2
 from conjugacy.similarity.measure import Measure
 from conjugacy.system import System

@@ -1,5 +1,5 @@
 """Data module, under the name of CtDB."""
 
-from conjugacy.training.data_module import TaskDataModule
+from conjugacy.training.lightning.data_module import TaskDataModule
 
 __all__ = ["TaskDataModule"]

@@ -1,5 +1,5 @@
 """LightningModule, under the name of CtDB."""
 
-from conjugacy.training.lightning_module import TaskTrainedWrapper
+from conjugacy.training.lightning.wrapper import TaskTrainedWrapper
 
 __all__ = ["TaskTrainedWrapper"]

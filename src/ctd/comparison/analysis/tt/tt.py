@@ -12,10 +12,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from conjugacy.analysis import Analysis
+from conjugacy.analysis.analysis import Analysis
 from conjugacy.dynamics import FixedPoints
-from conjugacy.training.data_module import TaskDataModule
-from conjugacy.training.lightning_module import TaskTrainedWrapper, as_dict
+from conjugacy.training.lightning.data_module import TaskDataModule
+from conjugacy.training.lightning.wrapper import TaskTrainedWrapper, as_dict
 from ctd._display import display
 from ctd.comparison.analysis.tt.unpickle import read_pickle
 

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 _ALLOWED = {
+    ("conjugacy.training.lightning.wrapper", "rebuild_wrapper"),
+    ("conjugacy.training.lightning.data_module", "rebuild_data_module"),
+    # where they stood in version 0.1
     ("conjugacy.training.lightning_module", "rebuild_wrapper"),
     ("conjugacy.training.data_module", "rebuild_data_module"),
 }

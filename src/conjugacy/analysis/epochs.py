@@ -1,0 +1,252 @@
+"""Epochs: what a network does in one part of its trials, by condition.
+
+A task with several conditions (rules, contexts) and named epochs (stimulus, memory, response) asks one network for
+several flows: in each epoch of each condition the input holds another one. `Epochs` gives the states that are visited
+there, the input that is held there, the fixed points under it, how they change on the way to another epoch's input,
+and how far two conditions use the same subspace.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from conjugacy._check import check_choice, check_int, check_number
+from conjugacy.system import System
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from conjugacy.analysis.analysis import Analysis
+    from conjugacy.dynamics import FixedPoints
+    from conjugacy.dynamics.continuation import InputPath
+
+Place = tuple[str | int, str]  # condition, epoch
+
+
+class Epochs:
+    """The trials of one phase of an analysis, by condition and epoch.
+
+    Conditions are named by the task's `condition_names` where it has them, else by their numbers.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    phase : str
+        "train", "val", "all" or "test".
+
+    Attributes
+    ----------
+    names : tuple of str
+        The epochs.
+    conditions : dict of str to int
+        Name and number of each condition that occurs.
+
+    Raises
+    ------
+    ValueError
+        If the trials have no epochs.
+    """
+
+    def __init__(self, analysis: Analysis, phase: str = "val"):
+        self.analysis, self.phase = analysis, phase
+        self.trials = analysis.trials(phase)
+        self.latents = analysis.latents(phase)
+        if not self.trials.epochs:
+            raise ValueError(
+                f"`analysis`: the trials of task {analysis.run.task.name} have no epochs. Analyse them as a whole."
+            )
+        self.names = tuple(self.trials.epochs)
+        numbers = self.trials.conditions.unique().tolist()
+        words = getattr(analysis.run.task, "condition_names", None)
+        self.conditions = {str(words[k]) if words else str(k): k for k in numbers}
+
+    def table(self) -> pd.DataFrame:
+        """Number of trials and mean duration (s) of every epoch, one row a condition; empty where it does not occur."""
+        import pandas as pd
+
+        rows = {}
+        for condition, number in self.conditions.items():
+            chosen = self.trials.conditions == number
+            row: dict[str, Any] = {"trials": int(chosen.sum())}
+            for name, edges in self.trials.epochs.items():
+                steps = (edges[chosen, 1] - edges[chosen, 0]).double()
+                row[name] = self.analysis.run.task.dt * float(steps[steps > 0].mean()) if (steps > 0).any() else np.nan
+            rows[condition] = row
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def rows(self, condition: str | int | None, epoch: str) -> Tensor:
+        """Indices of the trials of a condition (None: of all) in which the epoch occurs."""
+        check_choice("epoch", epoch, self.names)
+        edges = self.trials.epochs[epoch]
+        there = edges[:, 1] > edges[:, 0]
+        if condition is not None:
+            there &= self.trials.conditions == self._number(condition)
+        found = there.nonzero()[:, 0]
+        if not len(found):
+            raise ValueError(
+                f"`epoch`: {epoch!r} does not occur in condition {condition!r} in phase {self.phase!r}. "
+                "`table()` shows which do."
+            )
+        return found
+
+    def system(self, condition: str | int | None, epoch: str) -> System:
+        """The network on that epoch alone: ragged trajectories and inputs, with its step, cell and readout.
+
+        What `dynamics` and all measures take.
+        """
+        whole = self.analysis.run.system(self.trials)
+        name = f"{self.analysis.name}, {'all' if condition is None else self._name(condition)}, {epoch}"
+        spans = [(k, *self.trials.epochs[epoch][k].tolist()) for k in self.rows(condition, epoch).tolist()]
+        lengths = torch.tensor([stop - start for _, start, stop in spans])
+        pad = torch.nn.utils.rnn.pad_sequence
+        return System(
+            name,
+            pad([self.latents[k, start:stop] for k, start, stop in spans], batch_first=True),
+            pad([self.trials.inputs[k, start:stop] for k, start, stop in spans], batch_first=True),
+            lengths,
+            whole.step,
+            whole.cell,
+            whole.readout,
+            whole.dt,
+        )
+
+    def states(self, condition: str | int | None, epoch: str) -> Tensor:
+        """The states visited in that epoch, (sample, unit)."""
+        rows = self.rows(condition, epoch)
+        start, stop = self.trials.epochs[epoch][rows].T
+        step = torch.arange(self.latents.shape[1])
+        return self.latents[rows][(step >= start[:, None]) & (step < stop[:, None])]
+
+    def inputs(self, condition: str | int, epoch: str, trial: int | None = None) -> Tensor:
+        """The noise-free input (input,) that is held in an epoch.
+
+        Parameters
+        ----------
+        condition, epoch
+        trial : int, optional
+            Which of the trials of that condition and epoch, from 0. Needed where their inputs differ, as while a
+            stimulus is on.
+
+        Raises
+        ------
+        ValueError
+            If no trial is named and the inputs differ between trials, or if the input of the trial is not held.
+        """
+        rows = self.rows(condition, epoch)
+        if trial is not None:
+            rows = rows[[check_int("trial", trial, 0, len(rows) - 1, f"That is how many there are in {epoch!r}.")]]
+        held = [self.trials.true_inputs[k, slice(*self.trials.epochs[epoch][k])] for k in rows.tolist()]
+        first = held[0][0]
+        for k, u in enumerate(held):
+            if not torch.allclose(u, u[:1], atol=1e-5):
+                raise ValueError(
+                    f"`epoch`: the input of {self._name(condition)!r} changes during {epoch!r} (trial {trial or k}). "
+                    "Fixed points need an input that is held; name another epoch."
+                )
+            if not torch.allclose(u[0], first, atol=1e-5):
+                raise ValueError(
+                    f"`trial`: the inputs of {self._name(condition)!r} during {epoch!r} differ between trials. "
+                    f"Name one of its {len(rows)} trials, for example trial=0."
+                )
+        return first
+
+    def fixed_points(
+        self, condition: str | int, epoch: str, trial: int | None = None, n_inits: int = 1024, seed: int = 0, **options
+    ) -> FixedPoints:
+        """Fixed points under the input of an epoch, searched from the states that are visited in it.
+
+        Parameters
+        ----------
+        condition, epoch, trial
+            See `inputs`.
+        n_inits, seed, **options
+            See `conjugacy.dynamics.fixed_points`.
+        """
+        from conjugacy.dynamics import fixed_points
+
+        held = self.inputs(condition, epoch, trial)
+        return fixed_points(self.system(condition, epoch), None, held, n_inits, seed, **options)
+
+    def path(
+        self,
+        start: Place,
+        stop: Place,
+        n_nodes: int = 11,
+        *,
+        trials: tuple[int | None, int | None] = (None, None),
+        **options: Any,
+    ) -> InputPath:
+        """Fixed points while the input moves from one epoch's to another's, of the same condition or another.
+
+        Parameters
+        ----------
+        start, stop : (condition, epoch)
+        n_nodes : int
+            Inputs on the straight line between the two, the ends included.
+        trials : pair of int, optional
+            Trials whose inputs are meant, see `inputs`.
+        **options
+            See `conjugacy.dynamics.input_path`. By default the search starts from the states of both epochs.
+        """
+        from conjugacy.dynamics import input_path
+
+        ends = [self.inputs(*place, trial) for place, trial in zip((start, stop), trials)]
+        visited = torch.cat([self.states(*start), self.states(*stop)])
+        system = self.analysis.run.system(self.trials)
+        return input_path(system, *ends, n_nodes, **{"x0": visited, **options})
+
+    def shared_subspaces(self, epoch: str, variance: float = 0.9) -> pd.DataFrame:
+        """How much of one condition's variance lies in the subspace of another's, during one epoch.
+
+        Entry (a, b) is the variance of the states of condition a in the first k principal components of condition b,
+        over the variance in its own first k: 1 for equal subspaces, about k / D for unrelated ones (alignment index,
+        Elsayed et al., Nat. Commun. 7:13239, 2016, eq. 1). k is the number of components that hold a share `variance`
+        in b, at least.
+
+        Parameters
+        ----------
+        epoch : str
+        variance : float
+            In (0, 1].
+
+        Returns
+        -------
+        DataFrame (condition, condition)
+            Only conditions in which the epoch occurs; 1 on the diagonal.
+        """
+        import pandas as pd
+
+        check_number("variance", variance, 0, 1, open_low=True)
+        check_choice("epoch", epoch, self.names)
+        edges = self.trials.epochs[epoch]
+        occurring = self.trials.conditions[edges[:, 1] > edges[:, 0]].unique().tolist()
+        names = [name for name, k in self.conditions.items() if k in occurring]
+        size = 2 * (self.latents.shape[2],)  # torch gives a number for one unit
+        covariances = [torch.cov(self.states(name, epoch).double().T).reshape(size) for name in names]
+        spectra = [torch.linalg.eigh(c) for c in covariances]
+        shares = np.ones((len(names), len(names)))
+        for j, (values, vectors) in enumerate(spectra):
+            held = values.flip(0).cumsum(0) / values.sum()
+            k = int((held < variance).sum()) + 1
+            basis = vectors[:, -k:]
+            for i, own in enumerate(spectra):
+                inside = torch.trace(basis.T @ covariances[i] @ basis)
+                shares[i, j] = float(inside / own[0][-k:].sum())
+        rows, columns = pd.Index(names, name="states of"), pd.Index(names, name="subspace of")
+        return pd.DataFrame(shares, rows, columns)
+
+    def _number(self, condition: str | int) -> int:
+        if isinstance(condition, int) and condition in self.conditions.values():
+            return condition
+        return self.conditions[check_choice("condition", str(condition), self.conditions)]
+
+    def _name(self, condition: str | int) -> str:
+        number = self._number(condition)
+        return next(name for name, k in self.conditions.items() if k == number)
+
+    def __repr__(self) -> str:
+        return f"Epochs({self.analysis.name}: {', '.join(self.names)} x {len(self.conditions)} conditions)"

@@ -1,0 +1,161 @@
+"""Where an arm comes to rest: the fixed points of brain and body under held targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from conjugacy._check import check_axes, check_finite, check_int
+from conjugacy.dynamics import FixedPoints, fixed_points
+from conjugacy.runs.run import Run
+from conjugacy.trials import Trials
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_AT_LIMIT = 1e-6  # rad
+
+
+@dataclass(frozen=True, eq=False)
+class RestPoints:
+    """Fixed points of a closed loop under several held targets.
+
+    Attributes
+    ----------
+    targets : Tensor (target, 2)
+        m.
+    points : tuple of FixedPoints (target,)
+        Of the coupled system, each with its held input; their readout is the hand's position (m).
+    spectral_radius : tuple of Tensor (point, 2) (target,)
+        Least and largest modulus of the leading eigenvalue over the branches of the map at rest, see
+        `CoupledMap.rest_spectra`; NaN for points that are not fixed.
+    at_limit : tuple of bool Tensor (point,) (target,)
+        Whether a joint rests against its stop: `points` then describe one side of a kink.
+    parts : dict of str to slice
+        What of a state is network and what arm.
+    name : str
+    """
+
+    targets: Tensor
+    points: tuple[FixedPoints, ...]
+    spectral_radius: tuple[Tensor, ...]
+    at_limit: tuple[Tensor, ...]
+    parts: dict[str, slice]
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __repr__(self) -> str:
+        numbers = " ".join(str(int(p.fixed.sum())) for p in self.points)
+        return f"RestPoints({self.name}: {len(self)} targets, fixed points {numbers})"
+
+    def table(self) -> pd.DataFrame:
+        """One row a fixed point.
+
+        Columns: "target", its number; "target_x", "target_y", "hand_x", "hand_y", "distance" (m); "n_unstable", and
+        "time_constant" (s) of the slowest mode, with all muscles falling; "radius_low", "radius_high", least and
+        largest spectral radius over the branches; "at_limit"; "certificate".
+        """
+        import pandas as pd
+
+        rows = []
+        for k, (target, points) in enumerate(zip(self.targets.tolist(), self.points)):
+            hand = points.readout
+            assert hand is not None and points.time_constants_s is not None
+            for p in points.fixed.nonzero()[0].tolist():
+                low, high = self.spectral_radius[k][p].tolist()
+                rows.append(
+                    {
+                        "target": k,
+                        "target_x": target[0],
+                        "target_y": target[1],
+                        "hand_x": float(hand[p, 0]),
+                        "hand_y": float(hand[p, 1]),
+                        "distance": float((hand[p] - self.targets[k]).norm()),
+                        "n_unstable": int(points.n_unstable[p]),
+                        "time_constant": float(points.time_constants_s[p, 0]),
+                        "radius_low": low,
+                        "radius_high": high,
+                        "at_limit": bool(self.at_limit[k][p]),
+                        "certificate": str(points.certificate[p]),
+                    }
+                )
+        return pd.DataFrame(rows)
+
+
+def rest_points(
+    run: Run,
+    targets: Any = 8,
+    cue: float = 1.0,
+    load: Sequence[float] = (0.0, 0.0),
+    *,
+    trials: Trials | str = "test",
+    n_inits: int = 64,
+    seed: int = 0,
+    progress: bool = True,
+    **search: Any,
+) -> RestPoints:
+    """Fixed points of network and arm under held targets, searched from what they visit on trials.
+
+    Parameters
+    ----------
+    run : Run
+        Of a task with an arm, whose context is target x, y and go cue.
+    targets : int or array (target, 2)
+        Where the target is held, m; a number takes those of that many reaches of the trials.
+    cue : float
+        The held go cue.
+    load : (float, float)
+        Held force on the hand, N.
+    trials : Trials or str
+        Where starts are taken from: trials, or a phase of the run's.
+    n_inits, seed, **search
+        See `conjugacy.fixed_points`; orbits and slow points are left out unless asked for (``n_orbits``,
+        ``slow_speed``).
+    progress : bool
+        Show a bar if it takes longer than two seconds.
+
+    Returns
+    -------
+    RestPoints
+    """
+    from tqdm import tqdm
+
+    if isinstance(trials, str):
+        trials = run.trials(trials)
+    system = run.coupled_system(trials)
+    loop: Any = system.cell
+    places = _targets(targets, trials)
+    search = {"n_orbits": 0, "slow_speed": 0.0, **search}
+    found, radii, limits = [], [], []
+    for target in tqdm(places, desc="rest points", delay=2, leave=False, disable=None if progress else True):
+        # a rotation turns about where the hand starts; any start will do, take the target itself
+        origin = target if "origin" in loop.inputs else None
+        u = loop.held([*target.tolist(), cue], load, origin)
+        points = fixed_points(system, None, u, n_inits, seed, progress=False, **search)
+        found.append(points)
+        leading = torch.full((len(points), 2), torch.nan, dtype=torch.float64)
+        some = torch.from_numpy(points.fixed)
+        size = loop.rest_spectra(points.x[some], u)[..., 0].abs()
+        leading[some] = torch.stack([size.amin(1), size.amax(1)], 1)
+        radii.append(leading)
+        q = points.x[:, loop.parts["q"]]
+        low, high = loop.plant.arm.joint_limits.T
+        limits.append(((q <= low + _AT_LIMIT) | (q >= high - _AT_LIMIT)).any(1))
+    return RestPoints(places, tuple(found), tuple(radii), tuple(limits), loop.parts, run.name)
+
+
+def _targets(targets: Any, trials: Trials) -> Tensor:
+    if isinstance(targets, int):
+        reach = trials.epochs["reach"]
+        ends = trials.targets[(reach[:, 1] > reach[:, 0]), -1].double()
+        check_int("targets", targets, 1, len(ends), f"There are {len(ends)} reaches.")
+        return ends[:targets]
+    places = torch.as_tensor(targets, dtype=torch.float64)
+    check_axes("targets", places, "target coordinate", coordinate=2)
+    return check_finite("targets", places)

@@ -1,0 +1,108 @@
+"""Map: what the analyses of this package know of a dynamical system. `as_map` makes one of nearly anything.
+
+A cell of yours joins with closed forms by offering, beside ``cell(u, x) -> x_next``, any of
+
+    jacobian(u, x) -> (dF/dx (B, D, D), dF/du (B, D, I))      exact, batched, float64
+    box              (lower (D,), upper (D,)), or box(u) -> the same: the map takes this box into itself
+    jacobian_lipschitz(u, x, radius (B,)) -> (B,)             L with |J(y) - J(y')| <= L |y - y'| (spectral norm) for
+                                                              all y, y' in the ball of that radius around x
+    reduced()      -> Reduced                                 an equation in fewer unknowns with the same zeros
+
+The first saves automatic differentiation, the second tells the index sum that a complete set must have, the third
+turns the residual of a point into a proof (see `certificate.py`), the fourth is what is searched. None is required.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from conjugacy.dynamics.jacobian import autodiff_jacobian
+
+Function = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """An equation g(y, u) = 0 with the same zeros as F(x, u) - x, in as many unknowns or fewer.
+
+    ``project(x) -> y`` and ``lift(y, u) -> x`` go between the two; `residual` and `jacobian` are g and dg/dy;
+    ``lipschitz(y, u, radius)`` bounds the change of dg/dy as in the module docstring.
+    """
+
+    project: Callable[[Tensor], Tensor]
+    lift: Function
+    residual: Function
+    jacobian: Function
+    lipschitz: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """A discrete map x' = F(x, u), or a vector field dx/dt = F(x, u), in float64.
+
+    Attributes
+    ----------
+    step : callable
+        F: (B, D), (B, I) -> (B, D).
+    n_units, n_inputs : int or None
+        D and I, where the thing itself says so.
+    flow : bool
+        True for a vector field.
+    jacobian : callable or None
+        (x, u) -> (dF/dx, dF/du) in closed form; None means automatic differentiation.
+    box : callable or None
+        u (I,) -> (lower (D,), upper (D,)), a box that F takes into itself (a flow: that no orbit leaves).
+    lipschitz : callable or None
+        (x, u, radius) -> (B,), see the module docstring.
+    reduced : Reduced or None
+        A better equation with the same zeros.
+    readout : callable or None
+        x (B, D) -> y (B, O).
+    dt : float or None
+        Seconds per step (maps) or per unit of time (flows).
+    visited : Tensor (N, D) or None
+        States the system is known to visit.
+    name : str
+    """
+
+    step: Function
+    n_units: int | None = None
+    n_inputs: int | None = None
+    flow: bool = False
+    jacobian: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    box: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    lipschitz: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    reduced: Reduced | None = None
+    readout: Callable[[Tensor], Tensor] | None = None
+    dt: float | None = None
+    visited: Tensor | None = None
+    name: str = "step"
+
+    def residual(self, x: Tensor, u: Tensor) -> Tensor:
+        """F(x, u) - x of a map, F(x, u) of a flow: zero at fixed points. (B, D)."""
+        with torch.no_grad():
+            return self.step(x, u) if self.flow else self.step(x, u) - x
+
+    def jacobians(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """dF/dx (B, D, D) and dF/du (B, D, I), exact."""
+        if self.jacobian is None:
+            return autodiff_jacobian(self.step, x, u)
+        with torch.no_grad():
+            return self.jacobian(x, u)
+
+    def residual_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
+        """The derivative of `residual` with respect to x, (B, D, D)."""
+        dx = self.jacobians(x, u)[0]
+        if not self.flow:
+            dx.diagonal(dim1=-2, dim2=-1).sub_(1)
+        return dx
+
+    def equation(self) -> Reduced:
+        """The equation to be solved: `reduced` where there is one, else F(x, u) - x itself."""
+        if self.reduced is not None:
+            return self.reduced
+        return Reduced(lambda x: x, lambda y, u: y, self.residual, self.residual_jacobian, self.lipschitz)

@@ -1,0 +1,293 @@
+"""train_population(): many networks on one task, each as if it were trained alone."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import itertools
+import json
+import re
+import warnings
+from collections import deque
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors.torch import load as load_tensors
+from tqdm.auto import tqdm
+
+from conjugacy._check import check_choice, check_int
+from conjugacy._config import describe
+from conjugacy._threads import torch_threads
+from conjugacy.networks.network import Network
+from conjugacy.populations.processes import Crew, cores, job_of
+from conjugacy.populations.stacked import fit_stacked, group_of
+from conjugacy.runs.run import Run
+from conjugacy.tasks.task import Task
+from conjugacy.training.recipe import Recipe
+from conjugacy.training.train import Training, begin, fit
+
+_LONGEST_NAME = 100
+
+
+def train_population(
+    task: Task,
+    network: Network,
+    seeds: Iterable[int] = range(16),
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    recipe: Recipe | None = None,
+    out: str | Path | None = None,
+    device: str = "cpu",
+    stacked: bool | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> list[Run]:
+    """Train many networks on a task, each as `train` would train it alone.
+
+    Every network has its own seed, and so its own weights, trials, noise, best weights and stop.
+
+    Parameters
+    ----------
+    task : Task
+        What to learn.
+    network : Network
+        What learns. It is copied for every member.
+    seeds : iterable of int
+        Seeds of the members.
+    vary : mapping of str to sequence, optional
+        Settings of the network or of the recipe that differ between members, with their values, for example
+        ``{"latent_size": [32, 64], "learning_rate": [3e-3, 1e-2]}``. Every combination of values is trained with every
+        seed.
+    recipe : Recipe, optional
+        How to train; by default the recipe of the task.
+    out : path, optional
+        Folder for the runs, a folder each. The same call resumes an interrupted population, and does not repeat members
+        that have finished. A population may grow: members that are there already are taken as they are.
+    device : str
+        "cpu", "cuda", ...
+    stacked : bool, optional
+        Train networks of one shape as one, with batched matrix products. By default where the device is not the CPU:
+        there, our own kernels in one process a core are faster (docs/populations.md).
+    workers : int, optional
+        Processes that train members side by side where they are not stacked, on a thread each; by default one a core.
+        With 1 all are trained here, one after the other, and so are networks that another process could not make: those
+        that have weights already, and those of classes that cannot be imported (of a notebook).
+    progress : bool
+        Show one progress bar.
+    **settings
+        Single settings of the recipe, for all members.
+
+    Returns
+    -------
+    list of Run
+        For each combination of `vary`, in order, a run for each seed. Ctrl-C ends all and returns the best so far, as
+        `train` does; ``run.metrics["stopped"]`` says how each one ended.
+
+    Raises
+    ------
+    ValueError
+        If a setting or value is not one that network or recipe takes; nothing has been trained then.
+    RuntimeError
+        If the training of a member fails.
+    """
+    for name in settings:
+        check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
+    recipe = replace(recipe or Recipe.for_task(task), **settings)
+    if workers is not None:
+        check_int("workers", workers, 1)
+    members = _members(task, network, list(seeds), dict(vary or {}), recipe, out, device)
+    runs = {i: m for i, m in enumerate(members) if isinstance(m, Run)}
+    left = {i: m for i, m in enumerate(members) if isinstance(m, Training)}
+    with _Bar(members, progress) as bar:
+        try:
+            if device != "cpu" if stacked is None else stacked:
+                _fit_stacked(left, runs, bar)
+            n_workers = min(len(left), workers or (cores() if device == "cpu" else 1))
+            if n_workers > 1 and not network.input_size:
+                _fit_side_by_side(left, runs, n_workers, bar)
+            _fit_in_turn(left, runs, bar)
+        except KeyboardInterrupt:
+            if progress:
+                tqdm.write("Interrupted: the best weights so far are kept.")
+    for i, training in left.items():
+        training.interrupt()
+        runs[i] = training.end()
+    for run in runs.values():
+        if run.metrics["stopped"] == "diverged":
+            warnings.warn(
+                f"training {run.name} with seed {run.seed} diverged at step {run.metrics['steps']}: its loss was not "
+                "finite. Its best weights so far are kept. Try a smaller learning_rate.",
+                stacklevel=2,
+            )
+    return [runs[i] for i in range(len(members))]
+
+
+def _members(
+    task: Task,
+    network: Network,
+    seeds: list[int],
+    vary: dict[str, Sequence[Any]],
+    recipe: Recipe,
+    out: str | Path | None,
+    device: str,
+) -> list[Training | Run]:
+    """Everything that can go wrong, and then the members, each as `train` begins it."""
+    if not seeds:
+        raise ValueError("`seeds`: expected at least one seed, got none.")
+    for seed in seeds:
+        check_int("seeds", seed, 0)
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"`seeds`: expected each seed once, got {seeds}. Equal seeds give equal networks.")
+    of_network = _check_vary(network, vary)
+    plans = []
+    for values in itertools.product(*vary.values()):
+        chosen = dict(zip(vary, values))
+        made = _with(network, {k: v for k, v in chosen.items() if k in of_network})
+        how = replace(recipe, **{k: v for k, v in chosen.items() if k not in of_network})
+        plans += [(made, how, chosen, seed) for seed in seeds]
+    names = [member_name({**chosen, "seed": seed}) for _, _, chosen, seed in plans]
+    folders = [None if out is None else Path(out) / name for name in names]
+    return [begin(task, made, seed, how, folder, device) for (made, how, _, seed), folder in zip(plans, folders)]
+
+
+def _check_vary(network: Network, vary: dict[str, Sequence[Any]]) -> set[str]:
+    """The varied settings that are the network's; the others are the recipe's."""
+    of_network, of_recipe = list(inspect.signature(type(network)).parameters), Recipe.names()
+    for name, values in vary.items():
+        check_choice(
+            "vary", name, [*of_network, *of_recipe], f"These are settings of {type(network).__name__} or Recipe."
+        )
+        if name in of_network and name in of_recipe:
+            raise ValueError(f"`vary`: {name!r} is a setting of {type(network).__name__} and of Recipe. Vary another.")
+        if isinstance(values, str) or not isinstance(values, Sequence) or not len(values):
+            raise ValueError(f"`vary`: expected a list of values for {name!r}, got {values!r}.")
+    chosen = set(vary) & set(of_network)
+    if chosen and network.input_size:
+        raise ValueError(
+            f"`vary`: {', '.join(sorted(chosen))} cannot be varied, the network has weights already. Give one without."
+        )
+    return chosen
+
+
+def _with(network: Network, changes: dict[str, Any]) -> Network:
+    """The same network with other settings."""
+    if not changes:
+        return network
+    return type(network)(**{**describe(network)["args"], **changes})
+
+
+def member_name(chosen: Mapping[str, Any]) -> str:
+    """A name for a folder: what makes one network different from others, ``latent_size=64,seed=3``."""
+    name = ",".join(f"{k}={v}" for k, v in chosen.items())
+    safe = re.sub(r"[^\w.,=+-]", "_", name)
+    if safe == name and len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(json.dumps(dict(chosen), sort_keys=True, default=str).encode()).hexdigest()
+    return f"{safe[:_LONGEST_NAME]}-{digest[:8]}"
+
+
+class _Bar:
+    """One progress bar for all members, in gradient steps."""
+
+    def __init__(self, members: Sequence[Training | Run], show: bool):
+        going = [m for m in members if isinstance(m, Training)]
+        self._at = {id(t): t.state.step for t in going}
+        self._left, self._total = len(going), len(members)
+        some = members[0].run if isinstance(members[0], Training) else members[0]
+        self._bar = tqdm(
+            total=sum(t.recipe.steps for t in going),
+            initial=sum(self._at.values()),
+            desc=f"{len(members)} x {type(some.network).__name__} on {some.task.name}",
+            disable=not show,
+            unit="step",
+            mininterval=0.5,
+        )
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.close()
+
+    def at(self, training: Training, step: int, over: bool) -> None:
+        """A member is at this step, or is over: then the steps it did not need are left out of the total."""
+        self._bar.update(step - self._at[id(training)])
+        self._at[id(training)] = step
+        if over:
+            self._left -= 1
+            self._bar.total -= training.recipe.steps - step
+            self._bar.set_postfix_str(f"{self._total - self._left} of {self._total} trained")
+
+    def tell(self, training: Training) -> None:
+        """A member has taken a step here."""
+        self.at(training, training.state.step, bool(training.stopped))
+
+
+def _fit_stacked(left: dict[int, Training], runs: dict[int, Run], bar: _Bar) -> None:
+    """Train those that can be stacked, group by group; move them from `left` to `runs`."""
+    groups: dict[Hashable, list[int]] = {}
+    for i, training in left.items():
+        group = group_of(training)
+        if group is not None:
+            groups.setdefault(group, []).append(i)
+    for members in groups.values():
+        fit_stacked([left[i] for i in members], bar.tell)
+        for i in members:
+            runs[i] = left.pop(i).end()
+
+
+def _fit_side_by_side(left: dict[int, Training], runs: dict[int, Run], n_workers: int, bar: _Bar) -> None:
+    """Train those that another process can make, in processes; move them from `left` to `runs`."""
+    threads = max(1, cores() // n_workers)
+    jobs = {
+        i: job_of(t.run.task, t.run.network, t.run.seed, t.recipe, t.folder, t.device, threads) for i, t in left.items()
+    }
+    waiting = deque((i, job) for i, job in jobs.items() if job is not None)
+
+    def hear(crew: Crew) -> None:
+        i, message = crew.hear()
+        training = left[i]
+        if "step" in message:
+            bar.at(training, message["step"], over=False)
+        elif "error" in message:
+            training.stopped = "failed"
+            raise RuntimeError(f"the training of {_who(training)} failed: {message['error']}")
+        else:
+            runs[i] = _received(training, message)
+            bar.at(left.pop(i), runs[i].metrics["steps"], over=True)
+
+    with Crew(n_workers, threads) as crew:
+        try:
+            while waiting or crew.busy:
+                while waiting and crew.has_room:
+                    crew.begin(*waiting.popleft())
+                hear(crew)
+        except (KeyboardInterrupt, RuntimeError):
+            crew.interrupt()
+            while crew.busy:
+                hear(crew)
+            raise
+
+
+def _fit_in_turn(left: dict[int, Training], runs: dict[int, Run], bar: _Bar) -> None:
+    """Train one after the other, here; move them from `left` to `runs`."""
+    for i, training in list(left.items()):
+        with torch_threads(training.n_threads):
+            fit(training, bar.tell)
+        runs[i] = left.pop(i).end()
+
+
+def _received(training: Training, message: dict[str, Any]) -> Run:
+    """The run that another process made of a training."""
+    run = training.run
+    run.network.load_state_dict(load_tensors(message["weights"]))
+    run.network.cpu().eval()
+    return replace(run, history=pd.DataFrame(message["history"]), metrics=message["metrics"])
+
+
+def _who(training: Training) -> str:
+    return f"{training.run.name} with seed {training.run.seed}"

@@ -1,0 +1,105 @@
+"""RayWorkers: what `conjugacy.populations.processes.Crew` is to the cores here, for a Ray cluster.
+
+The nodes need conjugacy, and no folder in common: a run comes back over Ray and is written here. Only where Ray runs on
+this machine do trainings write checkpoints, in the folder of their run.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import os
+import random
+from collections.abc import Hashable
+from types import TracebackType
+from typing import Any
+
+LOCAL = "local"
+
+
+def ray_module() -> Any:
+    """The package ray, or how to get it."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers over the network
+    try:
+        return importlib.import_module("ray")
+    except ImportError:
+        raise ValueError("`ray`: the package ray is not installed. Install the extra: conjugacy[cluster].") from None
+
+
+class RayWorkers:
+    """Has jobs done on a Ray cluster; a context manager, at whose end it lets go of the cluster.
+
+    Parameters
+    ----------
+    address : str
+        "local" for Ray on this machine, begun and ended here; else that of a cluster ("auto" for the one this machine
+        is part of).
+    n_workers : int, optional
+        Cores that Ray may use on this machine; all by default. Not for a cluster.
+    threads : int
+        CPU cores of a job.
+    gpus : float
+        GPUs of a job, for example 0.25 for four at a time on each.
+    """
+
+    has_room = True  # Ray keeps the queue
+
+    def __init__(self, address: str, n_workers: int | None = None, threads: int = 1, gpus: float = 0.0):
+        self.ray, self.local = ray_module(), address == LOCAL
+        self._random = random.getstate()  # Ray draws from it
+        where = {"num_cpus": n_workers, "include_dashboard": False} if self.local else {}
+        try:
+            self.ray.init(address=address, log_to_driver=False, configure_logging=False, **where)
+        except (ConnectionError, ValueError) as error:
+            raise ValueError(f"`ray`: no cluster at {address!r} ({' '.join(str(error).split())}).") from None
+        # what ran on a node that went away is begun again; an error of the training is an answer, not a retry
+        self._do = self.ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=2)(_do)
+        self._at: dict[Any, Hashable] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is being done, or waits for its turn."""
+        return bool(self._at)
+
+    def begin(self, key: Hashable, job: dict[str, Any]) -> None:
+        """Hand a job to Ray; what becomes of it comes with `key`."""
+        self._at[self._do.remote(job if self.local else {**job, "out": None})] = key
+
+    def hear(self) -> tuple[Any, dict[str, Any]]:
+        """Wait for the next job to end: its key, and as `Crew.hear` has it."""
+        (done,), _ = self.ray.wait(list(self._at), num_returns=1)
+        key = self._at.pop(done)
+        try:
+            message = self.ray.get(done)
+        except self.ray.exceptions.TaskCancelledError:
+            return key, {"metrics": {"stopped": "interrupted"}}
+        except self.ray.exceptions.RayError as error:
+            return key, {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+        if "weights" in message:
+            message["weights"] = base64.b64decode(message["weights"])
+        return key, message
+
+    def interrupt(self) -> None:
+        """Have every job end after its present step."""
+        for job in self._at:
+            self.ray.cancel(job)
+
+    def __enter__(self) -> RayWorkers:
+        """Nothing more: Ray runs already."""
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Let go of Ray, and end it if it was begun here."""
+        self.ray.shutdown()
+        random.setstate(self._random)
+
+
+def _do(job: dict[str, Any]) -> dict[str, Any]:
+    import traceback
+
+    from conjugacy.populations.worker import do_job, one_line
+
+    try:
+        return do_job(job)
+    except Exception as error:
+        return {"error": one_line(error), "traceback": traceback.format_exc()}

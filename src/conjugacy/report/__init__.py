@@ -1,0 +1,1 @@
+"""What a reader is handed: figures in a folder, tables as text."""

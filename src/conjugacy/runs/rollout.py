@@ -1,0 +1,117 @@
+"""Run a network on trials: the one place where open and closed loop part."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from conjugacy._check import check_axes
+from conjugacy._threads import threads_for, torch_threads
+from conjugacy.arm.arm26 import transformed
+from conjugacy.arm.plant import Noise, Plant
+from conjugacy.arm.state import ArmState
+from conjugacy.closed_loop.plain import plain_closed_loop
+from conjugacy.networks.network import Network
+from conjugacy.networks.sequence import check_rollout
+from conjugacy.tasks.task import Task, input_size, output_size
+from conjugacy.trials import Rollout, Trials
+
+_WORTH_COMPILING = 1000  # steps of all trials in closed loop; below, loading the kernel takes longer than it saves
+
+
+def rollout(
+    network: Network,
+    task: Task,
+    trials: Trials,
+    h0: Tensor | None = None,
+    noise: bool | torch.Generator = False,
+    seed: int = 0,
+    rollout: str = "auto",
+) -> Rollout:
+    """Latents and outputs of a network on trials; differentiable in its weights.
+
+    Parameters
+    ----------
+    network : Network
+        With weights, that is, after `init_model`.
+    task : Task
+        The task that the trials are of. If it has a plant, the loop is closed: the network sees what the plant makes of
+        its commands.
+    trials : Trials
+        What to run on.
+    h0 : Tensor (trial, state) or (state,), optional
+        Initial states; the network's own by default.
+    noise : bool or torch.Generator
+        The network's own noise, and that of the plant's senses and muscles (not that of the inputs, which is part of
+        the trials): off by default, drawn from `seed` if True, or from the generator given.
+    seed : int
+        Seed of that noise.
+    rollout : {"auto", "plain"}
+        "auto" takes the fastest way there is for this network (and plant), "plain" one step after the other: the same
+        numbers up to rounding. Closed loops of a float32 GRU and our arm on the CPU are compiled; these are
+        differentiable once.
+
+    Raises
+    ------
+    ValueError
+        If trials, task and network do not fit.
+    """
+    check_rollout(rollout)
+    plant = getattr(task, "plant", None)
+    check_axes(
+        "trials.inputs",
+        trials.inputs,
+        "trial time input",
+        input=input_size(task) if plant is None else task.context_inputs.shape[0],
+        hint=f"These trials are not of task {task.name}.",
+    )
+    if isinstance(noise, torch.Generator):
+        generator = noise
+    else:
+        generator = torch.Generator(device=trials.inputs.device).manual_seed(seed) if noise else None
+    if h0 is not None and h0.ndim == 1:
+        h0 = h0.expand(len(trials), -1)
+    with torch_threads(threads_for(len(trials) * network.state_size)):
+        if plant is not None:
+            _check_fit(network, task)
+            return _closed_loop(network, plant, trials, h0, generator, rollout == "auto")
+        latents, outputs = network.rollout(trials.inputs, h0, generator, rollout)
+    return Rollout(latents, outputs)
+
+
+def _closed_loop(
+    network: Network,
+    plant: Plant,
+    trials: Trials,
+    h0: Tensor | None,
+    generator: torch.Generator | None,
+    may_compile: bool,
+) -> Rollout:
+    n, t = len(trials), trials.n_timesteps
+    dtype, device = trials.inputs.dtype, trials.inputs.device
+    x0 = network.draw_hidden(n, generator) if h0 is None else h0
+    check_axes("h0", x0, "trial state", trial=n, state=network.state_size)
+    noise = Noise()
+    if generator is not None:
+        noise = plant.draw_noise(n, t, generator, dtype)
+        if network.noise_level > 0:
+            xi = torch.randn((n, t, network.state_size), generator=generator, dtype=dtype, device=device)
+            noise = noise._replace(states=network.noise_level * xi)
+    given = (trials.inputs, trials.ics, trials.loads)
+    if may_compile and n * t >= _WORTH_COMPILING and not transformed():
+        from conjugacy.closed_loop.compiled_loop import compiled_loop, compiled_loop_fits
+
+        if compiled_loop_fits(network, plant, x0, *given, *noise):
+            parts = compiled_loop(network, plant, *given, x0, noise)
+            body = ArmState(parts.q, parts.qd, parts.activation, parts.force)
+            return Rollout(parts.latents, plant.arm.hand(body.q), parts.actions, parts.observations, body)
+    return plain_closed_loop(network, plant, *given, x0, noise)
+
+
+def _check_fit(network: Network, task: Task) -> None:
+    want = (input_size(task), output_size(task))
+    if (network.input_size, network.output_size) != want:
+        raise ValueError(
+            f"`network`: expected {want[0]} inputs and {want[1]} outputs for task {task.name}, got "
+            f"{network.input_size} and {network.output_size}. Build it with init_model{want}."
+        )

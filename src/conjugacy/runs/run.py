@@ -1,0 +1,279 @@
+"""Run: a trained network with all that is needed to use, repeat and compare it, and its folder on disk.
+
+A run folder holds numbers and names, never code or pickles:
+
+    config.json           task, network, recipe, seeds, versions, and the hashes of the other files
+    weights.safetensors   the network's parameters
+    history.csv           loss and validation scores during training
+    metrics.json          scores on the test trials
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from conjugacy import arm, networks, tasks
+from conjugacy._config import build, describe
+from conjugacy._version import __version__
+from conjugacy.networks.network import Network
+from conjugacy.runs.folder import FILES, FORMAT, read_checked, read_config, write_folder
+from conjugacy.runs.rollout import rollout
+from conjugacy.runs.trial_sets import TrialSets
+from conjugacy.system import System
+from conjugacy.tasks.task import Task, input_size, output_size
+from conjugacy.trials import Rollout, Trials
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained network.
+
+    Attributes
+    ----------
+    task, network : Task, Network
+        What was trained, on what. The network is on the CPU, in evaluation mode.
+    seed : int
+        The one seed from which weights, trials and noise were drawn.
+    sets : TrialSets
+        Recipe of the trials it was trained, selected and tested on.
+    recipe : dict
+        How it was trained, plain values.
+    history : DataFrame
+        One row a look at the validation trials: step, seconds, loss, learning_rate, val_r2, and all that the task's
+        `success_rate` gives (val_accuracy, "val_accuracy/Bit 1", ...), and its merits, if it has any.
+    metrics : dict
+        Scores on the test trials ("test_r2", "test_accuracy", ...) and how training ended ("stopped", "steps",
+        "seconds").
+    name : str
+        How tables and figures call it.
+    """
+
+    task: Task
+    network: Network
+    seed: int
+    sets: TrialSets
+    recipe: dict[str, Any] = field(default_factory=dict)
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self):
+        if not self.name:
+            kind = getattr(self.network, "kind", type(self.network).__name__)
+            object.__setattr__(self, "name", f"{kind}-{self.network.latent_size}")
+
+    def trials(self, phase: str = "test") -> Trials:
+        """The trials of a phase: "train", "val", "all" (both) or "test"."""
+        return self.sets.draw(self.task, phase)
+
+    @torch.no_grad()
+    def rollout(self, trials: Trials | str = "test") -> Rollout:
+        """The network run on trials, or on those of a phase; without noise and gradients."""
+        if isinstance(trials, str):
+            trials = self.trials(trials)
+        return rollout(self.network, self.task, trials)
+
+    def system(self, trials: Trials | str = "test") -> System:
+        """What `dynamics` and `similarity` see: trajectories on these trials, and the map in float64.
+
+        In closed loop it is the network alone, driven by what it observed of its plant and by the context inputs.
+        """
+        if isinstance(trials, str):
+            trials = self.trials(trials)
+        out = self.rollout(trials)
+        inputs = trials.inputs if out.observations is None else torch.cat([out.observations, trials.inputs], -1)
+        network = copy.deepcopy(self.network).double().eval().requires_grad_(False)
+        return System(
+            self.name,
+            out.latents,
+            inputs,
+            trials.lengths,
+            step=network.step,
+            cell=network.cell,
+            readout=network.readout,
+            dt=self.task.dt,
+        )
+
+    def coupled_system(self, trials: Trials | str = "test") -> System:
+        """Network and arm as one system: their states on these trials, and their map, in float64.
+
+        Inputs are the context and the force on the hand; the readout is the hand's position (m); `parts` of the system
+        say what of a state is network and what arm. Its cell is a `conjugacy.closed_loop.CoupledMap`.
+        """
+        from conjugacy.closed_loop.coupled_map import CoupledMap
+
+        plant = getattr(self.task, "plant", None)
+        if plant is None:
+            raise ValueError(f"`run`: {self.task.name} has no arm, so there is no loop to close. Use system().")
+        if isinstance(trials, str):
+            trials = self.trials(trials)
+        loop = CoupledMap(self.network, plant)
+        states, inputs = loop.rollout(trials)
+        return System(
+            f"{self.name} with its arm",
+            states,
+            inputs,
+            trials.lengths,
+            step=loop.step,
+            cell=loop,
+            readout=loop.hand,
+            dt=self.task.dt,
+            parts=loop.parts,
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Everything that repeats the run, as plain values."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "task": describe(self.task),
+            "network": describe(self.network),
+            "input_size": self.network.input_size,
+            "output_size": self.network.output_size,
+            "seed": self.seed,
+            "recipe": self.recipe,
+            "trials": {**vars(self.sets)},
+            "versions": {"conjugacy": __version__, "torch": torch.__version__},
+        }
+
+    def save(self, folder: str | os.PathLike, keep_trials: bool = False) -> Path:
+        """Write the run to a folder, whole or not at all; a run that is there already is replaced.
+
+        Parameters
+        ----------
+        folder : path
+            Made if it is not there. A folder that holds anything but a run is refused.
+        keep_trials : bool
+            Store the trials too (trials.h5); by default they are drawn again from their seed and checked by hash.
+
+        Returns
+        -------
+        Path
+            The folder.
+        """
+        folder = Path(folder)
+        if folder.exists() and any(folder.iterdir()) and not (folder / "config.json").exists():
+            raise FileExistsError(f"`folder`: {folder} exists and holds no run. Name an empty or a new folder.")
+        trials = self.trials("all")
+        files = {
+            "weights.safetensors": save_tensors({k: v.contiguous() for k, v in self.network.state_dict().items()}),
+            "history.csv": self.history.to_csv(index=False).encode(),
+            "metrics.json": json.dumps(self.metrics, indent=2).encode(),
+        }
+        if keep_trials:
+            files["trials.h5"] = _trials_as_h5(trials)
+        config = self.config()
+        config["trials"]["sha256"] = trials.digest()
+        config["sha256"] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        files["config.json"] = json.dumps(config, indent=2).encode()
+        write_folder(folder, files)
+        return folder
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{k} {v:.3f}" for k, v in self.metrics.items() if k in ("test_r2", "test_accuracy"))
+        return f"Run({self.name} on {self.task.name}, seed {self.seed}{': ' + scores if scores else ''})"
+
+
+def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: bool = True) -> Run:
+    """The run that was saved in a folder.
+
+    Parameters
+    ----------
+    folder : path
+        As given to `Run.save`.
+    classes : iterable of classes
+        Task and network classes of your own that the run uses; those of conjugacy are known.
+    check_trials : bool
+        Draw the trials again and compare them with the hash that was saved (a fraction of a second).
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no run, or a file of it is missing.
+    ValueError
+        If a file was changed, cut off or written by a newer version, or if weights do not fit the network; the message
+        names the file.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    data = {name: read_checked(folder / name, config) for name in FILES}
+    task = build(f"{folder}/config.json: task", config["task"], [*public_classes(), *classes])
+    network = build(f"{folder}/config.json: network", config["network"], [*public_classes(), *classes])
+    network.init_model(config["input_size"], config["output_size"])
+    load_weights(network, data["weights.safetensors"], folder / "weights.safetensors")
+    if (input_size(task), output_size(task)) != (network.input_size, network.output_size):
+        raise ValueError(
+            f"{folder}/config.json: the task has {input_size(task)} inputs and {output_size(task)} outputs, "
+            f"the network {network.input_size} and {network.output_size}. The file was changed."
+        )
+    recipe_of_trials = dict(config["trials"])
+    digest = recipe_of_trials.pop("sha256", None)
+    run = Run(
+        task,
+        network.eval(),
+        config["seed"],
+        TrialSets(**recipe_of_trials),
+        config["recipe"],
+        pd.read_csv(io.BytesIO(data["history.csv"])) if data["history.csv"].strip() else pd.DataFrame(),
+        json.loads(data["metrics.json"]),
+        config["name"],
+    )
+    if check_trials and digest is not None and run.trials("all").digest() != digest:
+        raise ValueError(
+            f"{folder}/config.json: the trials drawn from seed {run.sets.seed} are not those of the run: its task has "
+            f"changed since (this is conjugacy {__version__}, the run is of {config['versions']['conjugacy']}). "
+            "Load with check_trials=False to go on with the new ones."
+        )
+    return run
+
+
+def load_weights(network: Network, data: bytes, source: str | os.PathLike) -> None:
+    """Fill a network with the parameters in safetensors `data`, or say which one of `source` does not fit."""
+    try:
+        weights = load_tensors(data)
+    except SafetensorError as error:
+        raise ValueError(f"{source}: not a whole safetensors file ({error}). Save the run again.") from None
+    wanted = network.state_dict()
+    for name in sorted(set(wanted) ^ set(weights)):
+        where = "is missing" if name in wanted else "is not part of the network"
+        raise ValueError(f"{source}: the weight {name!r} {where}. It was saved from another network.")
+    for name, value in wanted.items():
+        if value.shape != weights[name].shape:
+            raise ValueError(
+                f"{source}: the weight {name!r} has shape {tuple(weights[name].shape)}, "
+                f"the network takes {tuple(value.shape)}. It was saved from another network."
+            )
+        if not bool(torch.isfinite(weights[name]).all()):
+            raise ValueError(f"{source}: the weight {name!r} holds NaN or infinite values. Train the network again.")
+    network.load_state_dict(weights)
+
+
+def public_classes() -> list[type]:
+    """The tasks, arms and networks of conjugacy, which run folders may name."""
+    return [thing for package in (tasks, arm, networks) for thing in vars(package).values() if isinstance(thing, type)]
+
+
+def _trials_as_h5(trials: Trials) -> bytes:
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as f:
+        for name in ("inputs", "targets", "mask", "true_inputs", "ics", "loads", "conditions"):
+            f.create_dataset(name, data=getattr(trials, name).numpy())
+        for name, steps in trials.epochs.items():
+            f.create_dataset(f"epochs/{name}", data=steps.numpy())
+    return buffer.getvalue()

@@ -1,0 +1,156 @@
+"""What a measure says of itself (`Traits`), and of two systems (`Score`, with its `Interval` and `Null`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from conjugacy._check import check_choice
+
+NEEDS = ("paired trajectories", "trajectories", "inputs", "step")
+
+
+RELATIONS_THAT_KEEP_THE_COMPUTATION = (
+    "rotation",
+    "mirror",
+    "permutation",
+    "scaling",
+    "translation",
+    "affine map",
+    "diffeomorphism",
+    "other size",
+    "other speed",
+    "null dimensions",
+    "observation noise",
+)
+
+
+RELATIONS_THAT_CHANGE_IT = (
+    "other dynamics, same geometry",
+    "other flow off the data",
+    "fixed point added",
+    "fixed point removed",
+    "other non-normality, same spectrum",
+    "unrelated",
+)
+
+
+OFF_DATA = frozenset({"other flow off the data", "fixed point added"})
+
+
+class Interval(NamedTuple):
+    """How far a score may be trusted: a confidence interval from resampled trials, or what `method` says."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+    bias: float  # mean of the resampled values minus the value: large against high - low means too few trials
+    n_resamples: int
+
+
+class Null(NamedTuple):
+    """What the measure gives when the relation between the two systems has been destroyed."""
+
+    kind: str
+    mean: float
+    std: float
+    low: float  # 2.5 % quantile
+    high: float  # 97.5 % quantile
+    p_value: float  # share of surrogates at least as similar as the data, (r + 1) / (n + 1)
+    n_surrogates: int
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is known about a measure before it has seen data.
+
+    Attributes
+    ----------
+    name, version : str
+        The version changes whenever the definition does: numbers of different versions are not to be compared.
+    summary : str
+        One line.
+    needs : {"paired trajectories", "trajectories", "inputs", "step"}
+        What a system must have. "paired trajectories": trial k, step t of both systems answer the same input.
+    low, high, perfect : float
+        Range of the value, and the value for two equal systems.
+    higher_is_more_similar, symmetric, is_metric : bool
+        A metric is zero on equal systems, symmetric, and keeps the triangle inequality.
+    invariances : frozenset of str
+        Relations that keep the computation and leave the measure at `perfect`; names from the known-answer suite.
+    blind_to : frozenset of str
+        Relations that change the computation, which the measure does not see.
+    estimated : bool
+        The value is estimated from data of finite length in a way that depends on coordinates: invariances hold nearly,
+        and the better the longer the trials are.
+    reference : str
+        Authors, year and equation.
+    """
+
+    name: str
+    version: str
+    summary: str
+    needs: str
+    low: float
+    high: float
+    perfect: float
+    higher_is_more_similar: bool
+    symmetric: bool = True
+    is_metric: bool = False
+    invariances: frozenset[str] = frozenset()
+    blind_to: frozenset[str] = frozenset()
+    estimated: bool = False
+    reference: str = ""
+
+    def __post_init__(self):
+        check_choice("needs", self.needs, NEEDS)
+        for relation in self.invariances:
+            check_choice("invariances", relation, RELATIONS_THAT_KEEP_THE_COMPUTATION)
+        for relation in self.blind_to:
+            check_choice("blind_to", relation, RELATIONS_THAT_CHANGE_IT)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How similar two systems are, by one measure.
+
+    Attributes
+    ----------
+    measure, version : str
+        The definition of the measure.
+    a, b : str
+        Names of the systems.
+    value : float
+    direction : str
+        ``"a -> b"`` (a predicts b) or ``"a <-> b"``, with the names filled in.
+    higher_is_more_similar : bool
+    interval : Interval or None
+    null : Null or None
+    diagnostics : dict
+        What the measure has to say about its own computation (ranks, lower bounds, residuals, ...).
+    """
+
+    measure: str
+    version: str
+    a: str
+    b: str
+    value: float
+    direction: str
+    higher_is_more_similar: bool
+    interval: Interval | None = None
+    null: Null | None = None
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __repr__(self) -> str:
+        text = f"Score({self.measure} {self.direction}: {self.value:.4g}"
+        if self.interval:
+            text += f" [{self.interval.low:.4g}, {self.interval.high:.4g}] at {self.interval.level:.0%}"
+        if self.null:
+            text += (
+                f"; null {self.null.mean:.4g} +- {self.null.std:.2g} ({self.null.kind}), p = {self.null.p_value:.2g}"
+            )
+        return text + ")"

@@ -1,0 +1,1 @@
+"""Modules for an unmodified Lightning Trainer."""

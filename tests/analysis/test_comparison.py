@@ -1,0 +1,81 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
+
+import conjugacy as cj
+from conjugacy.runs.trial_sets import derive_seed
+from conjugacy.similarity import get_measure
+
+
+@pytest.fixture(scope="module")
+def comparison(small_runs):
+    return cj.compare(small_runs, n_trials=30, seed=4)
+
+
+def test_state_r2_both_ways_equals_scikit_learn_on_held_out_trials(small_runs, comparison):
+    fit, held_out = (small_runs[0].task.trials(30, derive_seed(4, p)) for p in ("compare fit", "compare"))
+    (xa, xb), (ya, yb) = (
+        [run.rollout(trials).latents.double().flatten(0, 1).numpy() for run in small_runs] for trials in (fit, held_out)
+    )
+    row = comparison.table().loc[("state_r2", "GRU-7", "NODE-3")]
+    for way, x, y, x_new, y_new in (("a -> b", xa, xb, ya, yb), ("b -> a", xb, xa, yb, ya)):
+        predicted = LinearRegression().fit(x, y).predict(x_new)
+        assert row[way] == pytest.approx(r2_score(y_new, predicted, multioutput="variance_weighted"), abs=1e-8)
+        assert row[f"{way} low"] <= row[way] <= row[f"{way} high"]
+
+
+def test_the_same_seed_gives_the_same_table(small_runs, comparison):
+    pd.testing.assert_frame_equal(cj.compare(small_runs, n_trials=30, seed=4).table(), comparison.table())
+    assert not cj.compare(small_runs, n_trials=30, seed=5).table().equals(comparison.table())
+
+
+def test_a_network_explains_itself_and_its_rotations(small_runs):
+    x = small_runs[0].system().trajectories.double().numpy()[:20]
+    q = np.linalg.qr(np.random.default_rng(0).standard_normal((7, 7)))[0]
+    a, b = cj.System.from_arrays("a", x), cj.System.from_arrays("b", x @ q + 3)
+    table = cj.compare([a, b], interval=None).table()
+    np.testing.assert_allclose(table.to_numpy(), 1, atol=1e-9)
+
+
+def test_three_runs_give_three_pairs_and_names_are_made_distinct(small_runs):
+    table = cj.compare([*small_runs, small_runs[0]], n_trials=10, interval=None).table()
+    assert list(table.index.get_level_values("b")) == ["NODE-3", "GRU-7 (2)", "GRU-7 (2)"]
+    assert table.loc[("state_r2", "GRU-7 (1)", "GRU-7 (2)")].tolist() == pytest.approx([1, 1])
+    named = cj.compare(small_runs, n_trials=10, interval=None, names=["x", "y"]).table()
+    assert list(named.index[0]) == ["state_r2", "x", "y"]
+
+
+def test_the_overlay_draws_every_system_in_the_space_of_the_reference(comparison):
+    fig = comparison.plot_trials_3d_reference(num_trials=2)
+    assert len(fig.axes) == 2 and fig.axes[0].name == "3d"
+    assert [line.get_label() for line in fig.axes[0].lines] == ["GRU-7 (reference)", "NODE-3"]
+    other = comparison.plot_trials_3d_reference(num_trials=1, reference=1, angle=(20, 30))
+    assert "NODE-3 PC 1" in other.axes[0].get_xlabel() and other.axes[0].elev == 20
+
+
+def test_what_cannot_be_compared_is_named(small_runs):
+    other = cj.train(cj.tasks.NBitFlipFlop(2, 41), cj.networks.GRU(3), steps=1, progress=False)
+    with pytest.raises(ValueError, match=r"^`things`: expected runs of one task, got "):
+        cj.compare([small_runs[0], other])
+    with pytest.raises(ValueError, match=r"^`systems`: expected at least 2 to compare, got 1\.$"):
+        cj.compare(small_runs[:1])
+    with pytest.raises(TypeError, match=r"^`things\[1\]`: expected a Run, an Analysis or a System, got str\.$"):
+        cj.compare([small_runs[0], "runs/node"])
+    with pytest.raises(ValueError, match=r"^`things`: expected runs only or systems only, got both\."):
+        cj.compare([small_runs[0], small_runs[1].system()])
+    with pytest.raises(ValueError, match=r"^`names`: expected 2 names, one for each, got 1\.$"):
+        cj.compare(small_runs, names=["x"])
+    with pytest.raises(ValueError, match=re.escape("`measure`: expected one of ")):
+        cj.compare(small_runs, measures=["state_r"])
+
+
+def test_runs_are_held_against_untrained_networks_where_trials_are_not_paired(small_runs):
+    measures = ["cka", get_measure("dsa", rank=3, n_delays=1)]
+    scores = cj.compare(small_runs, measures, n_trials=6, null="auto", n_surrogates=7, interval=None).scores
+    kinds = {s.measure: (s.null.kind, s.null.n_surrogates) for s in scores}
+    assert kinds == {"cka": ("shuffled_trials", 7), "dsa": ("systems given", 7)}
+    assert [s.measure for s in scores] == ["cka", "dsa"]
