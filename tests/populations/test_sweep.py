@@ -231,7 +231,7 @@ def test_runs_are_those_of_train_and_the_table_tells_all(here, tmp_path, monkeyp
 
 
 def test_a_run_that_fails_stops_no_other_and_is_tried_again(here, tmp_path, monkeypatch):
-    from conjugacy.training import worker
+    from conjugacy.populations import worker
 
     begin = worker.begin
 

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from conjugacy import networks, simulate, tasks
+from conjugacy import networks, tasks
 from conjugacy.networks import Network
+from conjugacy.runs import rollout as simulate
 from conjugacy.tasks.task import input_size, output_size
 from conjugacy.training.scores import activity_loss
 
