@@ -11,10 +11,13 @@ Trainings are a few steps of networks of two to five units.
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import importlib
 import io
 import json
 import pickle
+import re
 import shutil
 import subprocess
 import tempfile
@@ -230,6 +233,25 @@ def make_cli(folder: Path) -> dict[str, Any]:
     return told
 
 
+def make_paths(file: Path) -> None:
+    """Every module, and the public functions and classes that it defines or says it holds."""
+    lines = []
+    for package in ("conjugacy", "ctd"):
+        root = Path(importlib.import_module(package).__file__).parent
+        for path in sorted(root.rglob("*.py")):
+            parts = [package, *path.relative_to(root).with_suffix("").parts]
+            module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            if re.search(r"\._", module):
+                continue
+            body = ast.parse(path.read_text()).body
+            names = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+            if package == "ctd":  # other names of the peer for one class
+                names += [ast.unparse(node.targets[0]) for node in body if isinstance(node, ast.Assign)]
+            names += getattr(importlib.import_module(module), "__all__", [])
+            lines.append(" ".join([f"{module}:", *sorted({name for name in names if not name.startswith("_")})]))
+    file.write_text("\n".join(lines) + "\n")
+
+
 def main() -> None:
     """Write all files anew."""
     source = Path(cj.__file__).parent
@@ -248,6 +270,7 @@ def main() -> None:
     told["fixed_points"] = make_fixed_points(HERE / "fixed_points")
     told["notebook"] = make_notebook(HERE / "notebook")
     told["cli"] = make_cli(HERE / "cli")
+    make_paths(HERE / "paths.txt")
     (HERE / "recorded.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
