@@ -1,0 +1,68 @@
+"""What could be imported from 0.1 can be imported still, whatever has moved since.
+
+written_by_0_1/paths.txt lists every public module of 0.1 with its public functions and classes; make.py there wrote it.
+"""
+
+import importlib
+import inspect
+import warnings
+from pathlib import Path
+
+import pytest
+
+import conjugacy as cj
+
+LINES = Path(__file__).with_name("written_by_0_1").joinpath("paths.txt").read_text().splitlines()
+PATHS = {module: names.split() for module, names in (line.split(":") for line in LINES)}
+
+# constants and types that docstrings name, or that measures, tasks and arms of one's own import
+ALSO = {
+    "conjugacy.arm.arm26": ["ArmState"],
+    "conjugacy.similarity.inference": ["NULLS"],
+    "conjugacy.similarity.measure": ["OFF_DATA"],
+    "conjugacy.system": ["Step"],
+    "conjugacy.tasks.multitask_rules": ["RULES"],
+}
+
+
+def imported(module):
+    """The module; no warning comes of importing it but that it has moved."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = importlib.import_module(module)
+    others = [w for w in told if not issubclass(w.category, DeprecationWarning)]
+    assert not others, f"{module}: {others[0].message}"
+    return found
+
+
+def test_the_list_is_whole():
+    assert len(PATHS) == 167 and sum(map(len, PATHS.values())) == 589
+
+
+@pytest.mark.parametrize("module", PATHS)
+def test_a_module_of_0_1_has_what_it_had(module):
+    found = imported(module)
+    lacking = [name for name in [*PATHS[module], *ALSO.get(module, [])] if getattr(found, name, None) is None]
+    assert not lacking, f"{module} lacks {', '.join(lacking)}"
+
+
+def test_old_paths_lead_to_the_same_things_as_new_ones():
+    public = {}
+    for package in (cj, cj.tasks, cj.networks, cj.arm, cj.dynamics, cj.similarity, cj.training):
+        public |= {name: getattr(package, name) for name in PATHS[package.__name__]}
+    for module, names in PATHS.items():
+        if module.startswith("ctd") or module == "conjugacy.cli":  # other things of the same names
+            continue
+        for name in names:
+            thing = getattr(imported(module), name)
+            if inspect.isclass(thing) and name in public:
+                assert thing is public[name], f"{module}.{name}"
+
+
+def test_importing_old_paths_hides_no_public_name():
+    for module in PATHS:
+        imported(module)
+    for package in ("conjugacy", "conjugacy.dynamics", "conjugacy.similarity", "conjugacy.plots"):
+        for name in PATHS[package]:
+            of_that_name = getattr(importlib.import_module(package), name)
+            assert inspect.ismodule(of_that_name) == (f"{package}.{name}" in PATHS), f"{package}.{name}"
