@@ -34,7 +34,7 @@ LAYERS = (
 HEIGHT = {name: i for i, layer in enumerate(LAYERS) for name in layer.split()}
 # methods that only hand on to a higher floor: file -> what it asks `higher` of `_lazy.py` for
 DOORS = {
-    "analysis/analysis.py": {"plots.trial_io:trial_io", "plots.latents:scree", "plots.latents:latents_3d"},
+    "analysis/analysis.py": {"plots._trial_io:trial_io", "plots.latents:scree", "plots.latents:latents_3d"},
     "analysis/comparison.py": {"plots.overlay:affine_overlay"},
     "dynamics/points.py": {"dynamics._portrait:portrait"},
     "tasks/flip_flop.py": {"plots.flip_flop:trial", "plots.flip_flop:corners"},
@@ -167,6 +167,20 @@ def test_measures_are_in_the_file_of_their_family(family):
         measure = get_measure(name)
         assert measure.name == name
         assert type(measure).__module__.removeprefix("conjugacy.similarity.").lstrip("_") == family
+
+
+def test_no_module_hides_a_public_function_of_its_name():
+    for path in FILES:
+        if path.name == "__init__.py" and path.parent != ROOT:
+            public = next(
+                (
+                    ast.literal_eval(n.value)
+                    for n in ast.parse(path.read_text()).body
+                    if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "_PUBLIC"
+                ),
+                {},
+            )
+            assert not {p.stem for p in path.parent.glob("*.py")} & set(public), path
 
 
 def test_the_core_does_not_know_ctd():

@@ -139,7 +139,7 @@ class Analysis:
 
     def plot_trial_io(self, num_trials: int = 2, phase: str = "val") -> Figure:
         """Figure with latents, outputs, targets and inputs of a few trials."""
-        return higher("plots.trial_io", "trial_io")(self, num_trials, phase)
+        return higher("plots._trial_io", "trial_io")(self, num_trials, phase)
 
     def plot_scree(self, max_pcs: int = 10) -> Figure:
         """Figure of the variance explained by each principal component."""

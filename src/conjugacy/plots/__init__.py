@@ -5,7 +5,7 @@ from conjugacy._lazy import lazy
 _PUBLIC = {
     "latents_3d": "latents",
     "scree": "latents",
-    "trial_io": "trial_io",
+    "trial_io": "_trial_io",
     "affine_overlay": "overlay",
     "similarity_matrix": "similarity",
     "similarity_map": "similarity",

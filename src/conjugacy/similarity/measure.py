@@ -19,6 +19,7 @@ import numpy as np
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.similarity.inference import bootstrap_interval, null_summary
 from conjugacy.similarity.samples import as_system
+from conjugacy.similarity.score import OFF_DATA as OFF_DATA  # for measures of your own, which name it
 from conjugacy.similarity.score import Interval, Null, Score, Traits
 from conjugacy.system import System
 
