@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from conjugacy import networks
 from conjugacy.networks import (
     EIRNN,
     GRU,
@@ -36,6 +37,9 @@ KINDS = {
     "NoisyGRULatentL2": lambda: NoisyGRULatentL2(5),
     "own cell": lambda: from_cell(nn.GRUCell(2, 5), 5),
 }
+# kinds that have no settings of interest here
+PUBLIC = {n: k for n, k in vars(networks).items() if isinstance(k, type) and issubclass(k, networks.Network)}
+KINDS = {n: k.small for n, k in PUBLIC.items() if n not in ("Network", "CellNetwork")} | KINDS
 
 
 @pytest.fixture(params=KINDS)

@@ -31,6 +31,11 @@ class NoisyGRULatentL2(GRU):
         super().__init__(latent_size, update_bias, noise_level, ic_noise, gain)
         self.l2_weight = check_number("l2_weight", l2_weight, 0)
 
+    @classmethod
+    def small(cls) -> NoisyGRULatentL2:
+        """A small instance, of which tables of all networks are made."""
+        return cls(latent_size=12, l2_weight=1e-5)
+
     def model_loss(self, latents: Tensor) -> Tensor:
         """l2_weight * mean over trials of sqrt(sum over steps and units of x^2), latents (trial, time, unit)."""
         return self.l2_weight * latents.flatten(1).norm(dim=1).mean()

@@ -57,6 +57,11 @@ class Network(nn.Module, ABC):
         self.input_size = 0  # 0: not built yet
         self.output_size = 0
 
+    @classmethod
+    def small(cls) -> Network:
+        """A small instance, of which tables of all networks are made."""
+        return cls(latent_size=12)
+
     @property
     def state_size(self) -> int:
         """Number of state variables."""

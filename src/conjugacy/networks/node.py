@@ -47,6 +47,11 @@ class NODE(Network):
         self.step_size = check_number("step_size", step_size, 0, open_low=True)
         self.gain = check_number("gain", gain, 0)
 
+    @classmethod
+    def small(cls) -> NODE:
+        """A small instance, of which tables of all networks are made."""
+        return cls(latent_size=4, num_layers=2, layer_hidden_size=16)
+
     def make_cell(self, input_size: int, generator: torch.Generator) -> FlowCell:
         """Every layer uniform in +-gain/sqrt(its inputs)."""
         cell = FlowCell(input_size, self.latent_size, self.num_layers, self.layer_hidden_size, self.step_size)

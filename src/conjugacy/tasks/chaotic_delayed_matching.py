@@ -65,6 +65,11 @@ class ChaoticDelayedMatching(Task):
         self.name = "delayed matching"
         set_spaces(self, ["Cue A", "Cue B"], ["Response"], reach=np.inf if self.noise > 0 else 1.0)
 
+    @classmethod
+    def small(cls) -> ChaoticDelayedMatching:
+        """A small instance with short trials, of which tables of all tasks are made."""
+        return cls(cue=0.1, delay=0.05, response=0.1, dt=0.02)
+
     @property
     def recipe(self) -> dict[str, Any]:
         """Whole trials from the start: the answer comes at their end."""

@@ -63,6 +63,11 @@ class ContextualIntegration(Task):
         labels = ["Motion", "Colour", "Context motion", "Context colour"]
         set_spaces(self, labels, ["Choice"], reach=[reach, reach, 1, 1])
 
+    @classmethod
+    def small(cls) -> ContextualIntegration:
+        """A small instance with short trials, of which tables of all tasks are made."""
+        return cls(duration=0.3, dt=0.02)
+
     @property
     def recipe(self) -> dict[str, Any]:
         """Whole trials from the start: the answer comes at their end. It stops near the best that the noise allows."""

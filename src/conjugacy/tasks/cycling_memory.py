@@ -67,6 +67,11 @@ class CyclingMemory(Task):
         self.name = "cycling memory"
         set_spaces(self, ["Forward", "Backward", "Go"], ["Hand x", "Hand y"], reach=np.inf if self.noise > 0 else 1.0)
 
+    @classmethod
+    def small(cls) -> CyclingMemory:
+        """A small instance with short trials, of which tables of all tasks are made."""
+        return cls(delay=0.1, duration=0.5, dt=0.04)
+
     @property
     def recipe(self) -> dict[str, Any]:
         """Two turns first, then the whole movement, long after it goes right.

@@ -71,6 +71,11 @@ class DelayedDiscrimination(Task):
         self.name = "delayed discrimination"
         set_spaces(self, ["Vibration"], ["Choice"], reach=np.inf if self.noise > 0 else 1.0)
 
+    @classmethod
+    def small(cls) -> DelayedDiscrimination:
+        """A small instance with short trials, of which tables of all tasks are made."""
+        return cls(delay=0.1, dt=0.05)
+
     @property
     def recipe(self) -> dict[str, Any]:
         """Whole trials from the start: the answer comes at their end."""

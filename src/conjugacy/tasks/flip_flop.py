@@ -83,6 +83,11 @@ class NBitFlipFlop(Task):
         self.input_labels = [f"Input {i + 1}" for i in range(n)]
         self.output_labels = [f"Bit {i + 1}" for i in range(n)]
 
+    @classmethod
+    def small(cls) -> NBitFlipFlop:
+        """A small instance with short trials, of which tables of all tasks are made."""
+        return cls(n=2, n_timesteps=30, switch_prob=0.1)
+
     @property
     def recipe(self) -> dict[str, Any]:
         """A high, early peak of the learning rate and a tight clip of the gradient: figures are in docs/training.md.

@@ -77,6 +77,11 @@ class PathIntegration(Task):
             outputs, bound = [*outputs, "x", "y"], [*bound, np.inf, np.inf]
         set_spaces(self, inputs, outputs, reach=np.inf, bound=bound)
 
+    @classmethod
+    def small(cls) -> PathIntegration:
+        """A small instance with short trials, of which tables of all tasks are made."""
+        return cls(duration=1.0)
+
     @property
     def recipe(self) -> dict[str, Any]:
         """Short walks first, as in the default recipe."""

@@ -69,6 +69,11 @@ class PhaseCodedMemory(Task):
         self.name = "phase-coded memory"
         set_spaces(self, ["Reference", "Cue A", "Cue B"], ["Oscillation"], reach=np.inf if self.noise > 0 else 1.0)
 
+    @classmethod
+    def small(cls) -> PhaseCodedMemory:
+        """A small instance with short trials, of which tables of all tasks are made."""
+        return cls(dt=0.02)
+
     @property
     def recipe(self) -> dict[str, Any]:
         """Whole trials: short ones would hold no memory.

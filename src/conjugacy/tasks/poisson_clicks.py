@@ -65,6 +65,11 @@ class PoissonClicks(Task):
         self.name = "Poisson clicks"
         set_spaces(self, ["Left clicks", "Right clicks", "Go"], ["Choice"], reach=np.inf)
 
+    @classmethod
+    def small(cls) -> PoissonClicks:
+        """A small instance with short trials, of which tables of all tasks are made."""
+        return cls(duration=(0.1, 0.3), dt=0.02)
+
     @property
     def recipe(self) -> dict[str, Any]:
         """Whole trials from the start: the answer comes at their end."""

@@ -67,6 +67,11 @@ class SineWaveGenerator(Task):
         self.name = "sine waves"
         set_spaces(self, ["Cue"], ["Wave"], reach=np.inf if self.noise > 0 else _HIGHEST)
 
+    @classmethod
+    def small(cls) -> SineWaveGenerator:
+        """A small instance with short trials, of which tables of all tasks are made."""
+        return cls(duration=0.5)
+
     @property
     def recipe(self) -> dict[str, Any]:
         """Whole trials: short ones would hold no period of the slow waves.

@@ -38,6 +38,8 @@ class Task(Protocol):
     Further members are used where a task has them:
 
     - ``condition_names``: a name for each number in `Trials.conditions`.
+    - ``small()``, a class method: an instance with short trials, of which tables of all tasks are made; by default one
+      without arguments.
     - ``recipe``: a dict of `conjugacy.Recipe` settings that suit the task.
     - ``prepare(network)``: sets what the maker of a network left open, before `conjugacy.train` draws its weights.
     - ``training_loss(rollout, trials, progress)``: the loss of a curriculum, with `progress` from 0 at the first
