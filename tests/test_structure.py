@@ -47,7 +47,7 @@ MADE_UP = {
     ("_lazy.py", "f'{package}.{name}'"),
     ("_moved.py", "f'conjugacy.{module}'"),
     ("measure.py", "f'conjugacy.similarity.{module}'"),
-    ("cli.py", "f'conjugacy.{module}'"),
+    ("train_flags.py", "f'conjugacy.{package}'"),
     ("plan.py", "module"),
     ("worker.py", "module"),
     ("ray_workers.py", "'ray'"),

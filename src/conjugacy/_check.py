@@ -74,3 +74,14 @@ def check_finite(name: str, x: Tensor, hint: str = "") -> Tensor:
                 f"`{name}`: expected finite values, got {n} NaN or infinite, the first at {where}. {hint}".rstrip()
             )
     return x
+
+
+def check_device(name: str, value: Any) -> str:
+    """Return the name of a device that torch has here, or say what is wrong with it."""
+    try:
+        device = torch.device(value)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, TypeError, ValueError, NotImplementedError):
+        here = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+        raise ValueError(f"`{name}`: expected a device that is here ({', '.join(here)}), got {value!r}.") from None
+    return str(device)

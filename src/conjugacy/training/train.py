@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from conjugacy._check import check_choice, check_int
+from conjugacy._check import check_choice, check_device, check_int
 from conjugacy._threads import threads_for, torch_threads
 from conjugacy.networks.network import Network
 from conjugacy.runs.rollout import rollout
@@ -275,6 +275,7 @@ def begin(
     task: Task, network: Network, seed: int, recipe: Recipe, out: str | Path | None, device: str
 ) -> Training | Run:
     """Check all that can go wrong; the training that starts or goes on, or the run if it is over."""
+    device = check_device("device", device)
     check_int("seed", seed, 0)
     model = copy.deepcopy(network)
     fresh = not model.input_size

@@ -1,47 +1,10 @@
-"""The command line: the same functions that a notebook calls, with flags made from their signatures."""
+"""The commands, one function each. Their arguments become flags, their docstrings help; see `flags`."""
 
 from __future__ import annotations
 
-import inspect
 import json
-import sys
-from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_type_hints
-
-from conjugacy._version import __version__
-
-
-def main(args: list[str] | None = None) -> None:
-    """Run the command that `args` (the shell's, by default) ask for; errors are one line on stderr and exit code 2."""
-    from jsonargparse import ArgumentError
-
-    parser = _parser(
-        prog="conjugacy",
-        version=__version__,
-        description="Do these networks compute the same thing? Train recurrent networks on neuroscience tasks, look "
-        "inside, compare them.",
-    )
-    commands = parser.add_subcommands(required=True, title="commands", metavar="COMMAND")
-    for name, (command, make_parser) in COMMANDS.items():
-        summary = (command.__doc__ or "").split("\n")[0]
-        commands.add_subcommand(name, make_parser(command), help=summary)
-    args = sys.argv[1:] if args is None else args
-    _check_names(args)
-    try:
-        config = parser.instantiate(parser.parse_args(args))
-    except (ArgumentError, ValueError, TypeError) as error:
-        command = next((a for a in args if a in COMMANDS), "")
-        print(f"conjugacy {command}: {_gist(error)}\nSee: conjugacy {command} --help", file=sys.stderr)
-        sys.exit(2)
-    chosen = config[config.subcommand].as_dict() if hasattr(config[config.subcommand], "as_dict") else {}
-    chosen.pop("config", None)
-    try:
-        COMMANDS[config.subcommand][0](**chosen)
-    except (ValueError, TypeError, OSError) as error:
-        print(f"conjugacy {config.subcommand}: {error}", file=sys.stderr)
-        sys.exit(2)
+from typing import Any
 
 
 def train(
@@ -136,10 +99,10 @@ def compare(
         names = ",".join(folder.name for folder in folders)
     comparison = compare_runs(
         [load(folder) for folder in folders],
-        measures.split(","),
+        _names(measures),
         seed=seed,
         n_trials=n_trials,
-        names=names.split(",") if names else None,
+        names=_names(names) if names else None,
         null=null,
     )
     print(text_table(comparison))
@@ -273,7 +236,7 @@ def check_measures(
     from conjugacy.similarity.known_answer_checks import agreement, check_draws, verdicts
 
     check_int("draws", draws, 1)
-    names = measures.split(",") if measures else None
+    names = _names(measures) if measures else None
     table = check_draws(names, seeds=range(seed, seed + draws), progress=progress)
     print(verdicts(table).to_string())
     print("\npass: as declared. moves: sees a change that keeps the computation. blind: misses one that alters it.")
@@ -306,6 +269,11 @@ def demo(out: str = "demo", seed: int = 0, progress: bool = True) -> None:
     main_job(Path(out), seed, progress)
 
 
+def _names(text: str) -> list[str]:
+    """The names in a text that separates them by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _run_folders(folder: Path) -> list[Path]:
     """The folder of a run, or, given a folder of such folders or of a sweep, all of them that hold a run."""
     if (folder / "config.json").exists():
@@ -318,99 +286,3 @@ def _print_run(run: Any, folder: str | Path) -> None:
     print(f"{run.name} on {run.task.name}, seed {run.seed}: {folder}")
     for key, value in run.metrics.items():
         print(f"  {key:<24} {value:.4f}" if isinstance(value, float) else f"  {key:<24} {value}")
-
-
-def _parser(**options: Any) -> Any:
-    from jsonargparse import ArgumentParser
-
-    return ArgumentParser(exit_on_error=False, **options)
-
-
-def _gist(error: Exception) -> str:
-    """What is wrong, out of the parser's account of all the types that it tried."""
-    noise = ("Expected a <class 'NoneType'>", "Problem with given class_path", "Expected a path")
-    lines = [line.strip().removeprefix("- ") for line in str(error).splitlines()]
-    telling = [n for n in lines if n.startswith("`") or "is not accepted" in n or "arguments are required" in n]
-    return "; ".join(dict.fromkeys(telling)) or " ".join(n for n in lines if n and not n.startswith(noise))
-
-
-_POSITIONAL = {"run": "Folder of the run.", "file": "The yaml file of the sweep, see docs/sweeps.md."}
-
-
-def _plain_parser(command: Callable[..., None]) -> Any:
-    parser = _parser()
-    named = set(inspect.signature(command).parameters) & set(_POSITIONAL)
-    for name in named:
-        parser.add_argument(name, metavar=name.upper(), help=_POSITIONAL[name])
-    parser.add_function_arguments(command, skip=named, as_positional=False)
-    return parser
-
-
-def _train_parser(command: Callable[..., None]) -> Any:
-    import docstring_parser
-
-    from conjugacy.networks import Network
-    from conjugacy.tasks import Task
-    from conjugacy.training.recipe import Recipe
-
-    parser = _parser()
-    parser.add_argument(
-        "--config", action="config", help="Read flags from a yaml or json file; write one: --print_config."
-    )
-    parser.add_subclass_arguments(Task, "task", required=True, help="Task to learn, for example NBitFlipFlop.")
-    parser.add_subclass_arguments(Network, "network", required=True, help="Network that learns it, for example GRU.")
-    documented = docstring_parser.parse(Recipe.__doc__ or "").params
-    said = {name.strip(): p.description for p in documented for name in p.arg_name.split(",")}
-    for name, kind in get_type_hints(Recipe).items():
-        parser.add_argument(f"--recipe.{name}", type=kind | None, default=None, help=said.get(name))
-    parser.add_function_arguments(command, skip={"task", "network", "recipe"}, as_positional=False)
-    return parser
-
-
-def _compare_parser(command: Callable[..., None]) -> Any:
-    parser = _parser()
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="Folders of runs, or of a sweep.")
-    parser.add_function_arguments(command, skip={"runs"})
-    return parser
-
-
-def _check_names(args: list[str]) -> None:
-    """Say which tasks and networks there are before the parser says that it cannot import what was named."""
-    from conjugacy._check import check_choice
-
-    for flag, module in (("--task", "tasks"), ("--network", "networks")):
-        names = [b for a, b in pairwise(args) if a == flag] + [
-            a[len(flag) + 1 :] for a in args if a.startswith(f"{flag}=")
-        ]
-        for name in names if args[:1] == ["train"] else []:
-            if not name.isidentifier():
-                continue  # an import path or a file
-            try:
-                check_choice(flag, name, _concrete_classes(module), "A class of your own: give its import path.")
-            except ValueError as error:
-                print(f"conjugacy train: {error}", file=sys.stderr)
-                sys.exit(2)
-
-
-def _concrete_classes(module: str) -> list[str]:
-    import importlib
-
-    things = vars(importlib.import_module(f"conjugacy.{module}")).items()
-    return [
-        n for n, t in things if inspect.isclass(t) and not inspect.isabstract(t) and n not in ("Task", "CellNetwork")
-    ]
-
-
-COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., Any]]] = {
-    "demo": (demo, _plain_parser),
-    "train": (train, _train_parser),
-    "sweep": (sweep, _plain_parser),
-    "repeat": (repeat, _plain_parser),
-    "show": (show, _plain_parser),
-    "compare": (compare, _compare_parser),
-    "fixed-points": (fixed_points, _plain_parser),
-    "check-measures": (check_measures, _plain_parser),
-}
-
-if __name__ == "__main__":
-    main()

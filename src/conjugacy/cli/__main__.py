@@ -1,0 +1,5 @@
+"""``python -m conjugacy.cli``."""
+
+from conjugacy.cli.entry import main
+
+main()

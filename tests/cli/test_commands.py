@@ -1,0 +1,177 @@
+import functools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import conjugacy as cj
+from conjugacy.cli import main
+from conjugacy.cli.entry import COMMANDS
+
+TRAIN = ["train", "--task", "NBitFlipFlop", "--task.n", "2", "--task.n_timesteps", "30", "--network", "GRU"]
+QUICK = ["--recipe.steps", "3", "--recipe.batch_size", "4", "--progress", "false"]
+
+
+def test_train_show_repeat_compare(tmp_path, capsys):
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    main([*TRAIN, "--network.latent_size", "5", "--seed", "3", *QUICK, "--out", a])
+    assert "GRU-5 on 2BFF, seed 3" in capsys.readouterr().out
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    assert config["task"]["args"]["n"] == 2 and config["recipe"]["steps"] == 3 and config["seed"] == 3
+    main(["show", a, "--out", str(tmp_path / "figures")])
+    shown = capsys.readouterr().out
+    assert "test_r2" in shown and len(list((tmp_path / "figures").glob("*.png"))) == 3
+    main(["repeat", a, "--out", b, "--progress", "false"])
+    assert "bit for bit" in capsys.readouterr().out
+    main(["compare", a, b, "--names", "first,second", "--n_trials", "12", "--out", str(tmp_path / "table")])
+    assert "first -> second" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "table" / "comparison.csv", index_col=[0, 1, 2])
+    runs = [cj.load(a), cj.load(b)]
+    expected = cj.compare(runs, n_trials=12, names=["first", "second"]).table()
+    pd.testing.assert_frame_equal(table, expected)
+
+
+def test_a_config_file_stands_for_flags(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*TRAIN, "--network.latent_size", "5", *QUICK, "--out", str(tmp_path / "a"), "--print_config"])
+    assert end.value.code == 0
+    (tmp_path / "train.yaml").write_text(capsys.readouterr().out)
+    main(["train", "--config", str(tmp_path / "train.yaml")])
+    assert cj.load(tmp_path / "a").task.n == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["train", "--task", "NBitFlopFlop"], "conjugacy train: `--task`: expected one of 'ChaoticDelayedMatching'"),
+        ([*TRAIN, "--network", "GRUU"], "Did you mean 'GRU'?"),
+        ([*TRAIN, "--out", "x"], "`--network.latent_size`: required by GRU, and not given."),
+        ([*TRAIN, "--network.latent_size", "0", "--out", "x"], "`latent_size`: expected an integer >= 1, got 0."),
+        ([*TRAIN, "--network.latnt_size", "3", "--out", "x"], "GRU takes no 'latnt_size'. Did you mean 'latent_size'?"),
+        ([*TRAIN, "--network.latent_size", "3", "--task.switch_prob", "0.7", "--out", "x"], "`switch_prob`: expected"),
+        ([*TRAIN, "--network.latent_size", "3", "--task.noise", "-1", "--out", "x"], "`noise`: expected a number in"),
+        ([*TRAIN, "--network.latent_size", "five", "--out", "x"], "expected a whole number, got 'five'."),
+        ([*TRAIN, "--network.latent_size", "5"], "`--out`: required, and not given."),
+        ([*TRAIN, "--network.latent_size", "5", "--recipe.stepz", "3"], "`--recipe.stepz`: there is no such setting."),
+        ([*TRAIN, "--network.latent_size", "5", "--recipe.steps", "few"], "expected a whole number, got 'few'."),
+        (
+            [*TRAIN, "--network.latent_size", "5", "--outt", "x"],
+            "no such flag. Did you mean '--out'?",
+        ),
+        ([*TRAIN, "--network.latent_size", "5", "--out", "x", "--device", "cuba"], "`device`: "),
+        ([*TRAIN, "--network.latent_size", "5", "--out", "x", "--seed", "-1"], "`seed`: expected an integer >= 0"),
+        (["train", "--network", "GRU", "--out", "x"], "`--task`: required, and not given."),
+        (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["show", "nowhere"], "conjugacy show: `folder`: nowhere does not exist, so it holds no run."),
+        (["show"], "`RUN`: required, and not given."),
+        (["show", "a", "b"], "unexpected 'b'"),
+        (["compare", "nowhere", "nowhere"], "conjugacy compare: `folder`: nowhere does not exist"),
+        (["compare", "nowhere", "--mesures", "dsa"], "Did you mean '--measures'?"),
+        (["compare", "nowhere", "--n_trials", "many"], "`--n_trials`: expected a whole number, got 'many'."),
+        (["compare", "nowhere", "--n_trials"], "`--n_trials`: expected a value after it."),
+        (["check-measures", "--measures", "dsaa"], "Did you mean 'dsa'?"),
+        (["check-measures", "--progress", "perhaps"], "`--progress`: expected true or false, got 'perhaps'."),
+        (["fixed-points", "nowhere", "--inputs", "0,x"], "`inputs`: expected numbers separated by commas, got '0,x'."),
+        (["sweep", "nowhere.yaml"], "nowhere.yaml"),
+        (["trian"], "`command`: expected one of demo, train"),
+        (["trian"], "Did you mean 'train'?"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(args, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(args)
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and message in error and "Traceback" not in error
+    assert len(error.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_spaces_after_commas_do_no_harm(small_runs, tmp_path, capsys):
+    folders = [str(run.save(tmp_path / str(i))) for i, run in enumerate(small_runs[:2])]
+    main(["compare", *folders, "--measures", "cka, procrustes", "--names", "one, two", "--n_trials", "6"])
+    assert "one <-> two" in capsys.readouterr().out
+
+
+def test_a_command_that_is_interrupted_says_so_in_a_line(monkeypatch, capsys):
+    def interrupted(out: str = "demo"):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(COMMANDS["demo"], "command", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main(["demo"])
+    assert end.value.code == 130
+    assert capsys.readouterr().err.strip().startswith("conjugacy demo: interrupted.")
+
+
+def test_an_error_of_conjugacy_itself_is_a_line_too(monkeypatch, capsys):
+    def broken(out: str = "demo"):
+        return {}["key"]
+
+    monkeypatch.setattr(COMMANDS["demo"], "command", broken)
+    with pytest.raises(SystemExit) as end:
+        main(["demo"])
+    said = capsys.readouterr().err
+    assert end.value.code == 1 and "unexpected KeyError: 'key'" in said and len(said.splitlines()) == 1
+    with pytest.raises(SystemExit):
+        main(["demo", "--traceback"])
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_no_command_line_ends_in_a_traceback(monkeypatch, tmp_path):
+    """300 command lines of right and wrong words; commands that would work are not run."""
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "train",
+        "compare",
+        "show",
+        "fixed-points",
+        "sweep",
+        "repeat",
+        "check-measures",
+        "demo",
+        "help",
+        "-x",
+        "--",
+    ]
+    words += [
+        "--task",
+        "NBitFlipFlop",
+        "--task.n",
+        "--network",
+        "GRU",
+        "LSTM",
+        "--network.latent_size",
+        "3",
+        "-3",
+        "1e9",
+    ]
+    words += [
+        "--out",
+        "--seed",
+        "nan",
+        "",
+        " ",
+        "é",
+        "--recipe.steps",
+        "--recipe",
+        "=",
+        "--task=",
+        "--names",
+        "a,b",
+        "--config",
+    ]
+    words += ["--n_trials", "--measures", "dsa,", "--print_config", "--null", "--help", "--version", "--progress", "no"]
+    rng = np.random.default_rng(0)
+    for flags in COMMANDS.values():
+        monkeypatch.setattr(flags, "command", functools.wraps(flags.command)(lambda **_: None))
+    codes = []
+    for _ in range(300):
+        args = [str(w) for w in rng.choice(words, size=rng.integers(1, 7))]
+        try:
+            main(args)
+            codes.append(0)
+        except SystemExit as end:
+            codes.append(end.code)
+    assert set(codes) <= {0, 2}, [c for c in codes if c not in (0, 2)]
