@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from conjugacy.analysis.epochs import Epochs
     from conjugacy.analysis.rest_points import RestPoints
-    from conjugacy.dynamics import FixedPoints
+    from conjugacy.dynamics import FixedPoints, MemoryTimes
 
 PHASES = ("all", "train", "val", "test")
 
@@ -130,6 +130,15 @@ class Analysis:
         if held.ndim == 1 and len(held) == loop.inputs["context"].stop:
             held = loop.held(held)
         return fixed_points(system, inputs=held, n_inits=64 if n_inits is None else n_inits, seed=seed, **options)
+
+    def timescales(self, horizon: float | None = None, phase: str = "val", n_states: int = 100) -> MemoryTimes:
+        """How many units and modes are frozen on a horizon in the states that a phase visits.
+
+        Print it for a sentence, or take its `table()`. See `conjugacy.dynamics.memory_times`.
+        """
+        from conjugacy.dynamics import memory_times
+
+        return memory_times(self.system(phase), horizon, n_states=n_states)
 
     def rest_points(self, targets: Any = 8, cue: float = 1.0, **options: Any) -> RestPoints:
         """Where network and arm come to rest under held targets; see `conjugacy.rest_points`."""

@@ -24,6 +24,8 @@ _PUBLIC = {
     "LyapunovSpectrum": "lyapunov",
     "timescales_along": "linearisation",
     "linearisation_error": "linearisation",
+    "memory_times": "gates",
+    "MemoryTimes": "gates",
     "participation": "mode_shares",
 }
 

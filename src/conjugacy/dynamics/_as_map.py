@@ -70,7 +70,7 @@ def _from_system(system: System, flow: bool) -> Map:
     if cell is not None and (_torch_cell(cell) is not None or callable(getattr(cell, "jacobian", None))):
         dynamics = _from_module(cell, flow)
     elif system.step is not None:
-        dynamics = Map(_two_arguments(system.step), flow=flow, box=_box_of(cell))
+        dynamics = Map(_two_arguments(system.step), flow=flow, box=_box_of(cell), leak=_leak_of(cell))
     else:
         raise TypeError(
             f"`step_or_system`: expected a System that knows its step, got {system!r}, which has trajectories only. "
@@ -123,6 +123,7 @@ def _from_module(module: nn.Module, flow: bool) -> Map:
         box=_box_of(module),
         lipschitz=lipschitz,
         reduced=reduced,
+        leak=_leak_of(module),
         name=name,
     )
 
@@ -154,7 +155,7 @@ def _torch_cell(module: nn.Module) -> nn.Module | None:
 
 def _takes_input_first(module: nn.Module) -> bool:
     """Whether a module is a cell(u, x): it says so by offering part of the contract, or by its argument names."""
-    if hasattr(module, "jacobian_lipschitz") or hasattr(module, "box"):
+    if hasattr(module, "jacobian_lipschitz") or hasattr(module, "box") or callable(getattr(module, "leak", None)):
         return True
     names = list(inspect.signature(module.forward).parameters)
     return bool(names) and names[0] in ("u", "input", "inputs") and len(names) > 1
@@ -169,6 +170,18 @@ def _box_of(module: nn.Module | None) -> Callable[[Tensor], tuple[Tensor, Tensor
         sides: Any = box(u) if callable(box) else box
         lower, upper = sides
         return torch.as_tensor(lower).double(), torch.as_tensor(upper).double()
+
+    return evaluate
+
+
+def _leak_of(module: nn.Module | None) -> Function | None:
+    leak: Any = getattr(module, "leak", None)
+    if not callable(leak):
+        return None
+
+    def evaluate(x, u):
+        share: Any = leak(u, x)
+        return share
 
     return evaluate
 

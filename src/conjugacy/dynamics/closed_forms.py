@@ -1,4 +1,4 @@
-"""Closed forms of torch's own cells: Jacobians, invariant boxes, Lipschitz bounds and smaller equivalent equations.
+"""Closed forms of torch's own cells: Jacobians, invariant boxes, Lipschitz bounds, smaller equations and gates.
 
 All in float64, from detached copies of the weights, so that the caller's cell stays as it is and trainable.
 
@@ -61,6 +61,10 @@ def gru_map(cell: nn.GRUCell) -> Map:
         dx.diagonal(dim1=-2, dim2=-1).sub_(1)
         return dx
 
+    def leak(h, u):
+        # 1 - z without cancellation
+        return torch.sigmoid(-(u @ v[d : 2 * d].T + b_i[d : 2 * d] + h @ w_z.T + b_h[d : 2 * d]))
+
     def lipschitz(h, u, radius):
         # bounds over the ball of each factor of diag((1-n^2) r) W_n + diag((1-n^2) a r(1-r)) W_r, by the product rule
         i_r, _, i_n = (u @ v.T + b_i).split(d, -1)
@@ -81,7 +85,7 @@ def gru_map(cell: nn.GRUCell) -> Map:
         return -one, one
 
     reduced = Reduced(_same, _same_lift, residual, residual_jacobian, lipschitz)
-    return Map(step, d, cell.input_size, jacobian=jacobian, box=box, reduced=reduced, name="GRU")
+    return Map(step, d, cell.input_size, jacobian=jacobian, box=box, reduced=reduced, leak=leak, name="GRU")
 
 
 def rnn_map(cell: nn.RNNCell) -> Map:
@@ -155,6 +159,9 @@ def lstm_map(cell: nn.LSTMCell) -> Map:
         k = _rows(d_f, v_f) + _rows(d_g, v_g) + _rows(d_i, v_i)
         return dx, torch.cat([_rows(d_o, v_o) + out[..., None] * k, k], -2)
 
+    def leak(x, u):
+        return torch.sigmoid(-gates(x[..., :d], u)[1])  # 1 - f without cancellation
+
     def memory(h, u):
         i, f_in, g, o = gates(h, u)
         keep = torch.sigmoid(-f_in)  # 1 - f without cancellation
@@ -187,7 +194,7 @@ def lstm_map(cell: nn.LSTMCell) -> Map:
         return -upper, upper
 
     reduced = Reduced(lambda x: x[..., :d], lift, residual, residual_jacobian, None)
-    return Map(step, 2 * d, cell.input_size, jacobian=jacobian, box=box, reduced=reduced, name="LSTM")
+    return Map(step, 2 * d, cell.input_size, jacobian=jacobian, box=box, reduced=reduced, leak=leak, name="LSTM")
 
 
 def _weights(cell: nn.RNNCellBase) -> tuple[Tensor, Tensor, Tensor, Tensor]:

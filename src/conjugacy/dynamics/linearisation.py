@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,7 +46,7 @@ def timescales_along(system: System, k: int = 5, *, n_max: int = 2000) -> Tensor
     times = torch.full((n, max(0, t - 1), k), torch.nan, dtype=torch.float64)
     where = torch.nonzero(system.valid[:, 1:])
     where = where[torch.linspace(0, len(where) - 1, min(n_max, len(where))).round().long()] if len(where) else where
-    x, u = _states_and_inputs(system, dynamics.n_inputs)
+    x, u = states_and_inputs(system, dynamics.n_inputs)
     for part in chunks(len(where), d, 2):
         i, s = where[part].unbind(1)
         values = sorted_eigenvalues(dynamics.jacobians(x[i, s], u[i, s + 1])[0], False)[:, :k]
@@ -66,7 +65,7 @@ def linearisation_error(system: System, points: FixedPoints) -> LinearisationErr
     if not len(points):
         raise ValueError("`points`: expected at least one fixed point to linearise about, got none.")
     check_axes("points.x", points.x, "point unit", unit=system.n_units)
-    x, u = _states_and_inputs(system, points.u.shape[1])
+    x, u = states_and_inputs(system, points.u.shape[1])
     n, t, d = x.shape
     now, after, drive = x[:, :-1].reshape(-1, d), x[:, 1:].reshape(-1, d), u[:, 1:].reshape(n * (t - 1), -1)
     nearest = torch.cdist(now, points.x).argmin(1)
@@ -87,7 +86,8 @@ def linearisation_error(system: System, points: FixedPoints) -> LinearisationErr
     return LinearisationError(relative.reshape(n, t - 1), mean, nearest.reshape(n, t - 1))
 
 
-def _states_and_inputs(system: System, n_inputs: Any) -> tuple[Tensor, Tensor]:
+def states_and_inputs(system: System, n_inputs: int | None) -> tuple[Tensor, Tensor]:
+    """Trajectories and inputs of a system in float64; inputs of 0 where it has none."""
     x = system.trajectories.double()
     if system.inputs is not None:
         return x, system.inputs.double()

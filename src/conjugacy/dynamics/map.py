@@ -7,9 +7,12 @@ A cell of yours joins with closed forms by offering, beside ``cell(u, x) -> x_ne
     jacobian_lipschitz(u, x, radius (B,)) -> (B,)             L with |J(y) - J(y')| <= L |y - y'| (spectral norm) for
                                                               all y, y' in the ball of that radius around x
     reduced()      -> Reduced                                 an equation in fewer unknowns with the same zeros
+    leak(u, x)     -> (B, N)                                  the share of its state that each of N gated units
+                                                              replaces in the step, in [0, 1]: 1 - z of a GRU
 
 The first saves automatic differentiation, the second tells the index sum that a complete set must have, the third
-turns the residual of a point into a proof (see `certificate.py`), the fourth is what is searched. None is required.
+turns the residual of a point into a proof (see `certificate.py`), the fourth is what is searched, the fifth says for
+how long units hold what they have (`gates.py`). None is required.
 """
 
 from __future__ import annotations
@@ -60,6 +63,8 @@ class Map:
         (x, u, radius) -> (B,), see the module docstring.
     reduced : Reduced or None
         A better equation with the same zeros.
+    leak : callable or None
+        (x, u) -> (B, N), see the module docstring; None where units have no gates.
     readout : callable or None
         x (B, D) -> y (B, O).
     dt : float or None
@@ -77,6 +82,7 @@ class Map:
     box: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     lipschitz: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     reduced: Reduced | None = None
+    leak: Function | None = None
     readout: Callable[[Tensor], Tensor] | None = None
     dt: float | None = None
     visited: Tensor | None = None

@@ -67,6 +67,13 @@ class Network(nn.Module, ABC):
         """Number of state variables."""
         return self.latent_size
 
+    @property
+    def recurrent_weights(self) -> list[str]:
+        """Names of the parameters that carry the state to the next one: matrices of the cell, the input's left out."""
+        self._check_built()
+        named = self.cell.named_parameters(prefix="cell")
+        return [name for name, p in named if p.ndim > 1 and not name.endswith("weight_ih")]
+
     @abstractmethod
     def make_cell(self, input_size: int, generator: torch.Generator) -> nn.Module:
         """A new cell with its initial weights drawn from `generator`."""

@@ -90,8 +90,11 @@ class _Cohort:
             own = [s.get(dict(t.run.network.named_parameters())[name]) for s, t in zip(states, trainings)]
             if all(s is not None for s in own):
                 moments[name] = tuple(torch.stack([s[key] for s in own if s]) for key in ("exp_avg", "exp_avg_sq"))
-        decay = self._each(lambda t: t.recipe.weight_decay)
-        self.adam = StackedAdam(self.stack.parameters, decay, trainings[0].state.step, moments)
+        penalty, decay = (self._each(lambda t: t.recipe.weight_decay), self._each(lambda t: t.recipe.recurrent_decay))
+        decaying = trainings[0].run.network.recurrent_weights
+        self.adam = StackedAdam(
+            self.stack.parameters, penalty, trainings[0].state.step, moments, decay=decay, decaying=decaying
+        )
 
     def step(self) -> None:
         """One gradient step of every network, and what follows from it."""

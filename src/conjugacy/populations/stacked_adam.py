@@ -1,12 +1,12 @@
 """Adam (Kingma & Ba 2015, arXiv:1412.6980) and clipping by norm for many networks at once, each with its own settings.
 
-The same numbers as torch.optim.Adam and torch.nn.utils.clip_grad_norm_ on each network by itself
+The same numbers as torch.optim.Adam, torch.nn.utils.clip_grad_norm_ and the decay of `train` on each network by itself
 (tests/training/test_population.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -27,6 +27,10 @@ class StackedAdam:
         Steps taken so far by every network.
     moments : mapping of str to (Tensor, Tensor), optional
         Means of the gradient and of its square so far, shaped as the parameters; 0 by default.
+    decay : Tensor (network,), optional
+        Decoupled decay, times the learning rate, of the parameters named in `decaying`; 0 by default.
+    decaying : collection of str
+        Names of parameters.
     """
 
     def __init__(
@@ -35,7 +39,11 @@ class StackedAdam:
         weight_decay: Tensor,
         step: int = 0,
         moments: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+        decay: Tensor | None = None,
+        decaying: Collection[str] = (),
     ):
+        self.decay = torch.zeros_like(weight_decay) if decay is None else decay
+        self.decaying = frozenset(decaying)
         self.parameters = parameters
         self.weight_decay = weight_decay
         self.n_steps = step
@@ -64,6 +72,8 @@ class StackedAdam:
             def along(x: Tensor, like: Tensor = p) -> Tensor:
                 return x.view(-1, *[1] * (like.ndim - 1))
 
+            if name in self.decaying:
+                p.mul_(1 - torch.where(along(which), along(learning_rate * self.decay), 0))
             g = g * along(scale) + along(self.weight_decay) * p
             g = torch.where(along(which), g, 0)
             mean.lerp_(g, 1 - _BETAS[0])

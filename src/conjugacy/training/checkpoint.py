@@ -17,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from conjugacy.training.recipe import Recipe
+
 FILE = "checkpoint.safetensors"
 
 
@@ -75,6 +77,7 @@ def read(folder: Path, config: dict[str, Any], model: Any, average: Any, optimiz
     except SafetensorError as error:
         raise ValueError(f"{path}: not a whole checkpoint ({error}). Delete it to start over.") from None
     saved = json.loads(header["config"])
+    saved["recipe"] = Recipe.completed(saved["recipe"])
     if saved != json.loads(json.dumps(config)):
         differing = sorted(k for k in {*saved, *config} if saved.get(k) != json.loads(json.dumps(config.get(k))))
         raise ValueError(

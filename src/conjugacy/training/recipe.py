@@ -15,6 +15,8 @@ from typing import Any
 from conjugacy._check import check_int, check_number
 from conjugacy.networks.sequence import check_rollout
 
+_LATER = ("recurrent_decay",)  # settings that saved recipes may lack; their defaults are what was done before
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -33,7 +35,11 @@ class Recipe:
     clip : float
         Largest norm of the gradient.
     weight_decay : float
-        L2 penalty in Adam.
+        L2 penalty in Adam, on all parameters.
+    recurrent_decay : float
+        Decoupled decay of the recurrent weights (Loshchilov & Hutter 2019, arXiv:1711.05101), those of
+        `Network.recurrent_weights`: before each step they are multiplied by 1 - learning rate * `recurrent_decay`. It
+        keeps gates from saturating, so that memories are fixed points and no plateaus (docs/training.md).
     averaging : float
         The weights that are scored and kept are w' = a w' + (1 - a) w after each step, with a = `averaging`, in [0, 1);
         with 0 they are those of the last step. Until step 9 / (1 - a), a is (1 + step) / (10 + step).
@@ -60,6 +66,7 @@ class Recipe:
     warmup: float = 0.3
     clip: float = 1.0
     weight_decay: float = 0.0
+    recurrent_decay: float = 0.0
     averaging: float = 0.98
     short_timesteps: int = 100
     short_share: float = 0.4
@@ -76,6 +83,8 @@ class Recipe:
         for name in ("learning_rate", "clip"):
             check_number(name, getattr(self, name), 0, open_low=True)
         check_number("weight_decay", self.weight_decay, 0)
+        highest = 1 / self.learning_rate
+        check_number("recurrent_decay", self.recurrent_decay, 0, highest, hint="Times the learning rate, at most 1.")
         check_number("averaging", self.averaging, 0, 1 - 1e-6)
         for name in ("warmup", "short_share", "whole_share"):
             check_number(name, getattr(self, name), 0, 1)
@@ -106,6 +115,11 @@ class Recipe:
     def for_task(cls, task: Any) -> Recipe:
         """The defaults, with the settings that the task names in its attribute `recipe` (a dict), if it has one."""
         return cls(**getattr(task, "recipe", {}))
+
+    @classmethod
+    def completed(cls, saved: dict) -> dict:
+        """A recipe that was saved, with the settings that came later: as they were done then, which is not at all."""
+        return {**{name: getattr(cls, name) for name in _LATER}, **saved}
 
     def as_dict(self) -> dict:
         """The recipe as plain numbers."""

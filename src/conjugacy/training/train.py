@@ -333,8 +333,18 @@ def _gradient_step(training: Training) -> float:
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), training.recipe.clip)
     value = loss.item()
     if math.isfinite(value):
+        _decay(run.network, training.learning_rate * training.recipe.recurrent_decay)
         optimizer.step()
     return value
+
+
+@torch.no_grad()
+def _decay(network: Network, share: float) -> None:
+    """Take this share off the recurrent weights that are trained."""
+    if share:
+        for weight in map(network.get_parameter, network.recurrent_weights):
+            if weight.grad is not None:
+                weight.mul_(1 - share)
 
 
 @torch.no_grad()
@@ -376,7 +386,7 @@ def _score(scores: dict[str, float], select: str) -> float:
 
 def _finished(folder: Path, config: dict[str, Any], task: Task, network: Network) -> Run:
     run = load(folder, classes=[type(task), type(network)])
-    there = run.config()
+    there = {**run.config(), "recipe": Recipe.completed(run.recipe)}
     differing = sorted(k for k in config if k != "versions" and there.get(k) != config[k])
     if differing:
         raise FileExistsError(
