@@ -117,11 +117,12 @@ def harmful(canary: Path, rng: random.Random) -> tuple[str, bytes]:
         ("builtins", "open", text(str(canary)) + text("w")), ("builtins", "__import__", text("canary_module")),
         ("canary_module", "anything", text("x")), ("os", "mkdir", text(str(canary))), ("pickle", "loads", b"C\x01."),
         ("torch", "load", text(str(canary))), ("torch", "manual_seed", b"K\x05"), ("numpy.random", "seed", b"K\x05"),
-        ("random", "seed", b"K\x05"), ("os", "putenv", text("CANARY") + text("1")), ("torch", "set_num_threads", b"K\x02"),
-        ("conjugacy.cli", "main", b"]"), ("conjugacy", "train", text("x")), ("importlib", "import_module", text("canary_module")),
-        ("warnings", "simplefilter", text("ignore")), ("sys", "setrecursionlimit", b"K\x64"), ("os", "chdir", text("/")),
+        ("random", "seed", b"K\x05"), ("os", "putenv", text("CANARY") + text("1")),
+        ("torch", "set_num_threads", b"K\x02"), ("conjugacy.cli", "main", b"]"), ("conjugacy", "train", text("x")),
+        ("importlib", "import_module", text("canary_module")), ("warnings", "simplefilter", text("ignore")),
+        ("sys", "setrecursionlimit", b"K\x64"), ("os", "chdir", text("/")), ("torch.hub", "load", text("x")),
         ("builtins", "setattr", text("x") + text("y") + b"K\x01"), ("builtins", "getattr", text("x") + text("y")),
-        ("functools", "partial", text("x")), ("operator", "attrgetter", text("system")), ("torch.hub", "load", text("x")),
+        ("functools", "partial", text("x")), ("operator", "attrgetter", text("system")),
         ("code", "interact", b""), ("runpy", "run_path", text(str(canary))), ("ctypes", "CDLL", text(str(canary))),
     ]  # fmt: skip
     module, name, args = rng.choice(calls)
@@ -144,8 +145,8 @@ def harmful(canary: Path, rng: random.Random) -> tuple[str, bytes]:
         )
         return "EXT or PERSID", start + code + b"(" + args + b"tR" + end
     if kind == 6:  # a name within what is allowed
-        inside = rng.choice(("__globals__", "__init__.__globals__", "__class__", "__defaults__", "os.system", "json.loads",
-                             "__builtins__", "__code__", "mro", "__subclasses__", "__call__", "__reduce__"))  # fmt: skip
+        names = "__globals__ __init__.__globals__ __class__ __defaults__ os.system json.loads __builtins__ __code__ mro"
+        inside = rng.choice([*names.split(), "__subclasses__", "__call__", "__reduce__"])
         joined = rng.choice((f"{ours[1]}.{inside}", inside))
         return f"a name within: {ours[0]}:{joined}", start + named(ours[0], joined, how) + b"(" + args + b"tR" + end
     if kind in (7, 8):  # BUILD on what is allowed: a function, its class
@@ -165,13 +166,18 @@ def harmful(canary: Path, rng: random.Random) -> tuple[str, bytes]:
         code = rng.choice((text("x") + b"K\x01s", b"K\x01a", b"(K\x01e", b"(K\x01\x90", b"(" + text("x") + b"K\x01u"))
         return f"items into {ours[1]}", start + named(*ours, how) + code + end
     if kind == 10:  # a wrong call of what is allowed
-        args = rng.choice((b"", b"N", b"K\x05", text("{"), text("{}"), text("null"), text("[]") + b"C\x01x", b"}", b"]",
-                           text('{"settings": {}, "task": null, "model": null}') + b"C\x00" + b"(" + target + b"t",
-                           text('{"task": {"class": "os.system", "args": {"command": "true"}}}'), text("[" * 3000)))  # fmt: skip
+        system = '{"task": {"class": "os.system", "args": {"command": "true"}}}'
+        empty = text('{"settings": {}, "task": null, "model": null}') + b"C\x00"
+        texts = [text(one) for one in ("{", "{}", "null", system, "[" * 3000)]
+        args = rng.choice(
+            [b"", b"N", b"K\x05", b"}", b"]", text("[]") + b"C\x01x", empty + b"(" + target + b"t", *texts]
+        )
         return f"{ours[1]} with other arguments", start + named(*ours, how) + b"(" + args + b"tR" + end
-    whole = rng.choice((b"I1\n.", b"]" * 5 + b".", b"\x80\x09.", b"h\x10.", b"0.", b"t.", b"(" * 3000 + b".", b"}q\x00h\x00h\x00s.",
-                        b"]q\x00h\x00a.", b"N.", b"\x95" + b"\xff" * 8 + b".", b"\x8e" + b"\xff" * 7 + b"\x7f", b"T\xff\xff\xff\x7f",
-                        b"r\xff\xff\xff\x7fN.", b"L" + b"9" * 10000 + b"L\n."))  # fmt: skip
+    short = [b"I1\n.", b"]" * 5 + b".", b"\x80\x09.", b"h\x10.", b"0.", b"t.", b"N.", b"(" * 3000 + b"."]
+    loops = [b"}q\x00h\x00h\x00s.", b"]q\x00h\x00a."]
+    huge = [b"\x95" + b"\xff" * 8 + b".", b"\x8e" + b"\xff" * 7 + b"\x7f", b"T\xff\xff\xff\x7f"]
+    huge += [b"r\xff\xff\xff\x7fN.", b"L" + b"9" * 10000 + b"L\n."]
+    whole = rng.choice(short + loops + huge)
     return "opcodes that lead nowhere", start + whole
 
 
@@ -207,8 +213,8 @@ def zipped(path: Path, rng: random.Random) -> str:
     """Damage an npz as a zip archive."""
     with np.load(path) as found:
         arrays = dict(found)
-    how = rng.choice(("bomb", "huge shape", "wrong sum", "other names", "a folder up", "objects", "stored twice", "empty zip",
-                      "no numpy in it", "header that is code"))  # fmt: skip
+    names = ["bomb", "huge shape", "wrong sum", "other names", "a folder up", "objects", "stored twice", "empty zip"]
+    how = rng.choice([*names, "no numpy in it", "header that is code"])
     if how in ("bomb", "huge shape"):
         name = rng.choice(sorted(arrays))
         body = io.BytesIO()
@@ -304,7 +310,6 @@ def read(reader: Callable[[Path], Any], subject: Path, canary: Path, file: str) 
         reader(subject)
     except BaseException as error:
         message = str(error)
-        # it may well be that what is read is right and is refused later, by what reads it: the file is named all the same
         good = one_line(message) and not foreign(message) and file in message
         said = ("refused" if good else "unnamed", f"{type(error).__name__}: {message[:300]}")
     watching[0] = False
@@ -341,6 +346,8 @@ def main() -> None:
     rows: dict[str, Counter[str]] = {}
     listed = []
     for k in range(o.n):
+        if k and not k % 100:
+            print(f"{k} files ...", file=sys.stderr, flush=True)
         rng = random.Random(f"{o.seed} {k}")
         copy, canary = folder / f"case-{k}", folder / "canary"
         shutil.copytree(folder / "right", copy)
@@ -379,8 +386,8 @@ def main() -> None:
 
 def damaged(copy: Path, canary: Path, rng: random.Random) -> tuple[str, str, str]:
     """Damage one file of a copy; the kind of damage, the file, and how."""
-    kind = rng.choice(("pickle written anew", "pickle written anew", "pickle with harm in it", "pickle damaged", "npz zip",
-                       "npz arrays", "npz damaged"))  # fmt: skip
+    pickles = ["pickle written anew"] * 2 + ["pickle with harm in it", "pickle damaged"]
+    kind = rng.choice([*pickles, "npz zip", "npz arrays", "npz damaged"])
     file = "points.npz" if kind.startswith("npz") else rng.choice(("model.pkl", "datamodule_sim.pkl"))
     path = copy / file
     if kind == "pickle written anew":

@@ -478,6 +478,8 @@ def main() -> None:
         print(f"{kind} ...", file=sys.stderr, flush=True)
         n, found = max(1, round(o.n * SHARE[kind] / total)), Counter()
         for k in range(n):
+            if k and not k % 100:
+                print(f"{k} of {n} ...", file=sys.stderr, flush=True)
             rng = random.Random(f"{o.seed} {kind} {k}")
             copy = folder / "copies" / f"{kind}-{k}"
             shutil.copytree(folder / kind, copy)

@@ -79,7 +79,7 @@ def wrong_values(valid: Any, argument: str) -> list[tuple[str, Any]]:
             ("a class among them", kind([*valid[:-1], Foreign])), ("NaN among them", kind([*valid[:-1], nan])),
             ("nested", [valid]), ("its first alone", valid[0]),
         ]  # fmt: skip
-    if isinstance(valid, np.ndarray | torch.Tensor) and valid.ndim:
+    if isinstance(valid, np.ndarray | torch.Tensor) and valid.ndim and 0 not in valid.shape:
         tried += list(_wrong_arrays(valid))
     if not isinstance(valid, type) and type(valid).__module__.startswith(("conjugacy", "torch.nn")):
         tried += [("its class", type(valid)), ("a list of it", [valid])]
@@ -288,6 +288,8 @@ def main() -> None:
     per: dict[str, Counter[str]] = defaultdict(Counter)
     for case, verdict, said in tried(everything[: o.n], usual, o.limit):
         verdicts[verdict] += 1
+        if not sum(verdicts.values()) % 1000:
+            print(f"{sum(verdicts.values())} calls ...", file=sys.stderr, flush=True)
         per[case.call.name.split(".")[0].split("(")[0]][verdict] += 1
         if verdict not in ("clear", "accepted"):
             groups[case.call.name, case.argument].append((verdict, case.kind, said))
