@@ -103,6 +103,9 @@ def sweep_on(folder: Path) -> Any:
     return plain([out["run"].tolist(), [dict(run.network.state_dict()) for run in runs]])
 
 
+# what someone writes by hand may be changed by hand: another value is then no fault
+_MAY_DIFFER = ("rehashed", "sweep_file")
+
 READERS: dict[str, Callable[[Path], Any]] = {
     "run": lambda path: all_of_run(cj.load(path)),
     "rehashed": lambda path: all_of_run(cj.load(path)),
@@ -440,7 +443,8 @@ def _command(args: list[str], copy: Path, names: set[str]) -> tuple[str, str]:
     text = err.read_text()
     if code == 0:
         return "silent", "refused by load, taken by the command line"
-    lines = [line for line in text.strip().splitlines() if not line.startswith("See: ")]
+    told = text.strip().removeprefix(f"conjugacy {args[0]}: ")
+    lines = [line for line in told.splitlines() if not line.startswith("See: ")]
     if len(lines) != 1 or not _good(lines[0], copy, names):
         return "unclear", f"by the command line: {text.strip()[:400]}"
     return "refused", text
@@ -486,7 +490,7 @@ def main() -> None:
             how = mutated(kind, copy, originals, rng)
             limit = o.limit * (3 if kind == "sweep" else 1)
             outcome = in_child(
-                lambda kind=kind, copy=copy: read(kind, copy, originals.right[kind], kind == "rehashed"),
+                lambda kind=kind, copy=copy: read(kind, copy, originals.right[kind], kind in _MAY_DIFFER),
                 limit,
                 memory=4 << 30,
                 own_group=kind == "sweep",

@@ -24,7 +24,7 @@ _NOT_CALLED = {
     "Task", "Network", "Measure", "Traits", "Score", "Interval", "Null", "Pairwise", "Surface", "FixedPoints",
     "Portrait", "PortraitDistance", "Audit", "InputPath", "Cycle", "LyapunovSpectrum", "RestPoints", "ArmState",
     "Muscle", "Map", "PlannedRun", "Plan", "register", "CellNetwork", "GymnasiumTask", "Rollout",
-    "adam_search", "from_motornet",
+    "adam_search", "from_motornet", "animate_arm",
     "sequence", "plain_sequence", "KnownPair", "check_measures", "Conjugacy",
 }  # fmt: skip
 
@@ -207,7 +207,9 @@ def _own(t: dict[str, Any]) -> list[Call]:
     run, task, a, b, points, trials = (t[k] for k in ("run", "task", "a", "b", "points", "trials"))
     analysis, reach, ruled, net = t["analysis"], t["reach"], t["ruled"], cj.networks.GRU(4)
     epochs = ruled.epochs()
-    condition, epoch = 0, "evidence"
+    unnumbered = ("hand_speed", "latents_at_cue")
+    longer = {"longer": {"max_ep_duration": 1.5}}
+    condition, epoch = epochs.table().index[0], "evidence"
     quick = {"steps": 1, "eval_every": 1, "batch_size": 4}
     x0, held, system, other = t["x0"], [0.0, 0.0], t["system"], t["other"]
     search = {"x0": x0, "inputs": held}
@@ -249,7 +251,7 @@ def _own(t: dict[str, Any]) -> list[Call]:
              {"step_or_system": two_wells, "start": held, "stop": [0.5, 0.0], "n_nodes": 3, "x0": x0, "n_inits": 32}),
         Call("cj.lyapunov_spectrum", cj.lyapunov_spectrum, {"step_or_system": two_wells, **search, **few}),
         Call("cj.portrait_distance", cj.portrait_distance, {"a": t["portrait"], "b": t["portrait"]}),
-        Call("cj.generalisation_table", cj.generalisation_table, {"run": reach.run, "n_trials": 5}),
+        Call("cj.generalisation_table", cj.generalisation_table, {"run": reach.run, "conditions": longer, "n_trials": 2}),
         Call("cj.rest_points", cj.rest_points, {"run": reach.run, "targets": 1, "n_inits": 4, "trials": "val"}),
         Call("cj.Run", cj.Run, {"task": task, "network": run.network, "seed": 0, "sets": run.sets}),
         Call("cj.Trials", cj.Trials, {n: getattr(trials, n) for n in ("inputs", "targets", "mask", "true_inputs", "ics",
@@ -258,7 +260,7 @@ def _own(t: dict[str, Any]) -> list[Call]:
         Call("cj.Epochs.states", epochs.states, {"condition": condition, "epoch": epoch}),
         Call("cj.Epochs.system", epochs.system, {"condition": condition, "epoch": epoch}),
         Call("plots.trajectories_by_epoch", p.trajectories_by_epoch, {"epochs": epochs}),
-        *(Call(f"plots.{n}", getattr(p, n), {"analysis": reach})
+        *(Call(f"plots.{n}", getattr(p, n), {"analysis": reach, **({} if n in unnumbered else {"num_trials": 2})})
           for n in ("hand_paths", "hand_speed", "muscle_commands", "latents_at_cue")),
         Call("dynamics.portrait", d.portrait, {"points": points}),
         Call("dynamics.input_response", d.input_response,

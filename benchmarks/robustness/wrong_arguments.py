@@ -17,6 +17,7 @@ errors are listed by callable and argument; --list writes all of them.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import pickle
@@ -227,6 +228,10 @@ def tried(found: list[Case], usual: dict[str, set[str]], limit_s: float) -> Iter
         os.waitpid(pid, 0)
 
 
+def _too_slow(*_: Any) -> None:
+    raise TimeoutError("the valid call is too slow to be tried with wrong arguments")
+
+
 def _try_batch(batch: list[Case], usual: dict[str, set[str]], write: int) -> None:
     try:
         nothing = os.open(os.devnull, os.O_WRONLY)
@@ -276,23 +281,28 @@ def main() -> None:
     calls = [call for call in calls if call.name.startswith(o.only)]
     usual, broken = {}, {}
     for call in calls:
+        signal.signal(signal.SIGALRM, _too_slow)
+        signal.setitimer(signal.ITIMER_REAL, o.limit / 2)
         try:
             result = call()
             usual[call.name] = nans([result, call.after(result), *look(result)])
         except Exception as error:
             broken[call.name] = f"{type(error).__name__}: {error}"
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
     calls = [call for call in calls if call.name in usual]
     everything = cases(calls)
     random.Random(o.seed).shuffle(everything)
     verdicts, groups, start = Counter(), defaultdict(list), time.monotonic()
     per: dict[str, Counter[str]] = defaultdict(Counter)
-    for case, verdict, said in tried(everything[: o.n], usual, o.limit):
-        verdicts[verdict] += 1
-        if not sum(verdicts.values()) % 1000:
-            print(f"{sum(verdicts.values())} calls ...", file=sys.stderr, flush=True)
-        per[case.call.name.split(".")[0].split("(")[0]][verdict] += 1
-        if verdict not in ("clear", "accepted"):
-            groups[case.call.name, case.argument].append((verdict, case.kind, said))
+    with contextlib.suppress(KeyboardInterrupt):  # then it tells what it has found so far
+        for case, verdict, said in tried(everything[: o.n], usual, o.limit):
+            verdicts[verdict] += 1
+            if not sum(verdicts.values()) % 1000:
+                print(f"{sum(verdicts.values())} calls ...", file=sys.stderr, flush=True)
+            per[case.call.name.split(".")[0].split("(")[0]][verdict] += 1
+            if verdict not in ("clear", "accepted"):
+                groups[case.call.name, case.argument].append((verdict, case.kind, said))
     kinds = ("clear", "obscure", "late", "accepted", "nan", "hung", "crashed")
     print(table([{"part": part, **{k: found[k] for k in kinds}} for part, found in sorted(per.items())]))
     obscure = verdicts["obscure"] + verdicts["late"] + verdicts["crashed"]
