@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from conjugacy._check import check_axes, check_int, check_number
+from conjugacy.networks.rollout_noise import draw_noise
 from conjugacy.networks.sequence import check_rollout, plain_sequence, sequence
 
 
@@ -111,13 +112,6 @@ class Network(nn.Module, ABC):
         self._check_built()
         return self.latent_ics.expand(batch_size, -1)
 
-    def draw_hidden(self, batch_size: int, noise: torch.Generator | None = None) -> Tensor:
-        """The initial state of every trial, (trial, state), with noise of `ic_noise` if there is a source of it."""
-        x0 = self.init_hidden(batch_size)
-        if noise is None or self.ic_noise == 0:
-            return x0
-        return x0 + self.ic_noise * torch.randn(x0.shape, generator=noise, dtype=x0.dtype, device=x0.device)
-
     def rollout(
         self,
         inputs: Tensor,
@@ -151,11 +145,15 @@ class Network(nn.Module, ABC):
             input=self.input_size,
             hint=f"This network was built for {self.input_size} inputs; see init_model(input_size=).",
         )[0]
+        first, of_states = None, None
+        if noise is not None:
+            first, drawn = draw_noise(self, n, inputs.shape[1], noise, inputs, start=x0 is None)
+            of_states = drawn.states
         if x0 is None:
-            x0 = self.draw_hidden(n, noise)
+            x0 = self.init_hidden(n) if first is None else self.init_hidden(n) + first
         check_axes("x0", x0, "trial state", trial=n, state=self.state_size)
-        if noise is not None and self.noise_level > 0:
-            states = plain_sequence(self.cell, inputs, x0, self.noise_level, noise)
+        if of_states is not None:
+            states = plain_sequence(self.cell, inputs, x0, of_states)
         else:
             states = (plain_sequence if rollout == "plain" else sequence)(self.cell, inputs, x0)
         return states, self.readout(states)

@@ -36,15 +36,13 @@ def plain_sequence(
     cell: Callable[[Tensor, Tensor], Tensor],
     inputs: Tensor,
     x0: Tensor,
-    noise_level: float = 0.0,
-    generator: torch.Generator | None = None,
+    noise: Tensor | None = None,
 ) -> Tensor:
-    """The reference: one step after the other, with Gaussian noise of that level added to every new state."""
+    """The reference: one step after the other, with `noise` (trial, time, unit) added to the new states."""
     x, states = x0, []
-    for u in inputs.unbind(1):
+    for t, u in enumerate(inputs.unbind(1)):
         x = cell(u, x)
-        if noise_level > 0:
-            x = x + noise_level * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+        x = x if noise is None else x + noise[:, t]
         states.append(x)
     return torch.stack(states, 1)
 

@@ -84,7 +84,7 @@ def form(network: Network) -> Hashable | None:
     matter for the initial weights only may differ, and so may the levels of noise.
     """
     kind, modules = type(network), [*network.cell.modules(), *network.readout.modules()]
-    own_ways = any(getattr(kind, m) is not getattr(Network, m) for m in ("rollout", "init_hidden", "draw_hidden"))
+    own_ways = any(getattr(kind, m) is not getattr(Network, m) for m in ("rollout", "init_hidden"))
     # torch's fused cells have no batching rule: they are stacked as they stand, not inside other modules
     inside = any(isinstance(m, nn.RNNCellBase) for m in modules) and not isinstance(
         network.cell, nn.GRUCell | nn.RNNCell | LSTMStateCell

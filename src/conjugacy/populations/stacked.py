@@ -18,6 +18,7 @@ from torch.nn.functional import pad
 from conjugacy.arm.plant import Noise, Plant
 from conjugacy.closed_loop.plain import plain_closed_loop
 from conjugacy.networks.network import Network
+from conjugacy.networks.rollout_noise import draw_noise
 from conjugacy.networks.stack import Stack, form
 from conjugacy.populations.stacked_adam import StackedAdam
 from conjugacy.training.scores import CHUNK, score
@@ -168,7 +169,7 @@ def stacked_rollout(
     x0 = stack.init_hidden(n)
     drawn = Noise()
     if noise is not None:
-        start, drawn = _draw_noise(stack, plant, trials, noise, longest)
+        start, drawn = _drawn_by_each(stack, plant, trials, noise, longest)
         x0 = x0 + start
 
     def joined(of: Callable[[Trials], Tensor]) -> Tensor:
@@ -190,25 +191,15 @@ def stacked_rollout(
     return [out[slice(i * n, (i + 1) * n)].first(t.n_timesteps) for i, t in enumerate(trials)]
 
 
-def _draw_noise(
+def _drawn_by_each(
     stack: Stack, plant: Plant | None, trials: Sequence[Trials], noise: Sequence[torch.Generator], longest: int
 ) -> tuple[Tensor, Noise]:
-    """The noise that `rollout` draws, in its order, for each network from its own generator."""
+    """The noise that each network would draw alone, from its own generator; zero where others have some and it none."""
     n, starts, parts = len(trials[0]), [], []
     for network, own, generator in zip(stack.networks, trials, noise):
-        like = {"generator": generator, "dtype": own.inputs.dtype, "device": own.inputs.device}
-        shape = (n, network.state_size)
-        starts.append(
-            network.ic_noise * torch.randn(shape, **like) if network.ic_noise else own.inputs.new_zeros(shape)
-        )
-        part = Noise() if plant is None else plant.draw_noise(n, own.n_timesteps, generator, own.inputs.dtype)
-        if network.noise_level > 0 and plant is None:
-            each = [torch.randn(shape, **like) for _ in range(own.n_timesteps)]
-            part = part._replace(states=network.noise_level * torch.stack(each, 1))
-        elif network.noise_level > 0:
-            xi = torch.randn((n, own.n_timesteps, network.state_size), **like)
-            part = part._replace(states=network.noise_level * xi)
-        elif any(other.noise_level > 0 for other in stack.networks):
+        first, part = draw_noise(network, n, own.n_timesteps, generator, own.inputs, plant)
+        starts.append(own.inputs.new_zeros(n, network.state_size) if first is None else first)
+        if part.states is None and any(other.noise_level > 0 for other in stack.networks):
             part = part._replace(states=own.inputs.new_zeros(n, own.n_timesteps, network.state_size))
         parts.append(part)
     together = [None if x[0] is None else torch.cat([_filled(y, longest) for y in x]) for x in zip(*parts)]

@@ -12,6 +12,7 @@ from conjugacy.arm.plant import Noise, Plant
 from conjugacy.arm.state import ArmState
 from conjugacy.closed_loop.plain import plain_closed_loop
 from conjugacy.networks.network import Network
+from conjugacy.networks.rollout_noise import draw_noise
 from conjugacy.networks.sequence import check_rollout
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.trials import Rollout, Trials
@@ -88,15 +89,13 @@ def _closed_loop(
     may_compile: bool,
 ) -> Rollout:
     n, t = len(trials), trials.n_timesteps
-    dtype, device = trials.inputs.dtype, trials.inputs.device
-    x0 = network.draw_hidden(n, generator) if h0 is None else h0
-    check_axes("h0", x0, "trial state", trial=n, state=network.state_size)
-    noise = Noise()
+    first, noise = None, Noise()
     if generator is not None:
-        noise = plant.draw_noise(n, t, generator, dtype)
-        if network.noise_level > 0:
-            xi = torch.randn((n, t, network.state_size), generator=generator, dtype=dtype, device=device)
-            noise = noise._replace(states=network.noise_level * xi)
+        first, noise = draw_noise(network, n, t, generator, trials.inputs, plant, start=h0 is None)
+    x0 = network.init_hidden(n) if h0 is None else h0
+    check_axes("h0", x0, "trial state", trial=n, state=network.state_size)
+    if first is not None:
+        x0 = x0 + first
     given = (trials.inputs, trials.ics, trials.loads)
     if may_compile and n * t >= _WORTH_COMPILING and not transformed():
         from conjugacy.closed_loop.compiled_loop import compiled_loop, compiled_loop_fits
