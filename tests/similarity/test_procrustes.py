@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from conjugacy import System
 from conjugacy.similarity import get_measure
-from conjugacy.similarity.cca import canonical_correlations
-from conjugacy.similarity.cka import rows_to_kernel, unbiased_hsic, unbiased_linear_hsic
+from conjugacy.similarity.canonical import canonical_correlations
+from conjugacy.similarity.cka import rows_to_kernel
+from conjugacy.similarity.hsic import unbiased_hsic, unbiased_linear_hsic
 from conjugacy.similarity.covariance import Coordinates, Covariances
 from conjugacy.similarity.procrustes import nuclear_norms
 

@@ -24,7 +24,7 @@ import numpy as np
 import scipy.linalg as sla
 
 from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.similarity.samples import Samples, as_system, check_varies
+from conjugacy.similarity.samples import Samples, as_system, check_varies, part, split_trials
 from conjugacy.system import System
 
 
@@ -247,9 +247,6 @@ def sweep(
         ``{(rank, n_delays): {"dmd": DMD on all trials, "r2": share of the variance of the embedded states of held-out
         trials that a one-step prediction explains}}``; combinations beyond the rank of the data are left out.
     """
-    from conjugacy.similarity.inference import part
-    from conjugacy.similarity.samples import split_trials
-
     system = as_system("system", system)
     chosen = split_trials(system.n_trials, train, seed) if system.n_trials > 1 else None
     out: dict[tuple[int, int], dict[str, Any]] = {}
@@ -305,9 +302,6 @@ def held_out_rank(
     **options: Any,
 ) -> int:
     """The smallest rank whose one-step prediction of held-out trials is within `tolerance` (in R2) of the best."""
-    from conjugacy.similarity.inference import part
-    from conjugacy.similarity.samples import split_trials
-
     system = as_system("system", system)
     chosen = split_trials(system.n_trials, train, seed)
     fitted, held = (part(system, "trials", np.flatnonzero(c)) for c in (chosen, ~chosen))
