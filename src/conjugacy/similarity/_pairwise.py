@@ -210,12 +210,11 @@ class _Group:
 
     def with_train(self, argument: str, train: Any) -> _Group:
         """The group with training trials, one system for each."""
-        given: list[System | None] = [*system_list(argument, train, 0)]
-        if len(given) != len(self.systems):
+        if isinstance(train, (list, tuple)) and len(train) != len(self.systems):
             raise ValueError(
-                f"`{argument}`: expected one system for each of the {len(self.systems)} systems, got {len(given)}."
+                f"`{argument}`: expected one system for each of the {len(self.systems)} systems, got {len(train)}."
             )
-        return replace(self, train=given)
+        return replace(self, train=[*system_list(argument, train, len(self.systems))])
 
     @property
     def names(self) -> tuple[str, ...]:

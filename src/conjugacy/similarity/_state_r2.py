@@ -29,9 +29,8 @@ from conjugacy.similarity.principal_components import principal_axes
 from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import (
     Layout,
-    Samples,
     check_paired,
-    check_varies,
+    check_system_varies,
     layout_of,
     shuffled_order,
     split_trials,
@@ -170,7 +169,7 @@ class StateR2(Measure):
 
     @override
     def prepare(self, system: System, train: System | None = None) -> RegressionFeatures:
-        check_varies(Samples.of(system), "state_r2")
+        check_system_varies(system, "state_r2")
         if train is None:
             source, layout = (system,), layout_of(system)
             chosen = split_trials(layout.n_trials, self.train, self.seed)
@@ -203,8 +202,8 @@ class StateR2(Measure):
         value = _r2_of(fitted, held_out, ridge, a.scale)
         if np.isnan(value):
             raise Undefined(
-                f"`b`: 'state_r2' is undefined (0/0), got the same state at all held-out steps of {b.layout.name!r}. Use "
-                "other trials."
+                f"`b`: 'state_r2' is undefined (0/0), got the same state at all held-out steps of {b.layout.name!r}. "
+                "Use other trials."
             )
         return value, {
             "train_r2": _r2_of(fitted, fitted, ridge, a.scale),

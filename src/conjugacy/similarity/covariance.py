@@ -17,12 +17,13 @@ from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from typing_extensions import override
 
 from conjugacy._threads import map_threads
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.principal_components import about_mean, principal_axes
-from conjugacy.similarity.samples import Layout, Samples, check_paired, check_varies, layout_of, shuffled_order
+from conjugacy.similarity.samples import Layout, Samples, check_paired, check_system_varies, layout_of, shuffled_order
 from conjugacy.similarity.score import Undefined
 from conjugacy.system import System
 
@@ -70,7 +71,7 @@ class Coordinates:
     @classmethod
     def of(cls, system: System, measure: str) -> Coordinates:
         """The states of `system`, ready to be compared; raises ValueError if they are constant."""
-        check_varies(Samples.of(system), measure)
+        check_system_varies(system, measure)
         return cls(layout_of(system), system)
 
     @cached_property
@@ -108,8 +109,8 @@ class Coordinates:
     @cached_property
     def _framed(self) -> tuple[np.ndarray, float, float]:
         """The frame, and the trace and the Frobenius norm of its matrix of products."""
-        if self.given is None and self.layout.n_samples > self._n_units:
-            centred = about_mean(self._rows())
+        if self.system is not None and self.layout.n_samples > self.system.n_units:
+            centred = about_mean(self._rows(), self.system.trajectories.dtype != torch.float64)
             gram = centred.T @ centred
             # the Cholesky factor exists if and only if every eigenvalue is above the share of their sum taken off
             with suppress(np.linalg.LinAlgError):
@@ -150,10 +151,6 @@ class Coordinates:
         n = n_components
         scores, sd, axes = self.principal
         return Coordinates(self.layout, given=Principal(scores[:, :n], sd[:n], axes[:, :n]))
-
-    @property
-    def _n_units(self) -> int:
-        return self.system.n_units if self.system is not None else len(self.axes)
 
     def _rows(self) -> np.ndarray:
         assert self.system is not None

@@ -72,6 +72,11 @@ class Embedding:
         """Number of components kept."""
         return self.axes.shape[1]
 
+    @property
+    def noise_free(self) -> bool:
+        """Whether at least half of the singular values are zero but for rounding: noise would have filled them."""
+        return 2 * len(self.singular) <= min(len(self.axes), int(self.rows.sum()))
+
 
 @dataclass(frozen=True, eq=False)
 class DMD:
@@ -143,8 +148,9 @@ def dmd(
     ----------
     system : System or array (trial, time, unit)
     rank : int, "optimal" or "held_out"
-        Size of the operator. "optimal": the singular values above the threshold of Gavish and Donoho (2014) for unknown
-        noise. "held_out": the rank that predicts held-out trials best.
+        Size of the operator. "optimal": the number of singular values above the threshold of Gavish and Donoho (2014)
+        for unknown noise, or the numerical rank where there is none (see `optimal_threshold`). "held_out": the rank
+        that predicts held-out trials best.
     n_delays, delay_interval : int
         States per row, and time steps between them.
     steps : int
@@ -224,7 +230,12 @@ def fit(embedding: Embedding, rank: int | None = None, ridge: float = 0.0, count
         values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
         white = scale[:, None] * vectors / np.sqrt(np.maximum(values, values[0] * 1e-20))
         g00, g01 = (white.T @ np.tensordot(w, g, 1) @ white for g in (e.past, e.cross))
-    a = sla.solve(g00 + ridge * np.eye(n), g01, assume_a="sym").T
+    gram = g00 + ridge * np.eye(n)
+    try:
+        a = sla.solve(gram, g01, assume_a="sym").T
+    except sla.LinAlgError:
+        # some direction is seen in the last steps only: of all operators that fit, the least one
+        a = np.linalg.lstsq(gram, g01, rcond=1e-12)[0].T
     values = np.linalg.eigvals(a)
     return DMD(e, a, values[_by_modulus(values)], ridge)
 
@@ -312,10 +323,18 @@ def held_out_rank(
 
 
 def optimal_threshold(singular: np.ndarray, shape: tuple[int, int]) -> int:
-    """Number of singular values above the threshold of Gavish and Donoho (2014) for a matrix with unknown noise."""
+    """Number of singular values above the threshold of Gavish and Donoho (2014) for a matrix with unknown noise.
+
+    The threshold is a multiple of the median of all min(shape) singular values, of which `singular` may hold the
+    leading ones: the others are zero. It is zero where at least half of them are, so that data without noise keep
+    their numerical rank. It takes for noise what fills half of the singular values or more: where signals do, it cuts
+    signals, and more delays help.
+    """
+    every = np.zeros(max(min(shape), len(singular)))
+    every[: len(singular)] = singular
     beta = min(shape) / max(shape)
     omega = 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43
-    return max(1, int((singular > omega * np.median(singular)).sum()))
+    return max(1, int((singular > omega * np.median(every)).sum()))
 
 
 def _hankel(x: np.ndarray, n_delays: int, interval: int) -> np.ndarray:

@@ -114,10 +114,11 @@ def null_kind(measure: Measure, kind: str) -> str:
 
 
 def null_values(
-    measure: Measure, a: Side, b: Side, kind: str = "auto", n_surrogates: int = 50, seed: int = 0
+    measure: Measure, a: Side | System, b: Side | System, kind: str = "auto", n_surrogates: int = 50, seed: int = 0
 ) -> np.ndarray:
     """Values (surrogate,) of ``measure(a, surrogate of b)``; NaN where the measure is undefined for a surrogate."""
     kind = null_kind(measure, kind)
+    a, b = (side if isinstance(side, Side) else Side.of(measure, side) for side in (a, b))
     check_int("n_surrogates", n_surrogates, 1)
     if kind == "shuffled_trials" and b.system.n_trials < 2:
         raise ValueError("`null`: 'shuffled_trials' needs at least 2 trials, got 1. Use 'shuffled_time'.")
