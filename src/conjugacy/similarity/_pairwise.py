@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,10 @@ import numpy as np
 
 from conjugacy._check import check_choice, check_int
 from conjugacy._threads import at_most_threads, map_threads, one_blas_thread
-from conjugacy.similarity.measure import Measure, measure_list
-from conjugacy.similarity.nulls import Side, default_null
+from conjugacy.similarity.measure import Measure, measure_list, measure_names
+from conjugacy.similarity.nulls import Side, default_null, null_kind
 from conjugacy.similarity.resampling import Resampling
-from conjugacy.similarity.samples import system_list
+from conjugacy.similarity.samples import check_paired, check_same_steps, layout_of, system_list
 from conjugacy.similarity.score import Score
 from conjugacy.system import System
 
@@ -201,6 +201,30 @@ def cross(
     return compare_all(rows, columns, measure_list(measures), resampling, n_threads, progress)
 
 
+def check_pairs(systems: Sequence[System], measure: Measure, resampling: Resampling) -> None:
+    """Raise the error that `measure` would raise for these systems, as far as it can be known without computing."""
+    needs, name = measure.traits.needs, measure.name
+    known = name in measure_names()  # measures of users' own may make do with less
+    for null in resampling.null.values() if isinstance(resampling.null, Mapping) else [resampling.null]:
+        if isinstance(null, str) and null != "auto":
+            null_kind(measure, null)
+    for system in systems:
+        if known and needs == "inputs" and system.inputs is None:
+            raise ValueError(
+                f"`inputs`: {name!r} needs the inputs of all systems, got none for {system.name!r}. Give inputs "
+                "(trial, time, input), or use 'dsa'."
+            )
+        if known and needs == "step" and system.step is None and system.cell is None:
+            raise ValueError(
+                f"`step`: {name!r} needs a step function, and {system.name!r} has no step function. Give one "
+                "(System.from_arrays(..., step=...)), or use a measure of trajectories such as 'dsa'."
+            )
+        if needs == "paired trajectories":
+            check_paired(layout_of(systems[0]), layout_of(system), name)
+        if measure.traits.per_step:
+            check_same_steps(systems[0], system, name, "'spectrum_w2_continuous'")
+
+
 @dataclass(frozen=True, eq=False)
 class _Group:
     """Systems, and the training trials of each where they are given."""
@@ -241,6 +265,8 @@ def compare_all(
         check_int("n_threads", n_threads, 1, hint="Or None for all cores.")
     if not isinstance(progress, (bool, np.bool_)):
         raise TypeError(f"`progress`: expected True or False, got {type(progress).__name__} {progress!r:.60}.")
+    for measure in measures.values():
+        check_pairs([*rows.systems, *columns.systems], measure, resampling)
     values = {name: np.full((len(rows.systems), len(columns.systems)), np.nan) for name in measures}
     scores: list[Score] = []
     complete = True

@@ -9,9 +9,9 @@ taken for Gaussian, and the squared distance averages over conditions and steps
 after the best orthogonal Q. alpha = 1 is the 2-Wasserstein distance between Gaussians, 2 sees the means alone, 0 the
 noise alone. Q is found by alternation: the best pairing of the square roots for a given Q, then the best Q for that
 pairing, with weights sqrt(alpha) and sqrt(2 - alpha) so that what is fitted is what is scored. The problem has local
-minima, several for few conditions or alpha near 0, so it starts from the rotation of the means, that of the noise, none,
-and many random ones (with determinant 1 and -1 in turn, from a fixed seed), all at once. The distance is an upper bound;
-how many starts agree on it tells how far to trust it.
+minima, several for few conditions or alpha near 0, so it starts from the rotation of the means, that of the noise,
+none, and many random ones (with determinant 1 and -1 in turn, from a fixed seed), all at once. The distance is an upper
+bound; how many starts agree on it tells how far to trust it.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ def stochastic_shape_distance(
     Returns
     -------
     dict
-        "distance", its parts "means" and "noise" (root mean squares at the same rotation), "iterations", "n_starts" (the
-        three that are not random included) and "n_agree": how many of them ended at this distance (within 1e-5 of its
-        square). Few that agree leave room for a smaller one: use more starts.
+        "distance", its parts "means" and "noise" (root mean squares at the same rotation), "iterations", "n_starts"
+        (the three that are not random included) and "n_agree": how many of them ended at this distance (within 1e-5 of
+        its square). Few that agree leave room for a smaller one: use more starts. Large systems follow the most
+        promising starts only to the end.
 
     Raises
     ------
