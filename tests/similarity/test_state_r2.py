@@ -136,5 +136,5 @@ def test_the_registry_finds_it_and_corrects_names():
     assert get_measure("state_r2", ridge="cv").ridge == "cv"
     with pytest.raises(ValueError, match="Did you mean 'state_r2'"):
         get_measure("state_r")
-    with pytest.raises(ValueError, match=r"`parameters of state_r2`: .* Did you mean 'ridge'"):
+    with pytest.raises(ValueError, match=r"`rigde`: expected a parameter of 'state_r2' .* Did you mean 'ridge'"):
         get_measure("state_r2", rigde=1)

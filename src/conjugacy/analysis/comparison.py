@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,14 @@ from conjugacy._check import check_int
 from conjugacy._config import describe
 from conjugacy._lazy import higher
 from conjugacy.analysis.analysis import Analysis
+from conjugacy.analysis.task_scores import below_threshold, task_scores
 from conjugacy.networks.from_cell import CellNetwork
 from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
-from conjugacy.similarity._pairwise import Pairwise, pairwise
-from conjugacy.similarity.measure import Measure, get_measure
+from conjugacy.similarity._pairwise import Pairwise, check_pairs, pairwise
+from conjugacy.similarity.measure import Measure, measure_list
+from conjugacy.similarity.resampling import Resampling
+from conjugacy.similarity.samples import kind_of
 from conjugacy.similarity.score import Score
 from conjugacy.system import System
 from conjugacy.trials import Trials
@@ -42,19 +46,24 @@ class Comparison:
         One a measure and pair; two, one a direction, for measures with a direction.
     untrained : mapping of str to systems, or None
         By name, untrained networks of the same kind: the null of measures that do not pair trials.
+    task_scores : DataFrame or None
+        Test score of each run beside the threshold of its task, see `conjugacy.analysis.task_scores`; None where
+        systems are compared that are no runs.
     """
 
     def __init__(
         self,
         systems: Sequence[System],
         train: Sequence[System] | None,
-        measures: Iterable[str | Measure] = ("state_r2",),
+        measures: Iterable[str | Measure] | str | Measure = ("state_r2",),
         *,
         reference: int = 0,
         interval: float | None = 0.95,
+        n_resamples: int = 200,
         null: Any = None,
         n_surrogates: int = 20,
         untrained: Mapping[str, Sequence[System]] | None = None,
+        task_scores: pd.DataFrame | None = None,
         seed: int = 0,
         progress: bool = False,
     ):
@@ -66,11 +75,24 @@ class Comparison:
                 f"`systems`: expected a different name for each, got {', '.join(names)}. Give names=[...]."
             )
         check_int("reference", reference, 0, len(systems) - 1)
+        if not isinstance(progress, bool):
+            raise TypeError(f"`progress`: expected True or False, got {kind_of(progress)}.")
         self.systems, self.train, self.reference = list(systems), None if train is None else list(train), reference
-        self.measures = [get_measure(m) for m in measures]
-        self.untrained = untrained
-        self._options = {"interval": interval, "null": null, "n_surrogates": n_surrogates}
-        self._options |= {"seed": seed, "progress": progress}
+        self.measures = list(measure_list(measures).values())
+        self.untrained, self.task_scores = untrained, task_scores
+        self._resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
+        self._progress = progress
+        # errors come here, not when the table is asked for
+        for measure in self.measures:
+            check_pairs(self.systems, measure, self._resampling_of(measure.traits.needs))
+
+    def _resampling_of(self, need: str) -> Resampling:
+        """The settings for measures that need `need`: where trials are not paired, untrained networks are the null."""
+        if not self.untrained or need not in _AGAINST_UNTRAINED:
+            return self._resampling
+        # their fixed points take a search each
+        most = _N_UNTRAINED if need == "step" else None
+        return replace(self._resampling, null={name: systems[:most] for name, systems in self.untrained.items()})
 
     @cached_property
     def pairs(self) -> Pairwise:
@@ -78,13 +100,10 @@ class Comparison:
         parts = []
         for need in dict.fromkeys(m.traits.needs for m in self.measures):
             chosen = [m for m in self.measures if m.traits.needs == need]
-            options = dict(self._options)
-            if self.untrained and need in _AGAINST_UNTRAINED:
-                # their fixed points take a search each
-                most = _N_UNTRAINED if need == "step" else None
-                options["null"] = {name: systems[:most] for name, systems in self.untrained.items()}
+            resampling = self._resampling_of(need)
+            options = {f.name: getattr(resampling, f.name) for f in fields(resampling)}
             train = None if need == "step" else self.train
-            parts.append(pairwise(self.systems, chosen, train=train, **options))
+            parts.append(pairwise(self.systems, chosen, train=train, progress=self._progress, **options))
         names = [m.name for m in self.measures]
         return replace(
             parts[0],
@@ -103,7 +122,9 @@ class Comparison:
         """One row a measure and pair, with the direction in the name of the column.
 
         Columns "a -> b": how well a predicts b, with "low" and "high" ends of its interval; "b -> a" the other way.
-        Measures without direction fill the columns "a <-> b". "null" columns appear where nulls were asked for.
+        Measures without direction fill the columns "a <-> b". Where nulls were asked for, there are columns "null", "p"
+        and "p bound": True where p is as small as the number of surrogates allows, and so an upper bound. A column
+        "warnings" appears where a score has any. Test scores of runs are in `task_scores`.
         """
         rows: dict[tuple[str, str, str], dict[str, Any]] = {}
         for s in self.scores:
@@ -116,8 +137,15 @@ class Comparison:
                 row[f"{way} low"], row[f"{way} high"] = s.interval.low, s.interval.high
             if s.null is not None:
                 row[f"{way} null"], row[f"{way} p"] = s.null.mean, s.null.p_value
+                row[f"{way} p bound"] = s.null.p_bound
+            if s.warnings:
+                row["warnings"] = "; ".join(filter(None, [row.get("warnings", ""), *s.warnings]))
         index = pd.MultiIndex.from_tuples(rows, names=["measure", "a", "b"])
-        return pd.DataFrame(list(rows.values()), index=index)
+        table = pd.DataFrame(list(rows.values()), index=index)
+        if "warnings" in table:
+            texts = table.pop("warnings")
+            table["warnings"] = texts.fillna("")  # the last column
+        return table
 
     def plot_trials_3d_reference(self, num_trials: int = 2, reference: int | None = None, angle=None) -> Figure:
         """Figure of each system's trajectories in the principal components of the reference, affinely mapped."""
@@ -132,28 +160,32 @@ class Comparison:
 
 def compare(
     things: Sequence[Run | Analysis | System],
-    measures: Iterable[str | Measure] = ("state_r2",),
+    measures: Iterable[str | Measure] | str | Measure = ("state_r2",),
     *,
     seed: int = 0,
     n_trials: int = 250,
     names: Sequence[str] | None = None,
     reference: int = 0,
     interval: float | None = 0.95,
+    n_resamples: int = 200,
     null: Any = None,
     n_surrogates: int = 20,
     progress: bool = False,
 ) -> Comparison:
     """Compare networks with each other, or with recordings.
 
+    Arguments are checked at once; values are computed when they are first asked for. Runs below the threshold of their
+    task are named in a warning, since networks that do not do the task may agree for that reason alone.
+
     Parameters
     ----------
     things : sequence of Run, Analysis or System
         At least two. Runs of one task are all run, without noise, on the same new trials of that task; systems bring
         their own trials, which are paired by index.
-    measures : iterable of str or Measure
+    measures : str, Measure or iterable of them
         See `conjugacy.similarity.measure_names()`.
     seed : int
-        Of the new trials, and of resampling.
+        Seed of the new trials, and of resampling; at least 0.
     n_trials : int
         New trials to score on. As many again are drawn for measures that fit one network to another.
     names : sequence of str, optional
@@ -162,11 +194,14 @@ def compare(
         Which one's space figures are drawn in.
     interval : float or None
         Level of the bootstrap intervals over trials.
-    null : str or None
+    n_resamples : int
+        Bootstrap resamples, at least 10.
+    null : str, sequence of systems, mapping or None
         Kind of null: "auto" for what suits each measure (runs: trials of one system shuffled where trials are paired,
-        else untrained networks of the same kind on the same inputs), or one of `conjugacy.similarity.inference.NULLS`.
+        else untrained networks of the same kind on the same inputs), one of `conjugacy.similarity.inference.NULLS`, or
+        systems; see `conjugacy.similarity.Resampling`.
     n_surrogates : int
-        Surrogates of a null.
+        Surrogates of a null, at least 1.
     progress : bool
         Show a progress bar.
 
@@ -176,20 +211,34 @@ def compare(
 
     Raises
     ------
-    ValueError
-        If runs are of different tasks, or names are not all different.
+    TypeError, ValueError
+        If an argument is of another kind or out of its range, runs are of different tasks, names are not all different,
+        or a measure cannot take the systems.
     """
     check_int("n_trials", n_trials, 2)
+    resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
+    chosen = measure_list(measures)
+    if isinstance(things, (str, bytes, type, Run, Analysis, System)) or not hasattr(things, "__iter__"):
+        path = isinstance(things, (str, bytes)) or hasattr(things, "__fspath__")
+        raise TypeError(
+            f"`things`: expected a list of at least 2 Runs, Analyses or Systems, got {kind_of(things)}."
+            f"{' Load runs first: conjugacy.load(path).' if path else ''}"
+        )
     runs = [t.run if isinstance(t, Analysis) else t for t in things]
     for i, thing in enumerate(runs):
         if not isinstance(thing, Run | System):
-            raise TypeError(f"`things[{i}]`: expected a Run, an Analysis or a System, got {type(thing).__name__}.")
+            kind = f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
+            raise TypeError(f"`things[{i}]`: expected a Run, an Analysis or a System, got {kind}.")
+    if names is not None and (isinstance(names, (str, bytes)) or not hasattr(names, "__len__")):
+        raise TypeError(f"`names`: expected a list of {len(runs)} names, got {kind_of(names)}.")
+    if names is not None and not all(isinstance(name, str) for name in names):
+        wrong = next(name for name in names if not isinstance(name, str))
+        raise TypeError(f"`names`: expected a list of {len(runs)} names (str), got {kind_of(wrong)} among them.")
     if names is not None and len(names) != len(runs):
         raise ValueError(f"`names`: expected {len(runs)} names, one for each, got {len(names)}.")
     names = list(names) if names is not None else distinct_names([t.name for t in runs])
-    chosen = [get_measure(m) for m in measures]
-    options: dict[str, Any] = {"reference": reference, "interval": interval, "null": null}
-    options |= {"n_surrogates": n_surrogates, "seed": seed, "progress": progress}
+    options: dict[str, Any] = {f.name: getattr(resampling, f.name) for f in fields(resampling)}
+    options |= {"reference": reference, "progress": progress}
     trained = [t for t in runs if isinstance(t, Run)]
     if trained and len(trained) < len(runs):
         raise ValueError(
@@ -198,7 +247,7 @@ def compare(
         )
     if not trained:
         systems = [_renamed(s, n) for s, n in zip(runs, names) if isinstance(s, System)]
-        return Comparison(systems, None, chosen, **options)
+        return Comparison(systems, None, chosen.values(), **options)
     task = trained[0].task
     for run in trained[1:]:
         if describe(run.task) != describe(task):
@@ -209,12 +258,16 @@ def compare(
     held_out, fit = (task.trials(n_trials, derive_seed(seed, purpose)) for purpose in ("compare", "compare fit"))
     systems, train = ([_renamed(r.system(t), n) for r, n in zip(trained, names)] for t in (held_out, fit))
     untrained = None
-    if null == "auto" and any(m.traits.needs in _AGAINST_UNTRAINED for m in chosen):
-        count = (
-            max(_N_UNTRAINED, n_surrogates) if any(m.traits.needs == "trajectories" for m in chosen) else _N_UNTRAINED
-        )
+    if isinstance(null, str) and null == "auto" and any(m.traits.needs in _AGAINST_UNTRAINED for m in chosen.values()):
+        of_trajectories = any(m.traits.needs == "trajectories" for m in chosen.values())
+        count = max(_N_UNTRAINED, n_surrogates) if of_trajectories else _N_UNTRAINED
         untrained = {n: _untrained(r, held_out, count, seed) for r, n in zip(trained, names) if not _given_cell(r)}
-    return Comparison(systems, train, chosen, untrained=untrained, **options)
+    scores = task_scores(trained, names)
+    comparison = Comparison(systems, train, chosen.values(), untrained=untrained, task_scores=scores, **options)
+    text = below_threshold(scores)
+    if text:
+        warnings.warn(text, stacklevel=2)
+    return comparison
 
 
 def _given_cell(run: Run) -> bool:

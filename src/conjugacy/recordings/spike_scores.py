@@ -1,4 +1,4 @@
-"""Scores of models of spiking data: rates, inputs, held-out neurons, and the way from latents to rates and back.
+"""Scores of models of spiking data: rates, inputs, held-out neurons, and latents recovered from rates.
 
 These take arrays (trial, time, .), not pairs of systems: their two sides are a model and the data, or one model's
 latents and its rates. Where something is fitted, it is fitted on the training trials that are given, and scored on
@@ -12,18 +12,19 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg as sla
+from scipy.special import xlogy
 
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.similarity._state_r2 import state_r2
 from conjugacy.similarity.principal_components import principal_axes
-from conjugacy.similarity.samples import Samples, as_system
+from conjugacy.similarity.samples import Samples, as_system, kind_of
 from conjugacy.similarity.score import Score
 
 
 def rate_r2(true: Any, predicted: Any) -> float:
     """Variance-weighted R2 of predicted rates (trial, time, neuron): no map is fitted."""
     y, p = _pair("true", true, "predicted", predicted)
-    return _r2(y, p)
+    return _r2("true", y, p)
 
 
 def input_r2(true: Any, inferred: Any, *, train: tuple[Any, Any] | float = 0.8, **options: Any) -> Score:
@@ -49,7 +50,8 @@ def bits_per_spike(rates: Any, counts: Any, *, null_rates: Any = None) -> float:
     Raises
     ------
     ValueError
-        If rates are not positive, counts are negative, or there is no spike.
+        If rates are not positive, counts are negative, there is no spike, or a neuron whose null rate is 0 (silent in
+        training) fires: its null likelihood is 0, and bits per spike are undefined.
     """
     r, n = _pair("rates", rates, "counts", counts)
     if (r <= 0).any():
@@ -61,13 +63,35 @@ def bits_per_spike(rates: Any, counts: Any, *, null_rates: Any = None) -> float:
     spikes = n.sum()
     if spikes == 0:
         raise ValueError("`counts`: expected at least one spike, got none: bits per spike are undefined.")
-    null = n.mean(0) if null_rates is None else np.asarray(null_rates, dtype=np.float64)
-    if null.shape != (n.shape[1],):
-        raise ValueError(f"`null_rates`: expected one for each of the {n.shape[1]} neurons, got shape {null.shape}.")
-    null = np.maximum(null, 1e-12)  # neurons that never fire gain nothing and lose nothing
-    # log k! is the same in both
-    gain = (n * (np.log(r) - np.log(null)) - (r - null)).sum()
+    null = n.mean(0) if null_rates is None else _null_rates(null_rates, n.shape[1])
+    _check_null(null, n, np.arange(n.shape[1]))
+    # log k! is the same in both; a neuron that never fires has no logarithm of its null rate to lose
+    gain = (n * np.log(r) - xlogy(n, null) - (r - null)).sum()
     return float(gain / spikes / np.log(2))
+
+
+def _null_rates(null_rates: Any, n_neurons: int) -> np.ndarray:
+    try:
+        null = np.asarray(null_rates, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"`null_rates`: expected an array of {n_neurons} rates, got {kind_of(null_rates)}.") from None
+    if null.shape != (n_neurons,):
+        raise ValueError(f"`null_rates`: expected one for each of the {n_neurons} neurons, got shape {null.shape}.")
+    if not (np.isfinite(null).all() and (null >= 0).all()):
+        wrong = np.flatnonzero(~(np.isfinite(null) & (null >= 0)))
+        raise ValueError(f"`null_rates`: expected finite rates >= 0, got {null[wrong[0]]:g} for neuron {wrong[0]}.")
+    return null
+
+
+def _check_null(null: np.ndarray, counts: np.ndarray, names: np.ndarray, argument: str = "null_rates") -> None:
+    """Raise ValueError if a neuron with the null rate 0 fires; `names` (neuron,) are their indices for the user."""
+    fires = np.flatnonzero((null == 0) & (counts.sum(0) > 0))
+    if len(fires):
+        which = ", ".join(map(str, names[fires][:10])) + (", ..." if len(fires) > 10 else "")
+        raise ValueError(
+            f"`{argument}`: expected rates > 0 for all neurons that fire, got 0 (silent in training) for neuron "
+            f"{which}: the null likelihood is 0, and bits per spike are undefined. Leave these neurons out, or give a rate > 0."
+        )
 
 
 def co_bps(rates: Any, counts: Any, held_out: Sequence[int], *, null_rates: Any = None) -> float:
@@ -84,12 +108,15 @@ def co_bps(rates: Any, counts: Any, held_out: Sequence[int], *, null_rates: Any 
         For all neurons; see `bits_per_spike`.
     """
     r, n = _array("rates", rates), _array("counts", counts)
-    chosen = np.asarray(held_out)
+    chosen = np.asarray(held_out) if isinstance(held_out, (list, tuple, range, np.ndarray)) else np.array([0.5])
     if chosen.ndim != 1 or chosen.size == 0 or not np.issubdtype(chosen.dtype, np.integer):
-        raise ValueError(f"`held_out`: expected indices of neurons, got {held_out!r}.")
+        raise ValueError(f"`held_out`: expected a list of indices of neurons, got {kind_of(held_out)}.")
     if chosen.min() < 0 or chosen.max() >= n.shape[2] or len(set(chosen.tolist())) < len(chosen):
         raise ValueError(f"`held_out`: expected different indices in [0, {n.shape[2] - 1}], got {chosen.tolist()}.")
-    null = None if null_rates is None else np.asarray(null_rates)[chosen]
+    null = None
+    if null_rates is not None:
+        null = _null_rates(null_rates, n.shape[2])[chosen]
+        _check_null(null, n[..., chosen].reshape(-1, len(chosen)), chosen)
     return bits_per_spike(r[..., chosen], n[..., chosen], null_rates=null)
 
 
@@ -113,8 +140,7 @@ def co_bps_from_latents(
     """
     check_number("ridge", ridge, 0)
     check_int("max_iterations", max_iterations, 1)
-    if len(train) != 2:
-        raise ValueError(f"`train`: expected (latents, counts), got {len(train)} things.")
+    _check_train(train, "counts")
     z, n = _rows_of("latents", latents, "counts", counts)
     z_train, n_train = _rows_of("train[0]", train[0], "train[1]", train[1])
     mean, sd, axes = principal_axes(z_train)
@@ -125,7 +151,8 @@ def co_bps_from_latents(
     x = regressors(z_train)
     weights = np.stack([_poisson_fit(x, k, ridge, max_iterations) for k in n_train.T], axis=1)
     rates = np.exp(np.clip(regressors(z) @ weights, -30, 30))
-    null = np.maximum(n_train.mean(0), 1e-12)
+    null = n_train.mean(0)
+    _check_null(null, n, np.arange(len(null)), "train[1]")
     return bits_per_spike(rates[None], n[None], null_rates=null)
 
 
@@ -159,6 +186,7 @@ def cycle_consistency(
     """
     check_number("variance", variance, 0, 1, open_low=True)
     check_choice("source", source, ("rates", "predictions"))
+    _check_train(train, "log_rates")
     z, y = _rows_of("latents", latents, "log_rates", log_rates)
     z_train, y_train = _rows_of("train[0]", train[0], "train[1]", train[1])
     if pca:
@@ -167,16 +195,28 @@ def cycle_consistency(
     mz, my = z_train.mean(0), y_train.mean(0)
     w = np.asarray(sla.lstsq(z_train - mz, y_train - my)[0])  # type: ignore[index]
     u, s, vt = sla.svd(w, full_matrices=False)
+    if s[0] <= 1e-12 * np.abs(y_train).max() or not s[0] > 0:
+        raise ValueError(
+            "`train[1]`: expected log-rates that vary with the latents, got constant ones: no way leads back."
+        )
     share = np.cumsum(s**2) / (s**2).sum()
     k = min(int(np.searchsorted(share, variance - 1e-12)) + 1, len(s))
     shown = y - my if source == "rates" else (z - mz) @ w
     back = shown @ vt[:k].T / s[:k] @ u[:, :k].T + mz
-    return _r2(z, back)
+    return _r2("latents", z, back)
 
 
-def _r2(y: np.ndarray, p: np.ndarray) -> float:
+def _check_train(train: Any, second: str) -> None:
+    if not isinstance(train, (tuple, list)) or len(train) != 2:
+        size = f" of {len(train)}" if isinstance(train, (tuple, list)) else ""
+        raise TypeError(f"`train`: expected a pair (latents, {second}), got {type(train).__name__}{size}.")
+
+
+def _r2(name: str, y: np.ndarray, p: np.ndarray) -> float:
     total = ((y - y.mean(0)) ** 2).sum()
-    return float(1 - ((y - p) ** 2).sum() / total) if total > 0 else float("nan")
+    if total <= 1e-26 * (y**2).sum():
+        raise ValueError(f"`{name}`: expected values that vary, got {len(y)} that are all the same: R2 is undefined.")
+    return float(1 - ((y - p) ** 2).sum() / total)
 
 
 def _poisson_fit(x: np.ndarray, counts: np.ndarray, ridge: float, max_iterations: int) -> np.ndarray:

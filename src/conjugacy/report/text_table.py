@@ -13,14 +13,28 @@ def text_table(comparison: Any) -> str:
     for s in comparison.scores:
         row = {"measure": s.measure, "direction": s.direction, "value": f"{s.value:.4f}"}
         if s.interval is not None:
-            said = "range" if s.interval.level == 1 else f"{s.interval.level:.0%}"
-            row["interval"] = f"{s.interval.low:.4f} to {s.interval.high:.4f} ({said})"
+            kind = "range" if s.interval.level == 1 else f"{s.interval.level:.0%}"
+            row["interval"] = f"{s.interval.low:.4f} to {s.interval.high:.4f} ({kind})"
         if s.null is not None:
-            row |= {"null": f"{s.null.mean:.4f}", "p": f"{s.null.p_value:.3f}"}
+            row |= {"null": f"{s.null.mean:.4f}", "p": s.null.p_text}
         rows.append(row)
     lines = [f"\n{comparison.systems[0].n_trials} trials, new to all networks and the same for all:\n"]
     lines += [pd.DataFrame(rows).fillna("").to_string(index=False), ""]
+    if comparison.task_scores is not None:
+        lines += ["Scores of the networks on their own test trials:\n", _scores(comparison.task_scores), ""]
+    for s in comparison.scores:
+        lines += [f"  Warning: {s.measure}, {s.direction}: {text}" for text in s.warnings]
     for measure in comparison.measures:
         t = measure.traits
         lines.append(f"  {t.name:<12} {t.summary}; {t.perfect:g} for equal systems")
     return "\n".join([*lines, ""])
+
+
+def _scores(scores: pd.DataFrame) -> str:
+    """Test scores of runs as text, with the threshold where a run is below it."""
+    rows = []
+    for name, row in scores.iterrows():
+        value = f"{row['score']} {row['test']:.4f}" if row["score"] else "unknown"
+        below = f"below {row['threshold']:g}: does not do the task" if row["does_the_task"] is False else ""
+        rows.append({"network": name, "test score": value, "": below})
+    return pd.DataFrame(rows).to_string(index=False)

@@ -7,17 +7,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjugacy._check import check_choice, check_int, check_number
+from conjugacy._check import check_choice, check_int
 from conjugacy._threads import at_most_threads, map_threads, one_blas_thread
-from conjugacy.similarity.inference import default_null, null_summary
-from conjugacy.similarity.measure import Measure, get_measure, make_score
-from conjugacy.similarity.samples import as_system
+from conjugacy.similarity.measure import Measure, measure_list, measure_names
+from conjugacy.similarity.nulls import Side, default_null, null_kind
+from conjugacy.similarity.resampling import Resampling
+from conjugacy.similarity.samples import check_paired, check_same_steps, layout_of, system_list
 from conjugacy.similarity.score import Score
 from conjugacy.system import System
 
@@ -57,7 +58,10 @@ class Pairwise:
         return pd.DataFrame(self.values[self._name(measure)], index=list(self.rows), columns=list(self.columns))
 
     def table(self) -> pd.DataFrame:
-        """All scores, one a row: measure, direction, value, interval, null and version."""
+        """All scores, one a row: measure, direction, value, interval, null, version and warnings.
+
+        "p_bound" is True where the p-value is as small as the number of surrogates allows: it is an upper bound then.
+        """
         import pandas as pd
 
         records = []
@@ -68,7 +72,8 @@ class Pairwise:
             )
             null = s.null
             record |= {"null": null.mean if null else np.nan, "null_kind": null.kind if null else ""}
-            record |= {"p_value": null.p_value if null else np.nan, "version": s.version}
+            record |= {"p_value": null.p_value if null else np.nan, "p_bound": bool(null and null.p_bound)}
+            record |= {"version": s.version, "warnings": "; ".join(s.warnings)}
             records.append(record)
         return pd.DataFrame(records)
 
@@ -142,32 +147,28 @@ def pairwise(
     train : sequence of systems, optional
         Trials for measures that fit, one for each system; see `Measure.__call__`.
     interval, n_resamples, null, n_surrogates, seed
-        As in `Measure.__call__`, for every pair. Measures that do not depend on trials have no interval, and with
-        ``null="auto"`` no null. A mapping as null gives, by name, the systems to put in a system's place; "auto" holds
-        for systems that are not in it.
+        Settings of intervals and nulls, for every pair; see `Resampling`. Measures that do not depend on trials have
+        no interval, and with ``null="auto"`` measures without surrogates have no null.
     n_threads : int, optional
-        None: all cores.
+        At least 1; None: all cores. Values do not depend on it.
     progress : bool
         Show a bar.
 
     Returns
     -------
     Pairwise
-        If interrupted (Ctrl-C), what was done by then, with `complete` False.
+        If interrupted (Ctrl-C), what was done by then, with `complete` False. A pair for which a measure is undefined
+        has the value NaN, and the reason is in the `warnings` of its score.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of another kind or out of range, or a measure cannot take a system.
     """
-    systems = _named(systems, "systems", 2)
-    n = len(systems)
-    return _all(
-        systems,
-        systems,
-        [(i, j) for i in range(n) for j in range(n) if i != j],
-        measures,
-        train,
-        train,
-        (interval, n_resamples, null, n_surrogates, seed),
-        n_threads,
-        progress,
-    )
+    resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
+    rows = _Group(named(system_list("systems", systems, 2), "systems"))
+    rows = rows if train is None else rows.with_train("train", train)
+    return compare_all(rows, rows, measure_list(measures), resampling, n_threads, progress)
 
 
 def cross(
@@ -184,97 +185,154 @@ def cross(
     n_threads: int | None = None,
     progress: bool = True,
 ) -> Pairwise:
-    """Compare every system of `systems` (rows) with every one of `others` (columns); arguments as in `pairwise`."""
-    a, b = _named(systems, "systems", 1), _named(others, "others", 1)
-    pairs = [(i, j) for i in range(len(a)) for j in range(len(b))]
-    train_a, train_b = train or (None, None)
-    options = (interval, n_resamples, null, n_surrogates, seed)
-    return _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress)
+    """Compare every system of `systems` (rows) with every one of `others` (columns).
+
+    Arguments as in `pairwise`; `train` is a pair of sequences, for `systems` and for `others`.
+    """
+    resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
+    rows = _Group(named(system_list("systems", systems, 1), "systems"))
+    columns = _Group(named(system_list("others", others, 1), "others"))
+    if train is not None:
+        if not isinstance(train, (tuple, list)) or len(train) != 2:
+            raise TypeError(
+                f"`train`: expected a pair of lists of systems (for systems, for others), got {type(train).__name__}."
+            )
+        rows, columns = rows.with_train("train[0]", train[0]), columns.with_train("train[1]", train[1])
+    return compare_all(rows, columns, measure_list(measures), resampling, n_threads, progress)
 
 
-def _all(a, b, pairs, measures, train_a, train_b, options, n_threads, progress) -> Pairwise:
-    interval, n_resamples, null, n_surrogates, seed = options
-    if interval is not None:
-        check_number("interval", interval, 0.0, 1.0, open_low=True, hint="It is a level such as 0.95.")
-    if isinstance(measures, (str, Measure)):
-        measures = [measures]
-    chosen = {m.name: m for m in map(get_measure, measures)}
-    if not chosen:
-        raise ValueError("`measures`: expected at least one measure, got an empty list.")
-    same = a is b
-    train_a = _trained(train_a, a)
-    train_b = train_a if same else _trained(train_b, b)
-    values = {name: np.full((len(a), len(b)), np.nan) for name in chosen}
+def check_pairs(systems: Sequence[System], measure: Measure, resampling: Resampling) -> None:
+    """Raise the error that `measure` would raise for these systems, as far as it can be known without computing."""
+    needs, name = measure.traits.needs, measure.name
+    known = name in measure_names()  # measures of users' own may make do with less
+    for null in resampling.null.values() if isinstance(resampling.null, Mapping) else [resampling.null]:
+        if isinstance(null, str) and null != "auto":
+            null_kind(measure, null)
+    for system in systems:
+        if known and needs == "inputs" and system.inputs is None:
+            raise ValueError(
+                f"`inputs`: {name!r} needs the inputs of all systems, got none for {system.name!r}. Give inputs "
+                "(trial, time, input), or use 'dsa'."
+            )
+        if known and needs == "step" and system.step is None and system.cell is None:
+            raise ValueError(
+                f"`step`: {name!r} needs a step function, and {system.name!r} has no step function. Give one "
+                "(System.from_arrays(..., step=...)), or use a measure of trajectories such as 'dsa'."
+            )
+        if needs == "paired trajectories":
+            check_paired(layout_of(systems[0]), layout_of(system), name)
+        if measure.traits.per_step:
+            check_same_steps(systems[0], system, name, "'spectrum_w2_continuous'")
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Systems, and the training trials of each where they are given."""
+
+    systems: list[System]
+    train: list[System | None] | None = None
+
+    def with_train(self, argument: str, train: Any) -> _Group:
+        """The group with training trials, one system for each."""
+        if isinstance(train, (list, tuple)) and len(train) != len(self.systems):
+            raise ValueError(
+                f"`{argument}`: expected one system for each of the {len(self.systems)} systems, got {len(train)}."
+            )
+        return replace(self, train=[*system_list(argument, train, len(self.systems))])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the systems."""
+        return tuple(s.name for s in self.systems)
+
+    def prepared(self, measure: Measure, progress: bool) -> list[Side]:
+        """All systems, prepared for `measure` on all cores."""
+        items = list(zip(self.systems, self.train or [None] * len(self.systems)))
+        label = f"{measure.name}: prepare"
+        return map_threads(lambda item: Side.of(measure, *item), items, label=label, progress=progress)
+
+
+def compare_all(
+    rows: _Group,
+    columns: _Group,
+    measures: dict[str, Measure],
+    resampling: Resampling,
+    n_threads: int | None = None,
+    progress: bool = False,
+) -> Pairwise:
+    """Every row with every column; `columns` may be `rows` itself, and then no system is compared with itself."""
+    if n_threads is not None:
+        check_int("n_threads", n_threads, 1, hint="Or None for all cores.")
+    if not isinstance(progress, (bool, np.bool_)):
+        raise TypeError(f"`progress`: expected True or False, got {type(progress).__name__} {progress!r:.60}.")
+    for measure in measures.values():
+        check_pairs([*rows.systems, *columns.systems], measure, resampling)
+    values = {name: np.full((len(rows.systems), len(columns.systems)), np.nan) for name in measures}
     scores: list[Score] = []
     complete = True
     try:
         # resamples and surrogates are small products too
         with one_blas_thread(), at_most_threads(n_threads):
-            for name, measure in chosen.items():
-                threads = {"n_threads": n_threads, "progress": progress}
-                fa = _prepared(measure, a, train_a, threads)
-                fb = fa if same else _prepared(measure, b, train_b, threads)
-                if same:
-                    np.fill_diagonal(values[name], measure.traits.perfect)
-                traits = measure.traits
-                symmetric = same and traits.symmetric
-                todo = [(i, j) for i, j in pairs if not symmetric or i < j]
-                for (i, j), (value, diagnostics) in zip(todo, _compared(measure, fa, fb, todo, threads)):
-                    values[name][i, j] = value
-                    if symmetric:
-                        values[name][j, i] = value
-                    bounds = summary = None
-                    if interval is not None:
-                        bounds = measure.interval(fa[i], fb[j], value, interval, n_resamples, seed)
-                    instead = null.get(b[j].name, "auto") if isinstance(null, Mapping) else null
-                    if instead is not None and not (instead == "auto" and default_null(measure) is None):
-                        trained = (train_a[i], train_b[j])
-                        features = (fa[i], fb[j])
-                        summary = null_summary(
-                            measure, a[i], b[j], value, instead, n_surrogates, seed, trained, features
-                        )
-                    scores.append(make_score(traits, a[i].name, b[j].name, value, diagnostics, bounds, summary))
+            for measure in measures.values():
+                for i, j, score in _scores_of(measure, rows, columns, values[measure.name], resampling, progress):
+                    values[measure.name][i, j] = score.value
+                    if rows is columns and measure.traits.symmetric:
+                        values[measure.name][j, i] = score.value
+                    scores.append(score)
     except KeyboardInterrupt:
         complete = False
         warnings.warn(f"Interrupted: {len(scores)} scores are done; the others are missing.", stacklevel=3)
-    names_a, names_b = (tuple(s.name for s in systems) for systems in (a, b))
-    return Pairwise(names_a, names_b, chosen, values, tuple(scores), complete)
+    _warn_of(scores)
+    return Pairwise(rows.names, columns.names, measures, values, tuple(scores), complete)
 
 
-def _prepared(measure, systems, train, threads):
-    items = list(zip(systems, train))
-    return map_threads(lambda st: measure.prepare(*st), items, label=f"{measure.name}: prepare", **threads)
+def _scores_of(
+    measure: Measure, rows: _Group, columns: _Group, values: np.ndarray, resampling: Resampling, progress: bool
+) -> Iterator[tuple[int, int, Score]]:
+    """Row, column and score of all pairs, one after the other."""
+    same = rows is columns
+    a = rows.prepared(measure, progress)
+    b = a if same else columns.prepared(measure, progress)
+    if same:
+        np.fill_diagonal(values, measure.traits.perfect)
+    pairs = [(i, j) for i in range(len(a)) for j in range(len(b)) if not same or i != j]
+    if same and measure.traits.symmetric:
+        pairs = [(i, j) for i, j in pairs if i < j]
+    without_surrogates = default_null(measure) is None
+    for (i, j), (value, diagnostics) in zip(pairs, _compared(measure, a, b, pairs, progress)):
+        null = resampling.null_of(b[j].system.name)
+        skip_null = isinstance(null, str) and null == "auto" and without_surrogates
+        options = replace(resampling, null=None) if skip_null else resampling
+        yield i, j, measure.score_of(a[i], b[j], value, diagnostics, options)
 
 
-def _compared(measure, fa, fb, todo, threads):
-    """Values of the pairs in `todo`, block by block, so that an interrupt loses one block."""
+def _compared(measure: Measure, a: list[Side], b: list[Side], pairs: list[tuple[int, int]], progress: bool):
+    """Values and diagnostics of the pairs, block by block, so that an interrupt loses one block."""
     from tqdm.auto import tqdm
 
+    left, right = ([side.features for side in sides] for sides in (a, b))
     size = measure.pairs_at_once
-    blocks = [todo[i : i + size] for i in range(0, len(todo), size)]
-    bar = tqdm(total=len(todo), desc=measure.name, disable=not threads["progress"], leave=False)
-    with bar:
-        for block in blocks:
-            done = measure.compare_many(fa, fb, block)
+    with tqdm(total=len(pairs), desc=measure.name, disable=not progress, leave=False) as bar:
+        for start in range(0, len(pairs), size):
+            block = pairs[start : start + size]
+            done = measure.compare_many(left, right, block)
             bar.update(len(block))
             yield from done
 
 
-def _trained(train: Sequence[Any] | None, systems: Sequence[System]) -> list[System | None]:
-    if train is None:
-        return [None] * len(systems)
-    if len(train) != len(systems):
-        raise ValueError(f"`train`: expected one system for each of the {len(systems)} systems, got {len(train)}.")
-    return [as_system(f"train[{i}]", t) for i, t in enumerate(train)]
+def _warn_of(scores: list[Score]) -> None:
+    """One Python warning a measure: the text of its first score that has one, and how many have."""
+    doubtful = [s for s in scores if s.warnings]
+    for name in dict.fromkeys(s.measure for s in doubtful):
+        of_measure = [s for s in doubtful if s.measure == name]
+        first = of_measure[0]
+        others = f" ({len(of_measure)} scores have warnings: see .table())" if len(of_measure) > 1 else ""
+        warnings.warn(f"{name}, {first.direction}: {first.warnings[0]}{others}", stacklevel=4)
 
 
-def _named(systems: Sequence[Any], name: str, least: int) -> list[System]:
-    from dataclasses import replace
-
-    made = [as_system(f"{name}[{i}]", s) for i, s in enumerate(systems)]
-    if len(made) < least:
-        raise ValueError(f"`{name}`: expected at least {least} systems, got {len(made)}.")
-    names = [s.name if s.name != f"{name}[{i}]" else str(i) for i, s in enumerate(made)]
+def named(systems: list[System], argument: str) -> list[System]:
+    """The systems with different names: arrays are called by their place, which is added to names that come twice."""
+    names = [s.name if s.name != f"{argument}[{i}]" else str(i) for i, s in enumerate(systems)]
     # rows and columns are found by name
     unique = [f"{n} ({i})" if names.count(n) > 1 else n for i, n in enumerate(names)]
-    return [s if s.name == n else replace(s, name=n) for s, n in zip(made, unique)]
+    return [s if s.name == n else replace(s, name=n) for s, n in zip(systems, unique)]

@@ -28,6 +28,7 @@ from functools import lru_cache
 import numpy as np
 
 from conjugacy._threads import map_threads
+from conjugacy.similarity.score import Undefined
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,10 @@ class Operator:
         """From a square matrix that is not zero; the matrix is not changed."""
         matrix = np.array(matrix, dtype=np.float64, order="C")
         norm = float(np.linalg.norm(matrix))
+        if norm == 0:
+            raise Undefined(
+                "`operator`: the angle between operators is undefined, got one that is zero. Use other data."
+            )
         a = matrix / norm
         s, k = (a + a.T) / 2, (a - a.T) / 2
         left, right, square = a @ a.T, a.T @ a, a @ a

@@ -5,9 +5,10 @@ With kernels K, L between states, H = I - 11'/m and HSIC(K, L) = tr(K H L H),
     CKA = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))      in [0, 1],  its arccos is a metric.
 
 Linear CKA needs no kernel matrix: HSIC = |X'Y|_F^2. With few samples and many units the biased estimate is high even
-for unrelated systems; the unbiased one (Song et al. 2012, eq. 5) averages to zero there, and may be negative. Its
-linear form needs no kernel matrix either. The RBF kernel exp(-|x - x'|^2 / (2 s^2)) has s = bandwidth times the median
-distance between states.
+for unrelated systems; the unbiased one (Song et al. 2012, eq. 5; see `hsic`) averages to zero there, and may be
+negative. Its linear form needs no kernel matrix either, and takes all states. It is undefined (0/0) where the estimate
+of HSIC(K, K) is not positive, as for states that no two have a unit in common. The RBF kernel
+exp(-|x - x'|^2 / (2 s^2)) has s = bandwidth times the median distance between states.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from scipy.spatial.distance import pdist, squareform
 from typing_extensions import override
 
 from conjugacy._check import check_int, check_number
+from conjugacy._threads import map_threads
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances, map_products
+from conjugacy.similarity.hsic import LinearSums, unbiased_hsic, unbiased_own_hsic
 from conjugacy.similarity.measure import Measure
-from conjugacy.similarity.samples import Samples, check_paired, check_varies, repeated
-from conjugacy.similarity.score import OFF_DATA, Traits
+from conjugacy.similarity.principal_components import about_mean
+from conjugacy.similarity.samples import Layout, Samples, check_paired, check_varies, repeated
+from conjugacy.similarity.score import OFF_DATA, Traits, Undefined
 from conjugacy.system import System
 
 _INVARIANCES = frozenset(
@@ -91,7 +95,7 @@ class LinearCKA(CovarianceMeasure):
         results: list[Any] = [None] * len(pairs)
         name = self.name
         for i, j in pairs:
-            check_paired(a[i].samples, b[j].samples, name)
+            check_paired(a[i].layout, b[j].layout, name)
 
         def block(members: Sequence[int], products: np.ndarray) -> None:
             for k, product in zip(members, products):
@@ -102,32 +106,11 @@ class LinearCKA(CovarianceMeasure):
                     results[k] = self.compare(x, y)
                     continue
                 value = math.acos(similarity) if self.angular else similarity
-                results[k] = value, {"n_samples": len(x.centred), "rank_a": x.rank, "rank_b": y.rank}
+                results[k] = value, {"n_samples": x.layout.n_samples, "rank_a": x.rank, "rank_b": y.rank}
 
         left, right = ({p[side]: f[p[side]].frame for p in pairs} for side, f in enumerate((a, b)))
         map_products(block, left, right, pairs)
         return results
-
-
-def unbiased_linear_hsic(x: np.ndarray, y: np.ndarray) -> float:
-    """HSIC of linear kernels by the U-statistic, from features (sample, unit), without a kernel matrix.
-
-    Song et al. 2012, eq. 5, with tr(KL) = |x'y|^2 - sum_i |x_i|^2 |y_i|^2 and so on, the diagonals of K, L zero.
-    """
-    m = len(x)
-    x, y = x - x.mean(0), y - y.mean(0)  # changes nothing but rounding
-    dx, dy = (x**2).sum(1), (y**2).sum(1)
-    kx, ky = x @ x.sum(0) - dx, y @ y.sum(0) - dy
-    trace = ((x.T @ y) ** 2).sum() - dx @ dy
-    return (trace + kx.sum() * ky.sum() / ((m - 1) * (m - 2)) - 2 * kx @ ky / (m - 2)) / (m * (m - 3))
-
-
-def unbiased_hsic(x: np.ndarray, y: np.ndarray) -> float:
-    """HSIC by the U-statistic from kernel matrices (sample, sample); Song et al. 2012, eq. 5."""
-    m = len(x)
-    x, y = x - np.diag(np.diag(x)), y - np.diag(np.diag(y))
-    sx, sy = x.sum(0), y.sum(0)
-    return ((x * y).sum() + sx.sum() * sy.sum() / ((m - 1) * (m - 2)) - 2 * sx @ sy / (m - 2)) / (m * (m - 3))
 
 
 def centred(k: np.ndarray) -> np.ndarray:
@@ -140,7 +123,7 @@ def centred(k: np.ndarray) -> np.ndarray:
 class KernelFeatures:
     """A kernel between sampled states, (sample, sample), and the trial each came from."""
 
-    samples: Samples
+    layout: Layout
     kernel: np.ndarray
     trial: np.ndarray
     hsic: float  # of the kernel with itself
@@ -148,7 +131,7 @@ class KernelFeatures:
     @property
     def n_trials(self) -> int:
         """Number of trials."""
-        return self.samples.n_trials
+        return self.layout.n_trials
 
 
 @dataclass(frozen=True)
@@ -160,7 +143,7 @@ class KernelCKA(Measure):
     bandwidth : float or None
         Width of the RBF kernel in units of the median distance between states. None: linear kernel.
     unbiased : bool
-        Use the U-statistic.
+        Use the U-statistic. With a linear kernel `UnbiasedCKA` does the same on all states.
     max_samples : int
         At most this many states, drawn from all trials and steps, go into kernel matrices.
     """
@@ -179,7 +162,7 @@ class KernelCKA(Measure):
     def traits(self) -> Traits:
         kind = "linear" if self.bandwidth is None else "rbf"
         name = {
-            ("linear", True): "cka_unbiased",
+            ("linear", True): "cka_kernel_unbiased",
             ("rbf", False): "cka_rbf",
             ("rbf", True): "cka_rbf_unbiased",
             ("linear", False): "cka_kernel",
@@ -204,29 +187,129 @@ class KernelCKA(Measure):
         samples = Samples.of(system)
         check_varies(samples, self.name)
         rows, trial = spread_rows(samples, self.max_samples)
-        if len(rows) < 4:
-            raise ValueError(
-                f"`trajectories` of {system.name!r}: {self.name!r} needs at least 4 states, got {len(rows)}."
-            )
-        return self._features(samples, rows_to_kernel(rows, self.bandwidth), trial)
+        check_enough(samples.layout, len(rows), self.name)
+        features = self._features(samples.layout, rows_to_kernel(rows, self.bandwidth), trial)
+        check_defined(samples.layout, features.hsic, self.name)
+        return features
 
     @override
     def compare(self, a: KernelFeatures, b: KernelFeatures) -> tuple[float, dict[str, Any]]:
-        check_paired(a.samples, b.samples, self.name)
+        check_paired(a.layout, b.layout, self.name)
+        for side in (a, b):
+            check_defined(side.layout, side.hsic, self.name)
         cross = unbiased_hsic(a.kernel, b.kernel) if self.unbiased else float((a.kernel * b.kernel).sum())
-        scale = a.hsic * b.hsic
-        value = cross / np.sqrt(scale) if scale > 0 else np.nan
+        value = cross / np.sqrt(a.hsic * b.hsic)
         return float(np.clip(value, self.traits.low, 1.0)), {"n_samples": len(a.kernel)}
 
     @override
     def resample(self, features: KernelFeatures, counts: np.ndarray) -> KernelFeatures:
         rows = repeated(counts[features.trial])
-        return self._features(features.samples, features.kernel[np.ix_(rows, rows)], features.trial[rows])
+        return self._features(features.layout, features.kernel[np.ix_(rows, rows)], features.trial[rows])
 
-    def _features(self, samples: Samples, kernel: np.ndarray, trial: np.ndarray) -> KernelFeatures:
+    def _features(self, layout: Layout, kernel: np.ndarray, trial: np.ndarray) -> KernelFeatures:
         kernel = centred(kernel)
-        hsic = unbiased_hsic(kernel, kernel) if self.unbiased else float((kernel**2).sum())
-        return KernelFeatures(samples, kernel, trial, hsic)
+        hsic = unbiased_own_hsic(kernel) if self.unbiased else float((kernel**2).sum())
+        return KernelFeatures(layout, kernel, trial, hsic)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearFeatures:
+    """States (sample, unit) about their mean, those of all trials one after the other."""
+
+    layout: Layout
+    rows: np.ndarray
+    lengths: np.ndarray  # how many of the rows are of each trial
+    hsic: float  # of the kernel with itself
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials."""
+        return self.layout.n_trials
+
+
+@dataclass(frozen=True)
+class UnbiasedCKA(Measure):
+    """Unbiased CKA with a linear kernel.
+
+    Attributes
+    ----------
+    max_samples : int or None
+        None: all states. Else at most this many, drawn from all trials and steps.
+    """
+
+    max_samples: int | None = None
+
+    def __post_init__(self):
+        if self.max_samples is not None:
+            check_int("max_samples", self.max_samples, 4, hint="Or None for all states.")
+
+    @property
+    @override
+    def traits(self) -> Traits:
+        states = "all states" if self.max_samples is None else f"at most {self.max_samples} states"
+        return Traits(
+            name="cka_unbiased",
+            version="2",
+            summary=f"linear CKA, unbiased, on {states}",
+            needs="paired trajectories",
+            low=-1.0,
+            high=1.0,
+            perfect=1.0,
+            higher_is_more_similar=True,
+            invariances=_INVARIANCES,
+            blind_to=OFF_DATA | {"other dynamics, same geometry"},
+            reference="Kornblith et al. 2019; Song et al. 2012, eq. 5",
+        )
+
+    @override
+    def prepare(self, system: System, train: System | None = None) -> LinearFeatures:
+        del train
+        samples = Samples.of(system)
+        check_varies(samples, self.name)
+        rows, trial = spread_rows(samples, samples.layout.n_samples if self.max_samples is None else self.max_samples)
+        check_enough(samples.layout, len(rows), self.name)
+        rows, lengths = about_mean(rows), np.bincount(trial, minlength=samples.n_trials)
+        own = LinearSums.of(rows, rows, lengths).weighted(np.ones(len(lengths))).own()
+        check_defined(samples.layout, own, self.name)
+        return LinearFeatures(samples.layout, rows, lengths, own)
+
+    @override
+    def compare(self, a: LinearFeatures, b: LinearFeatures) -> tuple[float, dict[str, Any]]:
+        check_paired(a.layout, b.layout, self.name)
+        # as one trial: sums by trial are for resamples
+        cross = LinearSums.of(a.rows, b.rows, np.array([len(a.rows)])).weighted(np.ones(1)).hsic()
+        value = cross / np.sqrt(a.hsic * b.hsic)
+        return float(np.clip(value, -1.0, 1.0)), {"n_samples": len(a.rows)}
+
+    @override
+    def compare_many(self, a, b, pairs):
+        return map_threads(lambda pair: self.compare_or_nan(a[pair[0]], b[pair[1]]), pairs)
+
+    @override
+    def compare_resampled(self, a, b, counts_a, counts_b):
+        del counts_b  # trials are paired
+        check_paired(a.layout, b.layout, self.name)
+        xx, yy, xy = (LinearSums.of(s.rows, t.rows, a.lengths) for s, t in ((a, a), (b, b), (a, b)))
+        values = np.full(len(counts_a), np.nan)
+        for k, c in enumerate(counts_a):
+            if c @ a.lengths > 3:
+                values[k] = xy.weighted(c).hsic() / np.sqrt(xx.weighted(c).own() * yy.weighted(c).own())
+        return np.clip(values, -1.0, 1.0)
+
+
+def check_enough(layout: Layout, n_states: int, measure: str) -> None:
+    """Raise ValueError below the four states that the estimates need."""
+    if n_states < 4:
+        raise ValueError(f"`trajectories` of {layout.name!r}: {measure!r} needs at least 4 states, got {n_states}.")
+
+
+def check_defined(layout: Layout, hsic: float, measure: str) -> None:
+    """Raise `Undefined` unless the criterion of a kernel with itself is positive."""
+    if not hsic > 0:
+        raise Undefined(
+            f"`trajectories` of {layout.name!r}: {measure!r} is undefined (0/0), got states whose HSIC with "
+            "themselves is not positive, as where no two states share a unit. Use 'cka', or more states."
+        )
 
 
 def spread_rows(samples: Samples, max_samples: int) -> tuple[np.ndarray, np.ndarray]:

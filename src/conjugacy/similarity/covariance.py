@@ -1,4 +1,4 @@
-"""What the shape measures, CCA and linear CKA share: they see two systems only through three covariance matrices.
+"""Covariances of two systems: the three matrices on which the shape measures, CCA and linear CKA depend.
 
 The states of each system are centred once, and where need be turned to their principal coordinates (which leaves these
 measures unchanged, drops directions without variance, and replaces n units by at most m coordinates where samples are
@@ -11,20 +11,24 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from typing_extensions import override
 
 from conjugacy._threads import map_threads
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.principal_components import about_mean, principal_axes
-from conjugacy.similarity.samples import Samples, check_paired, check_varies, shuffled_order
+from conjugacy.similarity.samples import Layout, Samples, check_paired, check_system_varies, layout_of, shuffled_order
+from conjugacy.similarity.score import Undefined
 from conjugacy.system import System
 
 _PRODUCTS = 2**20  # entries of the products that are held at once by a thread: 8 MB
+_STACK = 2**22  # entries of a copy of all systems side by side, which saves time where they are small: 32 MB
 
 
 class Principal(NamedTuple):
@@ -47,33 +51,35 @@ class Principal(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """States of one system about their mean, and, once they are asked for, in principal coordinates.
+    """States of one system about their mean, on axes that suit the measure; each array is made when it is asked for.
+
+    What a measure does not ask for is not kept: many systems at once would not fit into memory otherwise.
 
     Attributes
     ----------
-    samples : Samples
-    centred : array (sample, unit)
+    layout : Layout
+    system : System, optional
+        Where the states come from; None if the principal coordinates are given.
     given : Principal, optional
         The principal coordinates, where they are known.
     """
 
-    samples: Samples
-    centred: np.ndarray
+    layout: Layout
+    system: System | None = None
     given: Principal | None = None
 
     @classmethod
     def of(cls, system: System, measure: str) -> Coordinates:
         """The states of `system`, ready to be compared; raises ValueError if they are constant."""
-        samples = Samples.of(system)
-        check_varies(samples, measure)
-        return cls(samples, about_mean(samples.rows()))
+        check_system_varies(system, measure)
+        return cls(layout_of(system), system)
 
     @cached_property
     def principal(self) -> Principal:
         """Principal coordinates; directions without variance are dropped."""
         if self.given is not None:
             return self.given
-        rows = self.samples.rows()
+        rows = self._rows()
         mean, sd, axes = principal_axes(rows)
         return Principal((rows - mean) @ axes, sd, axes)
 
@@ -98,54 +104,57 @@ class Coordinates:
 
         Enough for measures that rotations leave as they are, and cheaper than principal coordinates.
         """
-        if self.given is None and self.centred.shape[0] > self.centred.shape[1]:
-            # the Cholesky factor exists if and only if every eigenvalue is above the share of their sum taken off
-            try:
-                np.linalg.cholesky(self._gram - 1e-8 * np.trace(self._gram) * np.eye(len(self._gram)))
-            except np.linalg.LinAlgError:
-                return self.scores
-            return self.centred
-        return self.scores
+        return self._framed[0]
 
     @cached_property
-    def _gram(self) -> np.ndarray:
-        return self.centred.T @ self.centred
+    def _framed(self) -> tuple[np.ndarray, float, float]:
+        """The frame, and the trace and the Frobenius norm of its matrix of products."""
+        if self.system is not None and self.layout.n_samples > self.system.n_units:
+            centred = about_mean(self._rows(), self.system.trajectories.dtype != torch.float64)
+            gram = centred.T @ centred
+            # the Cholesky factor exists if and only if every eigenvalue is above the share of their sum taken off
+            with suppress(np.linalg.LinAlgError):
+                np.linalg.cholesky(gram - 1e-8 * np.trace(gram) * np.eye(len(gram)))
+                return centred, float(np.trace(gram)), float(np.linalg.norm(gram))
+        squares = self.sd**2 * self.layout.n_samples
+        return self.scores, float(squares.sum()), float(np.linalg.norm(squares))
 
     @property
     def rank(self) -> int:
         """Number of directions with variance."""
         return self.frame.shape[1]
 
-    @cached_property
+    @property
     def power(self) -> float:
         """Mean square of the states about their mean, all units together."""
-        return float(np.trace(self._gram)) / len(self.centred)
+        return self._framed[1] / self.layout.n_samples
 
-    @cached_property
+    @property
     def kernel_norm(self) -> float:
         """Frobenius norm of X X', the linear kernel between samples."""
-        return float(np.linalg.norm(self._gram))
+        return self._framed[2]
 
     @property
     def n_trials(self) -> int:
         """Number of trials."""
-        return self.samples.n_trials
+        return self.layout.n_trials
 
     def reorder(self, order: np.ndarray) -> Coordinates:
         """The same with the trials in another order."""
-        cuts = np.cumsum(self.samples.lengths)[:-1]
-        centred, scores = (
-            np.concatenate([trials[k] for k in order])
-            for trials in (np.split(self.centred, cuts), np.split(self.scores, cuts))
-        )
-        return Coordinates(self.samples.take(order), centred, Principal(scores, self.sd, self.axes))
+        trials = np.split(self.scores, np.cumsum(self.layout.lengths)[:-1])
+        scores = np.concatenate([trials[k] for k in order])
+        layout = Layout(self.layout.name, self.layout.lengths[order])
+        return Coordinates(layout, given=Principal(scores, self.sd, self.axes))
 
     def keep(self, n_components: int) -> Coordinates:
         """The leading components only."""
         n = n_components
         scores, sd, axes = self.principal
-        kept = Principal(scores[:, :n], sd[:n], axes[:, :n])
-        return Coordinates(self.samples, kept.scores @ kept.axes.T, kept)
+        return Coordinates(self.layout, given=Principal(scores[:, :n], sd[:n], axes[:, :n]))
+
+    def _rows(self) -> np.ndarray:
+        assert self.system is not None
+        return Samples.of(self.system).rows()
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +181,11 @@ class CovarianceMeasure(Measure):
 
     @abstractmethod
     def value(self, c: Covariances, a: Coordinates, b: Coordinates) -> tuple[float, dict[str, Any]]:
-        """Value and diagnostics from covariances; `a` and `b` tell how the coordinates lie in the units."""
+        """Value and diagnostics from covariances; `a` and `b` hold the axes of the coordinates in the units."""
+
+    def doubts(self, c: Covariances, a: Coordinates, b: Coordinates) -> dict[str, Any]:
+        """Entries to add to the diagnostics, "warnings" among them, where these data say little."""
+        return {}
 
     @override
     def prepare(self, system: System, train: System | None = None) -> Coordinates:
@@ -181,21 +194,26 @@ class CovarianceMeasure(Measure):
 
     @override
     def shuffle(self, features: Coordinates, rng: np.random.Generator) -> Coordinates:
-        return features.reorder(shuffled_order(features.samples.lengths, rng))
+        return features.reorder(shuffled_order(features.layout.lengths, rng))
 
     @override
     def compare(self, a: Coordinates, b: Coordinates) -> tuple[float, dict[str, Any]]:
-        check_paired(a.samples, b.samples, self.name)
+        check_paired(a.layout, b.layout, self.name)
         m = len(a.scores)
         c = Covariances(np.diag(a.sd**2), np.diag(b.sd**2), a.scores.T @ b.scores / m, m)
-        return self.value(c, a, b)
+        value, diagnostics = self.value(c, a, b)
+        return value, {**diagnostics, **self.doubts(c, a, b)}
 
     @override
     def compare_resampled(self, a, b, counts_a, counts_b):
         del counts_b  # trials are paired
-        check_paired(a.samples, b.samples, self.name)
+        check_paired(a.layout, b.layout, self.name)
         sums = trial_sums(a, b)
-        return np.array([self.value(weighted_covariances(sums, c), a, b)[0] for c in counts_a])
+        values = np.full(len(counts_a), np.nan)
+        for k, counts in enumerate(counts_a):
+            with suppress(Undefined):
+                values[k] = self.value(weighted_covariances(sums, counts), a, b)[0]
+        return values
 
 
 def map_products(
@@ -215,6 +233,14 @@ def map_products(
         X_i and Y_j.
     pairs : sequence of (i, j)
     """
+    if sum(y.size for y in right.values()) > _STACK:
+
+        def single(k: int) -> None:
+            i, j = pairs[k]
+            work([k], (right[j].T @ left[i])[None])
+
+        map_threads(single, range(len(pairs)))
+        return
     stacks: dict[int, tuple[dict[int, int], np.ndarray]] = {}
     for size in {y.shape[1] for y in right.values()}:
         same = [j for j, y in right.items() if y.shape[1] == size]
@@ -232,19 +258,19 @@ def map_products(
                 continue
         runs.append([k])
 
-    def one(run: list[int]) -> None:
+    def several(run: list[int]) -> None:
         i, first = pairs[run[0]]
         x, size = left[i], right[first].shape[1]
         places, stack = stacks[size]
         ys = stack[:, places[first] * size : (places[first] + len(run)) * size]
         work(run, (ys.T @ x).reshape(len(run), size, x.shape[1]))
 
-    map_threads(one, runs)
+    map_threads(several, runs)
 
 
 def trial_sums(a: Coordinates, b: Coordinates) -> dict[str, np.ndarray]:
     """Sums over the steps of each trial: number of steps, x, y, x x', y y', x y'."""
-    lengths = a.samples.lengths
+    lengths = a.layout.lengths
     cuts = np.cumsum(lengths)[:-1]
     xs, ys = np.split(a.scores, cuts), np.split(b.scores, cuts)
     return {

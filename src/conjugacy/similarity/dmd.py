@@ -24,7 +24,7 @@ import numpy as np
 import scipy.linalg as sla
 
 from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.similarity.samples import Samples, as_system, check_varies
+from conjugacy.similarity.samples import Samples, as_system, check_varies, part, split_trials
 from conjugacy.system import System
 
 
@@ -71,6 +71,11 @@ class Embedding:
     def rank(self) -> int:
         """Number of components kept."""
         return self.axes.shape[1]
+
+    @property
+    def noise_free(self) -> bool:
+        """Whether at least half of the singular values are zero but for rounding: noise would have filled them."""
+        return 2 * len(self.singular) <= min(len(self.axes), int(self.rows.sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +148,9 @@ def dmd(
     ----------
     system : System or array (trial, time, unit)
     rank : int, "optimal" or "held_out"
-        Size of the operator. "optimal": the singular values above the threshold of Gavish and Donoho (2014) for unknown
-        noise. "held_out": the rank that predicts held-out trials best.
+        Size of the operator. "optimal": the number of singular values above the threshold of Gavish and Donoho (2014)
+        for unknown noise, or the numerical rank where there is none (see `optimal_threshold`). "held_out": the rank
+        that predicts held-out trials best.
     n_delays, delay_interval : int
         States per row, and time steps between them.
     steps : int
@@ -224,7 +230,12 @@ def fit(embedding: Embedding, rank: int | None = None, ridge: float = 0.0, count
         values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
         white = scale[:, None] * vectors / np.sqrt(np.maximum(values, values[0] * 1e-20))
         g00, g01 = (white.T @ np.tensordot(w, g, 1) @ white for g in (e.past, e.cross))
-    a = sla.solve(g00 + ridge * np.eye(n), g01, assume_a="sym").T
+    gram = g00 + ridge * np.eye(n)
+    try:
+        a = sla.solve(gram, g01, assume_a="sym").T
+    except sla.LinAlgError:
+        # some direction is seen in the last steps only: of all operators that fit, the least one
+        a = np.linalg.lstsq(gram, g01, rcond=1e-12)[0].T
     values = np.linalg.eigvals(a)
     return DMD(e, a, values[_by_modulus(values)], ridge)
 
@@ -247,9 +258,6 @@ def sweep(
         ``{(rank, n_delays): {"dmd": DMD on all trials, "r2": share of the variance of the embedded states of held-out
         trials that a one-step prediction explains}}``; combinations beyond the rank of the data are left out.
     """
-    from conjugacy.similarity.inference import part
-    from conjugacy.similarity.samples import split_trials
-
     system = as_system("system", system)
     chosen = split_trials(system.n_trials, train, seed) if system.n_trials > 1 else None
     out: dict[tuple[int, int], dict[str, Any]] = {}
@@ -305,9 +313,6 @@ def held_out_rank(
     **options: Any,
 ) -> int:
     """The smallest rank whose one-step prediction of held-out trials is within `tolerance` (in R2) of the best."""
-    from conjugacy.similarity.inference import part
-    from conjugacy.similarity.samples import split_trials
-
     system = as_system("system", system)
     chosen = split_trials(system.n_trials, train, seed)
     fitted, held = (part(system, "trials", np.flatnonzero(c)) for c in (chosen, ~chosen))
@@ -318,10 +323,18 @@ def held_out_rank(
 
 
 def optimal_threshold(singular: np.ndarray, shape: tuple[int, int]) -> int:
-    """Number of singular values above the threshold of Gavish and Donoho (2014) for a matrix with unknown noise."""
+    """Number of singular values above the threshold of Gavish and Donoho (2014) for a matrix with unknown noise.
+
+    The threshold is a multiple of the median of all min(shape) singular values, of which `singular` may hold the
+    leading ones: the others are zero. It is zero where at least half of them are, so that data without noise keep
+    their numerical rank. It takes for noise what fills half of the singular values or more: where signals do, it cuts
+    signals, and more delays help.
+    """
+    every = np.zeros(max(min(shape), len(singular)))
+    every[: len(singular)] = singular
     beta = min(shape) / max(shape)
     omega = 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43
-    return max(1, int((singular > omega * np.median(singular)).sum()))
+    return max(1, int((singular > omega * np.median(every)).sum()))
 
 
 def _hankel(x: np.ndarray, n_delays: int, interval: int) -> np.ndarray:

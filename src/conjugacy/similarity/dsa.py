@@ -25,6 +25,7 @@ from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.alignment import Alignment, Operator, align, align_many
 from conjugacy.similarity.dmd import DMD, embed, fit
 from conjugacy.similarity.measure import Measure
+from conjugacy.similarity.samples import check_same_steps
 from conjugacy.similarity.score import OFF_DATA, Score, Traits
 from conjugacy.system import System
 
@@ -172,10 +173,26 @@ class OperatorMeasure(Measure):
     def resample(self, features: OperatorFeatures, counts: np.ndarray) -> OperatorFeatures:
         return self._features(fit(features.dmd.embedding, features.dmd.rank, counts=counts), features.dt)
 
+    def _check_steps(self, a: OperatorFeatures, b: OperatorFeatures) -> None:
+        check_same_steps(a, b, self.name, "'spectrum_w2_continuous'")
+
     def _features(self, fitted: DMD, dt: float | None) -> OperatorFeatures:
         return OperatorFeatures(fitted, Operator.of(fitted.operator), dt)
 
+    def doubts(self, a: OperatorFeatures, b: OperatorFeatures) -> dict[str, Any]:
+        """The entry "warnings" of the diagnostics where rank="optimal" finds no noise to put a threshold to."""
+        if self.rank != "optimal":
+            return {}
+        texts = [
+            f"rank='optimal' is undefined for {f.name!r}, whose trajectories have no noise: taken is {f.dmd.rank}, the "
+            "numerical rank"
+            for f in (a, b)
+            if f.dmd.embedding.noise_free
+        ]
+        return {"warnings": tuple(texts)} if texts else {}
+
     def _matched(self, a: OperatorFeatures, b: OperatorFeatures) -> tuple[OperatorFeatures, OperatorFeatures]:
+        self._check_steps(a, b)
         if a.dmd.rank == b.dmd.rank:
             return a, b
         names = (a.dmd.embedding.name, b.dmd.embedding.name)
@@ -224,6 +241,7 @@ class DSA(OperatorMeasure):
             perfect=0.0,
             higher_is_more_similar=False,
             is_metric=True,
+            per_step=True,
             invariances=frozenset(invariances),
             blind_to=OFF_DATA | {"fixed point removed"},
             reference="Ostrow, Eisen, Kozachkov, Fiete 2023",
@@ -238,7 +256,7 @@ class DSA(OperatorMeasure):
     def compare(self, a: OperatorFeatures, b: OperatorFeatures) -> tuple[float, dict[str, Any]]:
         a, b = self._matched(a, b)
         value, diagnostics = self.compare_operators(a.operator, b.operator)
-        return value, {**diagnostics, "rank": a.dmd.rank, "n_delays": self.n_delays}
+        return value, {**diagnostics, **self._details(a, b)}
 
     @override
     def compare_many(
@@ -248,9 +266,12 @@ class DSA(OperatorMeasure):
         left, right = [m[0].operator for m in matched], [m[1].operator for m in matched]
         found = align_many(left, right, [(k, k) for k in range(len(pairs))], self.effort)
         return [
-            (value, {**diagnostics, "rank": m[0].dmd.rank, "n_delays": self.n_delays})
+            (value, {**diagnostics, **self._details(*m)})
             for m, (value, diagnostics) in zip(matched, map(self._report, found))
         ]
+
+    def _details(self, a: OperatorFeatures, b: OperatorFeatures) -> dict[str, Any]:
+        return {"rank": a.dmd.rank, "n_delays": self.n_delays, **self.doubts(a, b)}
 
     @override
     def compare_resampled(self, a, b, counts_a, counts_b):

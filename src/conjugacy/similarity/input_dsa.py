@@ -16,7 +16,7 @@ N4SID; Van Overschee and De Moor 1996, chapter 4), never across trials.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,8 @@ from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.alignment import Operator, align
 from conjugacy.similarity.dmd import embed
 from conjugacy.similarity.measure import Measure
-from conjugacy.similarity.samples import Samples, as_system
-from conjugacy.similarity.score import OFF_DATA, Score, Traits
+from conjugacy.similarity.samples import Samples, as_system, check_same_steps, check_varies
+from conjugacy.similarity.score import OFF_DATA, Score, Traits, Undefined
 from conjugacy.system import System
 
 
@@ -137,12 +137,18 @@ class DrivenOperator:
         Share of the variance of the next state that A and B explain, on the data of the fit.
     sums : dict of arrays (trial, ...)
         Products of regressors and targets by trial.
+    name : str
+        Name of the system.
+    dt : float or None
+        Seconds per step.
     """
 
     A: np.ndarray
     B: np.ndarray
     r2: float
     sums: dict[str, np.ndarray]
+    name: str = "system"
+    dt: float | None = None
 
     @property
     def n_trials(self) -> int:
@@ -185,6 +191,7 @@ def identify(
     if system.inputs is None:
         raise ValueError(f"`inputs`: {system.name!r} has none. Give inputs (trial, time, input), or use 'dsa'.")
     samples = Samples.of(system)
+    check_varies(samples, "input_dsa")
     u = system.inputs.detach().cpu().to(torch.float64).numpy()
     u = np.where(samples.valid[..., None], u - u[samples.valid].mean(0), 0.0)
     if method == "observed":
@@ -192,7 +199,7 @@ def identify(
         states, rows, offset = e.coordinates, e.rows, n_delays - 1
     else:
         states, rows, offset = _subspace_states(samples, u, rank, n_delays)
-    return _regress(_driven_sums(states, rows, u[:, offset:]))
+    return replace(_regress(_driven_sums(states, rows, u[:, offset:])), name=system.name, dt=system.dt)
 
 
 def _driven_sums(states: np.ndarray, rows: np.ndarray, u: np.ndarray) -> dict[str, np.ndarray]:
@@ -290,6 +297,8 @@ class InputDSA(Measure):
         check_choice("method", self.method, ("observed", "subspace"))
         check_choice("part", self.part, ("joint", "state", "input"))
         check_choice("score", self.score, ("angular", "euclidean"))
+        if self.horizon is not None:
+            check_int("horizon", self.horizon, 1, hint="Or None for `rank`.")
 
     @property
     @override
@@ -305,8 +314,9 @@ class InputDSA(Measure):
             perfect=0.0,
             higher_is_more_similar=False,
             is_metric=True,
+            per_step=True,
             invariances=frozenset({"rotation", "mirror", "permutation", "scaling", "translation", "other size"}),
-            # input matrices know nothing of what the dynamics do next
+            # input matrices do not depend on what the dynamics do next
             blind_to=OFF_DATA
             | ({"other dynamics, same geometry", "fixed point removed"} if self.part == "input" else set()),
             reference="Huang, Ostrow, Singh, Kozachkov, Fiete, Rajan 2025",
@@ -319,13 +329,29 @@ class InputDSA(Measure):
 
     @override
     def compare(self, a: DrivenOperator, b: DrivenOperator) -> tuple[float, dict[str, Any]]:
+        check_same_steps(a, b, self.name, "'spectrum_w2_continuous'")
+        for f in (a, b):
+            # a matrix of rounding errors has a direction too
+            if np.linalg.norm(f.B) <= 1e-12 * max(1.0, float(np.linalg.norm(f.A))):
+                raise Undefined(
+                    f"`inputs` of {f.name!r}: {self.name!r} is undefined, got inputs that move no state (they never "
+                    "vary, or are not heard). Use 'dsa'."
+                )
         value, diagnostics = _compare((a.A, a.B), (b.A, b.B), self.horizon, self.score)
         diagnostics |= {"r2_a": a.r2, "r2_b": b.r2}
-        return (value if self.part == "joint" else diagnostics[self.part]), {**diagnostics, "joint": value}
+        diagnostics["joint"] = value
+        part = diagnostics[self.part]
+        if np.isnan(part):
+            raise Undefined(
+                f"`part`: the {self.part} distance is undefined, got a state matrix that is zero. Use 'input'."
+            )
+        if np.isnan(diagnostics["state"]):
+            diagnostics["warnings"] = ("diagnostics['state'] is undefined: a state matrix is zero",)
+        return part, diagnostics
 
     @override
     def resample(self, features: DrivenOperator, counts: np.ndarray) -> DrivenOperator:
-        return _regress(features.sums, counts)
+        return replace(_regress(features.sums, counts), name=features.name, dt=features.dt)
 
 
 def _pair(name: str, pair: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray]:

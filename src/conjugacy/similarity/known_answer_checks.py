@@ -1,4 +1,4 @@
-"""Every measure through the known-answer suite: what it sees, what it is blind to, and whether it does as it declares.
+"""Every measure on the known-answer suite: what it detects, what it is blind to, and whether it does as it declares.
 
 The value of each pair is judged by its distance from the measure's perfect value, relative to that of unrelated systems
 (the median over several random networks):
@@ -13,7 +13,8 @@ Verdicts:
 - "moves"  the computation is the same, but the measure does not claim to be invariant to this relation, and is not
 - "blind"  the computation differs, and the measure does not see it, as documented
 - "fails"  the measure does other than it declares
-- "n/a"    the measure cannot take this pair (paired trials of other lengths, no inputs, no step function)
+- "n/a"    the measure cannot take this pair (paired trials of other lengths, other time steps, no inputs, no step
+           function)
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 
 from conjugacy.similarity.known_answers import KnownPair, known_pairs
 from conjugacy.similarity.measure import Measure, get_measure, measure_names
-from conjugacy.similarity.samples import Samples
+from conjugacy.similarity.samples import Samples, steps_differ
 from conjugacy.similarity.score import Traits
 
 if TYPE_CHECKING:
@@ -139,7 +140,11 @@ def check_measure(measure: Measure, pairs: Sequence[KnownPair]) -> list[dict]:
 def _value(measure: Measure, pair: KnownPair, features: dict) -> float:
     if not _applies(measure.traits, pair):
         return np.nan
-    small = {"rank": 3, "n_delays": 1} if pair.relation == "other non-normality, same spectrum" else SUITE_OPTIONS
+    small = (
+        {**SUITE_OPTIONS, "rank": 3, "n_delays": 1}
+        if pair.relation == "other non-normality, same spectrum"
+        else SUITE_OPTIONS
+    )
     options = {k: v for k, v in small.items() if k in getattr(measure, "__dataclass_fields__", {})}
     measure = replace(measure, **options)  # type: ignore[type-var]
     others = (pair.b, *pair.more)
@@ -151,11 +156,13 @@ def _value(measure: Measure, pair: KnownPair, features: dict) -> float:
     return float(np.median([measure.compare(prepared, features[id(other), measure])[0] for other in others]))
 
 
-# small systems: operators of a size that all of them support
-SUITE_OPTIONS = {"rank": 6, "n_delays": 4}
+# small systems: operators of a size that all of them support; two of them share units, so correlations repeat
+SUITE_OPTIONS = {"rank": 6, "n_delays": 4, "repeated": "mean"}
 
 
 def _applies(t: Traits, pair: KnownPair) -> bool:
+    if t.per_step and steps_differ(pair.a, pair.b):
+        return False
     if t.needs == "paired trajectories":
         return bool(np.array_equal(Samples.of(pair.a).lengths, Samples.of(pair.b).lengths))
     if t.needs == "inputs":

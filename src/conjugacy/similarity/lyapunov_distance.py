@@ -7,7 +7,9 @@ the limit of long trials no smooth change of coordinates alters them. The distan
     d = sqrt(mean over i <= k of (l_i - m_i)^2)
 
 in 1 / s where both systems know their time step, else per step: the Wasserstein-2 distance of the k largest. Exponents
-say how fast, not what: they are blind to speeds of rotation, to non-normality, and to all that no trial visits.
+say how fast, not what: they are blind to speeds of rotation, to non-normality, and to all that no trial visits. A
+direction that a step destroys (a dead unit) has the exponent minus infinity: the distance to a system without one is
+infinite, and between two that both have one it is undefined.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing_extensions import override
 from conjugacy._check import check_int, check_number
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.samples import clocks
-from conjugacy.similarity.score import Traits
+from conjugacy.similarity.score import Traits, Undefined
 from conjugacy.system import System
 
 
@@ -53,7 +55,7 @@ class Growth:
 
     @property
     def exponents(self) -> np.ndarray:
-        """Exponents (exponent,) by falling size, per step."""
+        """Exponents (exponent,) by falling size, per step; minus infinity for directions that a step destroys."""
         return np.sort(self.logarithms.sum(0) / self.steps.sum())[::-1]
 
 
@@ -82,7 +84,7 @@ class Lyapunov(Measure):
     def traits(self) -> Traits:
         return Traits(
             name="lyapunov",
-            version="1",
+            version="2",
             summary=f"root mean square difference of the {self.n_exponents} largest Lyapunov exponents, in 1/s",
             needs="step",
             low=0.0,
@@ -119,13 +121,24 @@ class Lyapunov(Measure):
 
     @override
     def resample(self, features: Growth, counts: np.ndarray) -> Growth:
-        return Growth(features.name, features.logarithms * counts[:, None], features.steps * counts, features.dt)
+        drawn = counts > 0  # trials that were not drawn count for nothing, minus infinity included
+        logarithms = features.logarithms[drawn] * counts[drawn, None]
+        return Growth(features.name, logarithms, features.steps[drawn] * counts[drawn], features.dt)
 
     @override
     def compare(self, a: Growth, b: Growth) -> tuple[float, dict[str, Any]]:
         rates = [f.exponents / dt for f, dt in zip((a, b), clocks(a, b, self.name))]
-        value = float(np.sqrt(np.mean((rates[0] - rates[1]) ** 2)))
-        return value, {"exponents_a": rates[0], "exponents_b": rates[1]}
+        details = {"exponents_a": rates[0], "exponents_b": rates[1]}
+        finite = [int(np.isfinite(r).sum()) for r in rates]
+        k = min(finite)
+        if k == self.n_exponents:
+            return float(np.sqrt(np.mean((rates[0] - rates[1]) ** 2))), details
+        instead = f" Use get_measure('lyapunov', n_exponents={k})." if k else ""
+        dead = f"exponents that are minus infinity ({self.n_exponents - finite[0]} of {a.name!r}, "
+        dead += f"{self.n_exponents - finite[1]} of {b.name!r}: dead units, or maps that lose dimensions)"
+        if max(finite) < self.n_exponents:
+            raise Undefined(f"`n_exponents`: 'lyapunov' is undefined (infinity less infinity), got {dead}.{instead}")
+        return float("inf"), {**details, "warnings": (f"the distance is infinite: {dead}.{instead}",)}
 
 
 def growth_along(system: System, n_exponents: int, burn_in: float = 0.2) -> Growth:
@@ -143,12 +156,14 @@ def growth_along(system: System, n_exponents: int, burn_in: float = 0.2) -> Grow
             f"`trajectories` of {system.name!r}: 'lyapunov' needs at least 2 steps a trial, and more than the burn_in, "
             f"got {int(system.lengths.min())}."
         )
-    # the same in all trials and for all systems of a size: no seed to choose, nothing to average
+    # the same frame in all trials and for all systems of a size, so that no seed has to be chosen
     frame = torch.from_numpy(np.linalg.qr(np.random.default_rng(0).normal(size=(d, n_exponents)))[0]).expand(n, -1, -1)
     total = torch.zeros(n, n_exponents, dtype=torch.float64)
     for s in range(1, t):
         frame, r = torch.linalg.qr(dynamics.jacobians(x[:, s - 1], u[:, s])[0] @ frame)
         counts = (s >= first) & (s < system.lengths)
-        # directions that a step destroys have no logarithm: they are put where rounding would put them
-        total[counts] += r[counts].diagonal(dim1=-2, dim2=-1).abs().clamp_min(1e-16).log()
+        growth = r[counts].diagonal(dim1=-2, dim2=-1).abs()
+        # what rounding cannot tell from zero is zero
+        destroyed = growth <= 8 * torch.finfo(torch.float64).eps * growth.amax(-1, keepdim=True)
+        total[counts] += growth.masked_fill(destroyed, 0.0).log()
     return Growth(system.name, total.numpy(), (system.lengths - first).numpy(), system.dt)

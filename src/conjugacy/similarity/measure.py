@@ -9,21 +9,26 @@ returns a `Score`. A new measure is a new file: a frozen dataclass that inherits
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import importlib
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.similarity.inference import bootstrap_interval, null_summary
-from conjugacy.similarity.samples import as_system
+from conjugacy._check import check_choice
+from conjugacy._threads import one_blas_thread
+from conjugacy.similarity.bootstrap import bootstrap_interval
+from conjugacy.similarity.nulls import Side, null_summary, value_or_nan
+from conjugacy.similarity.resampling import Resampling
+from conjugacy.similarity.samples import as_system, shown, steps_differ
 from conjugacy.similarity.score import OFF_DATA as OFF_DATA  # for measures of your own, which name it
-from conjugacy.similarity.score import Interval, Null, Score, Traits
+from conjugacy.similarity.score import Interval, Null, Score, Traits, Undefined
 from conjugacy.system import System
-
-# what no measure can see that knows a system by its trajectories alone
 
 
 class Measure(ABC):
@@ -31,7 +36,7 @@ class Measure(ABC):
 
     # how many pairs `compare_many` is given between two looks at the keyboard
     pairs_at_once: ClassVar[int] = 64
-    # the surrogate that puts it to the test, where it is not the usual one of what it needs; see `inference`
+    # the surrogate that suits it, where it is not the usual one of what it needs; see `nulls`
     automatic_null: ClassVar[str | None] = None
     # surrogates that keep all that it sees: they are no null for it
     unmoved_by: ClassVar[frozenset[str]] = frozenset()
@@ -50,7 +55,11 @@ class Measure(ABC):
 
     @abstractmethod
     def compare(self, a: Any, b: Any) -> tuple[float, dict[str, Any]]:
-        """Value and diagnostics for two prepared systems."""
+        """Value and diagnostics for two prepared systems.
+
+        An entry "warnings" of the diagnostics, a tuple of str, becomes the `warnings` of the score. Raises `Undefined`
+        where the measure has no value for these two.
+        """
 
     def resample(self, features: Any, counts: np.ndarray) -> Any:
         """The features if trial k had been recorded ``counts[k]`` times (integers, (trial,))."""
@@ -58,11 +67,11 @@ class Measure(ABC):
             f"{self.name!r} has no intervals: its value does not depend on the trials. Use interval=None."
         )
 
-    def interval(self, a: Any, b: Any, value: float, level: float, n_resamples: int, seed: int) -> Interval | None:
+    def interval(self, a: Any, b: Any, value: float, resampling: Resampling) -> Interval | None:
         """The interval of `value` for prepared systems, by default from resampled trials; None where there is none."""
         if not (self.n_trials(a) and self.n_trials(b)):
             return None
-        return bootstrap_interval(self, a, b, value, level, n_resamples, seed)
+        return bootstrap_interval(self, a, b, value, resampling)
 
     def shuffle(self, features: Any, rng: np.random.Generator) -> Any:
         """The features with the trials in a random order, each in the place of one as long.
@@ -84,16 +93,28 @@ class Measure(ABC):
         return counts_a, rng.multinomial(k_b, np.full(k_b, 1 / k_b), size=n_resamples)
 
     def compare_resampled(self, a: Any, b: Any, counts_a: np.ndarray, counts_b: np.ndarray) -> np.ndarray:
-        """Values (resample,) under trial counts (resample, trial). The default refits; faster where sums add up."""
-        return np.array(
-            [self.compare(self.resample(a, ca), self.resample(b, cb))[0] for ca, cb in zip(counts_a, counts_b)]
-        )
+        """Values (resample,) under trial counts (resample, trial), NaN where undefined; the default refits each."""
+        values = np.full(len(counts_a), np.nan)
+        for k, (count_a, count_b) in enumerate(zip(counts_a, counts_b)):
+            with contextlib.suppress(Undefined):
+                values[k] = value_or_nan(self, self.resample(a, count_a), self.resample(b, count_b))
+        return values
 
     def compare_many(
         self, a: Sequence[Any], b: Sequence[Any], pairs: Sequence[tuple[int, int]]
     ) -> list[tuple[float, dict[str, Any]]]:
-        """Value and diagnostics of ``compare(a[i], b[j])`` for all (i, j) in `pairs`; batched where it pays."""
-        return [self.compare(a[i], b[j]) for i, j in pairs]
+        """Value and diagnostics of ``compare(a[i], b[j])`` for all (i, j) in `pairs`; batched where it pays.
+
+        NaN, with the reason under "warnings", where the measure is undefined for a pair.
+        """
+        return [self.compare_or_nan(a[i], b[j]) for i, j in pairs]
+
+    def compare_or_nan(self, a: Any, b: Any) -> tuple[float, dict[str, Any]]:
+        """`compare`, or NaN with the reason under "warnings" where the measure is undefined."""
+        try:
+            return self.compare(a, b)
+        except Undefined as reason:
+            return float("nan"), {"warnings": (str(reason),)}
 
     @property
     def name(self) -> str:
@@ -126,39 +147,50 @@ class Measure(ABC):
         train : pair of systems, optional
             Trials on which measures that fit (State R2) fit, while `a` and `b` are held out. Without it such
             measures split the trials of `a` and `b`.
-        interval : float, optional
-            Level of a bootstrap interval over trials, such as 0.95 ("portrait": the range over searches). None: no
-            interval.
-        n_resamples : int
-            Number of bootstrap resamples.
-        null : str, sequence of systems or None
-            Kind of surrogate (see `conjugacy.similarity.inference.NULLS`; "auto" takes the one that suits), or systems
-            to put in the place of `b`, such as retrained or untrained copies.
-        n_surrogates : int
-            Number of surrogates, if `null` is a kind.
-        seed : int
-            Of resamples and surrogates.
+        interval, n_resamples, null, n_surrogates, seed
+            Settings of the interval over trials ("portrait": the range over searches) and of the null; see
+            `Resampling`. Systems given as `null` are put in the place of `b`: retrained or untrained copies, say.
 
         Returns
         -------
         Score
+            Its `warnings` are also issued as Python warnings.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of another kind or out of range, the systems do not fit each other, or the measure is
+            undefined for them.
         """
+        resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
         a, b = as_system("a", a), as_system("b", b)
-        train_a, train_b = (None, None) if train is None else (as_system("train", t) for t in train)
-        features_a, features_b = self.prepare(a, train_a), self.prepare(b, train_b)
-        value, diagnostics = self.compare(features_a, features_b)
+        train_a, train_b = _train_pair(train)
+        # with more threads, the last digits would depend on their number
+        with one_blas_thread():
+            side_a, side_b = Side.of(self, a, train_a), Side.of(self, b, train_b)
+            value, diagnostics = self.compare(side_a.features, side_b.features)
+            score = self.score_of(side_a, side_b, value, diagnostics, resampling)
+        if interval is not None and score.interval is None:
+            self.resample(side_a.features, np.ones(1, dtype=int))  # raises: says that there are none
+        for text in score.warnings:
+            warnings.warn(f"{self.name}: {text}", stacklevel=2)
+        return score
+
+    def score_of(self, a: Side, b: Side, value: float, diagnostics: dict[str, Any], resampling: Resampling) -> Score:
+        """The `Score` of a value that was computed from both sides, with the interval and null of `resampling`."""
         bounds = summary = None
-        if interval is not None:
-            check_number("interval", interval, 0.0, 1.0, open_low=True, hint="It is a level such as 0.95.")
-            check_int("n_resamples", n_resamples, 10)
-            bounds = self.interval(features_a, features_b, value, interval, n_resamples, seed)
-            if bounds is None:
-                self.resample(features_a, np.ones(1, dtype=int))  # raises: says that there are none
-        if null is not None:
-            summary = null_summary(
-                self, a, b, value, null, n_surrogates, seed, (train_a, train_b), (features_a, features_b)
+        if resampling.interval is not None:
+            bounds = self.interval(a.features, b.features, value, resampling)
+        if resampling.null_of(b.system.name) is not None:
+            summary = null_summary(self, a, b, value, resampling)
+        score = self.make_score(a.system.name, b.system.name, value, diagnostics, bounds, summary)
+        if self.traits.needs == "paired trajectories" and steps_differ(a.system, b.system):
+            text = (
+                f"dt differs ({a.system.dt:g} s in {a.system.name!r}, {b.system.dt:g} s in {b.system.name!r}): steps "
+                "are paired by their number, so at different times"
             )
-        return self.make_score(a.name, b.name, value, diagnostics, bounds, summary)
+            score = replace(score, warnings=(*score.warnings, text))
+        return score
 
     def make_score(
         self,
@@ -185,8 +217,24 @@ def make_score(
     """`Measure.make_score` for the measure with these `traits`."""
     direction = f"{a} {'<->' if traits.symmetric else '->'} {b}"
     higher = traits.higher_is_more_similar
-    said = dict(diagnostics or {})
-    return Score(traits.name, traits.version, a, b, float(value), direction, higher, interval, null, said)
+    details = dict(diagnostics or {})
+    texts = tuple(details.pop("warnings", ()))
+    if not np.isfinite(value) and not texts:
+        texts = (f"the value is {value}: {traits.name!r} is undefined for these data",)
+    if interval is not None and not np.isfinite(interval.low + interval.high + interval.bias):
+        texts += (f"no interval: {interval.method}",)
+    if null is not None and null.n_surrogates == 0:
+        texts += (f"no null: {null.kind}",)
+    return Score(traits.name, traits.version, a, b, float(value), direction, higher, interval, null, details, texts)
+
+
+def _train_pair(train: Any) -> tuple[System | None, System | None]:
+    if train is None:
+        return None, None
+    if not isinstance(train, (tuple, list)) or len(train) != 2:
+        size = f" of {len(train)}" if isinstance(train, (tuple, list)) else ""
+        raise TypeError(f"`train`: expected a pair of systems (a_train, b_train), got {type(train).__name__}{size}.")
+    return as_system("train[0]", train[0]), as_system("train[1]", train[1])
 
 
 # family -> measure -> (class, parameters); the module of a family bears its name, and is imported when it is asked for
@@ -203,7 +251,7 @@ FAMILIES: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
     "cka": {
         "cka": ("LinearCKA", {}),
         "angular_cka": ("LinearCKA", {"angular": True}),
-        "cka_unbiased": ("KernelCKA", {"bandwidth": None, "unbiased": True}),
+        "cka_unbiased": ("UnbiasedCKA", {}),
         "cka_rbf": ("KernelCKA", {}),
     },
     "rsa": {"rsa": ("RSA", {})},
@@ -242,7 +290,17 @@ def get_measure(name: str | Measure, **parameters: Any) -> Measure:
         If there is no such measure, or it has no such parameter.
     """
     if isinstance(name, Measure):
+        for key in parameters:
+            raise ValueError(
+                f"`{key}`: expected parameters only with the name of a measure, got the measure {name!r}. Use "
+                f"get_measure({name.name!r}, ...)."
+            )
         return name
+    if not isinstance(name, str):
+        got = f"the class {name.__name__}" if isinstance(name, type) else f"{type(name).__name__} {shown(name)}"
+        raise TypeError(
+            f"`measure`: expected the name of a measure (conjugacy.similarity.measure_names()) or a Measure, got {got}."
+        )
     check_choice("measure", name, measure_names(), "See conjugacy.similarity.measure_names().")
     if name in _REGISTERED:
         make, given = _REGISTERED[name], {}
@@ -252,8 +310,13 @@ def get_measure(name: str | Measure, **parameters: Any) -> Measure:
         module = f"_{family}" if family in _HIDING else family
         make = getattr(importlib.import_module(f"conjugacy.similarity.{module}"), cls)
     known = list(getattr(make, "__dataclass_fields__", parameters))
-    for key in parameters:
-        check_choice(f"parameters of {name}", key, known)
+    for key, value in parameters.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise ValueError(
+                f"`{key}`: expected a parameter of {name!r} (one of {', '.join(known) or 'none'}), got "
+                f"{key}={shown(value)}." + (f" Did you mean {near[0]!r}?" if near else "")
+            )
     return make(**{**given, **parameters})
 
 
@@ -265,9 +328,34 @@ def register(name: str, make: Callable[..., Measure]) -> None:
     ValueError
         If the name is taken.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"`name`: expected a str, got {type(name).__name__} {shown(name)}.")
+    if not callable(make):
+        raise TypeError(f"`make`: expected a function that returns a Measure, or its class, got {shown(make)}.")
     if name in measure_names():
         raise ValueError(f"`name`: {name!r} is taken by another measure. Choose another name.")
     _REGISTERED[name] = make
+
+
+def measure_list(measures: Any) -> dict[str, Measure]:
+    """Measures by name, from one or several names or Measures.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is none, or one of them is no measure.
+    """
+    if isinstance(measures, (str, Measure)):
+        measures = [measures]
+    if isinstance(measures, (bytes, type)) or not hasattr(measures, "__iter__"):
+        raise TypeError(
+            f"`measures`: expected the name of a measure, a Measure or a list of them, got {type(measures).__name__} "
+            f"{shown(measures)}."
+        )
+    chosen = {m.name: m for m in map(get_measure, measures)}
+    if not chosen:
+        raise ValueError("`measures`: expected at least one measure, got an empty list.")
+    return chosen
 
 
 def registry() -> dict[str, Traits]:

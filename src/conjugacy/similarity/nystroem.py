@@ -41,12 +41,17 @@ def kernel_features(system: System | Any, n_centres: int = 100, *, bandwidth: fl
     system = as_system("system", system)
     check_int("n_centres", n_centres, 2)
     check_number("bandwidth", bandwidth, 0, open_low=True)
+    check_int("seed", seed, 0)
     samples = Samples.of(system)
     check_varies(samples, "kernel_features")
     rows = samples.rows()
     chosen = np.random.default_rng(seed).permutation(len(rows))[:n_centres]
     centres = rows[np.sort(chosen)]
     apart = _squares(centres, centres)
+    if not (apart > 0).any():
+        raise ValueError(
+            f"`n_centres`: expected centres that differ, got {len(centres)} equal states of {system.name!r}. Use more."
+        )
     scale = bandwidth**2 * np.median(apart[apart > 1e-12 * apart.max()])
     values, vectors = np.linalg.eigh(np.exp(-apart / (2 * scale)))
     keep = values > 1e-10 * values[-1]

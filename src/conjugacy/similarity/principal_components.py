@@ -12,9 +12,9 @@ def column_means(rows: np.ndarray) -> np.ndarray:
     return mean + (rows - mean).mean(0)  # again: the first mean of large numbers is off by its rounding
 
 
-def about_mean(rows: np.ndarray) -> np.ndarray:
-    """`rows` (sample, unit) less their means."""
-    centred = rows - rows.mean(0)
+def about_mean(rows: np.ndarray, overwrite: bool = False) -> np.ndarray:
+    """`rows` (sample, unit) less their means, in their own memory if `overwrite`."""
+    centred = np.subtract(rows, rows.mean(0), out=rows if overwrite else None)
     centred -= centred.mean(0)  # again, as in `column_means`
     return centred
 

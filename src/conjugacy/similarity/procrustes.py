@@ -4,14 +4,22 @@ With X, Y (sample, unit) centred, and U D V' the singular value decomposition of
 
     X_alpha = U (alpha D + (1 - alpha) |D| / sqrt(rank) I) V',        |.| the Frobenius norm,
 
-so that alpha = 1 leaves X as it is (Procrustes) and alpha = 0 whitens it (CCA); the factor keeps the measure free of
-scale at every alpha. With the nuclear norm N = |X_alpha' Y_alpha|_*, attained by the best orthogonal matrix,
+so that alpha = 1 leaves X as it is (Procrustes) and alpha = 0 whitens it (CCA). With the nuclear norm
+N = |X_alpha' Y_alpha|_*, attained by the best orthogonal matrix,
 
     angular   = arccos(N / (|X_alpha| |Y_alpha|))               in [0, pi/2], a metric
     euclidean = sqrt((|X_alpha|^2 + |Y_alpha|^2 - 2 N) / m)     root mean square distance of paired states, a metric
 
+Normalisation. The whitened part is scaled by |D| / sqrt(rank), which gives it the norm of X, so that alpha mixes two
+matrices of one norm and every measure is free of the scale of X at each alpha. netrep's `LinearMetric(alpha)` mixes
+with U V' of unit singular values in place of |D| / sqrt(rank) U V' (Williams et al. 2021, eq. 7): the two agree at
+alpha = 0 and 1, and between them netrep's value depends on the units of measurement. Data divided by |D| / sqrt(rank),
+the root mean square of its singular values, before they are given to netrep have the same `angular` distance there at
+every alpha.
+
 Systems of different sizes are compared as if the smaller one had further units that are silent. The cosine of the
-angular distance at alpha = 1 is the normalised Bures similarity (Harvey et al. 2024).
+angular distance at alpha = 1 is the normalised Bures similarity (Harvey et al. 2024). At alpha = 0 and with few
+samples, many canonical correlations are 1 by algebra: the score warns, see `canonical`.
 """
 
 from __future__ import annotations
@@ -25,6 +33,7 @@ import numpy as np
 from typing_extensions import override
 
 from conjugacy._check import check_choice, check_number
+from conjugacy.similarity.canonical import forced_warning, held_out_correlations, n_forced
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances, map_products
 from conjugacy.similarity.samples import check_paired
 from conjugacy.similarity.score import OFF_DATA, Traits
@@ -40,7 +49,7 @@ class Shape(CovarianceMeasure):
     Attributes
     ----------
     alpha : float
-        1: Procrustes, 0: CCA, in [0, 1].
+        1: Procrustes, 0: CCA, in [0, 1]. Between them the normalisation matters, see the module docstring.
     score : {"angular", "euclidean", "bures"}
         "bures" is the cosine of "angular": a similarity.
     """
@@ -106,6 +115,18 @@ class Shape(CovarianceMeasure):
         return float(value), {"n_samples": int(c.n), "rank_a": c.xx.shape[0], "rank_b": c.yy.shape[0]}
 
     @override
+    def doubts(self, c: Covariances, a: Coordinates, b: Coordinates) -> dict[str, Any]:
+        text = forced_warning(c.n, len(c.xx), len(c.yy)) if self.alpha == 0 else ""
+        if not text:
+            return {}
+        held_out = held_out_correlations(a, b)[0].sum()
+        power_a, power_b = (float((f.sd**2).sum()) for f in (a, b))
+        bures = float(np.clip(held_out / np.sqrt(len(c.xx) * len(c.yy)), -1, 1))
+        distance2 = power_a + power_b - 2 * np.sqrt(power_a * power_b) * bures
+        value = {"angular": np.arccos(bures), "euclidean": np.sqrt(max(distance2, 0.0)), "bures": bures}[self.score]
+        return {"warnings": (text,), "cross_validated": float(value)}
+
+    @override
     def compare_many(
         self, a: Sequence[Coordinates], b: Sequence[Coordinates], pairs: Sequence[tuple[int, int]]
     ) -> list[tuple[float, dict[str, Any]]]:
@@ -120,8 +141,7 @@ class Shape(CovarianceMeasure):
 
         name = self.name
         for i, j in pairs:
-            if a[i].samples.lengths is not b[j].samples.lengths:
-                check_paired(a[i].samples, b[j].samples, name)
+            check_paired(a[i].layout, b[j].layout, name)
         map_products(block, {i: x for i, (x, _) in left.items()}, {j: y for j, (y, _) in right.items()}, pairs)
         return results
 
@@ -137,13 +157,14 @@ class Shape(CovarianceMeasure):
     ) -> tuple[float, dict[str, Any]]:
         bures = min(n / math.sqrt(x2 * y2), 1.0)
         distance2 = x2 + y2 - 2 * n
-        if 1 - bures < 1e-5 or distance2 < 1e-5 * (x2 + y2):
+        few = self.alpha == 0 and n_forced(a.layout.n_samples, a.rank, b.rank) > 0
+        if few or 1 - bures < 1e-5 or distance2 < 1e-5 * (x2 + y2):
             return self.compare(a, b)
         if self.score == "bures":
             value = bures
         else:
             value = math.acos(bures) if self.score == "angular" else math.sqrt(distance2)
-        return value, {"n_samples": len(a.centred), "rank_a": a.rank, "rank_b": b.rank}
+        return value, {"n_samples": a.layout.n_samples, "rank_a": a.rank, "rank_b": b.rank}
 
 
 def nuclear_norms(c: np.ndarray) -> np.ndarray:

@@ -17,8 +17,8 @@ from typing_extensions import override
 from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.cka import centred, spread_rows
 from conjugacy.similarity.measure import Measure
-from conjugacy.similarity.samples import Samples, check_paired, check_varies, repeated
-from conjugacy.similarity.score import OFF_DATA, Traits
+from conjugacy.similarity.samples import Layout, Samples, check_paired, check_varies, repeated
+from conjugacy.similarity.score import OFF_DATA, Traits, Undefined
 from conjugacy.system import System
 
 DISSIMILARITIES = ("euclidean", "sqeuclidean", "correlation", "cosine", "cityblock")
@@ -29,7 +29,7 @@ COMPARATORS = ("pearson", "spearman", "kendall", "cosine", "centred_cosine")
 class Dissimilarities:
     """Dissimilarities between states, (sample, sample); the trial of each state, and its own number."""
 
-    samples: Samples
+    layout: Layout
     matrix: np.ndarray
     trial: np.ndarray
     state: np.ndarray
@@ -37,7 +37,7 @@ class Dissimilarities:
     @property
     def n_trials(self) -> int:
         """Number of trials."""
-        return self.samples.n_trials
+        return self.layout.n_trials
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class RSA(Measure):
         if self.dissimilarity in ("correlation", "cosine"):
             self._check_directions(rows, system.name)
         matrix = squareform(pdist(rows, self.dissimilarity))  # type: ignore[call-overload]
-        return Dissimilarities(samples, matrix, trial, np.arange(len(rows)))
+        return Dissimilarities(samples.layout, matrix, trial, np.arange(len(rows)))
 
     def _check_directions(self, rows: np.ndarray, name: str) -> None:
         spread = rows - rows.mean(1, keepdims=True) if self.dissimilarity == "correlation" else rows
@@ -118,27 +118,44 @@ class RSA(Measure):
 
     @override
     def compare(self, a: Dissimilarities, b: Dissimilarities) -> tuple[float, dict[str, Any]]:
-        check_paired(a.samples, b.samples, "rsa")
+        check_paired(a.layout, b.layout, "rsa")
         i, j = np.triu_indices(len(a.matrix), 1)
         apart = a.state[i] != a.state[j]  # a state drawn twice says nothing about dissimilarity
         i, j = i[apart], j[apart]
         diagnostics = {"n_states": len(np.unique(a.state)), "n_pairs": len(i)}
         if self.comparator == "centred_cosine":
             x, y = centred(a.matrix), centred(b.matrix)
-            return float((x * y).sum() / np.linalg.norm(x) / np.linalg.norm(y)), diagnostics
+            return self._cosine(x.ravel(), y.ravel(), a.layout.name, b.layout.name), diagnostics
         x, y = a.matrix[i, j], b.matrix[i, j]
+        if self.comparator != "cosine":
+            for side, v in ((a, x), (b, y)):
+                # ranks of rounding errors would pass for data
+                if len(v) < 2 or np.ptp(v) <= 1e-12 * v.max():
+                    raise self._undefined(side.layout.name)
         if self.comparator == "kendall":
             return float(np.asarray(kendalltau(x, y))[0]), diagnostics
         if self.comparator == "spearman":
             x, y = rankdata(x), rankdata(y)
         if self.comparator != "cosine":
             x, y = x - x.mean(), y - y.mean()
-        norm = np.linalg.norm(x) * np.linalg.norm(y)
-        return float(x @ y / norm) if norm > 0 else float("nan"), diagnostics
+        return self._cosine(x, y, a.layout.name, b.layout.name), diagnostics
+
+    def _cosine(self, x: np.ndarray, y: np.ndarray, name_a: str, name_b: str) -> float:
+        norms = np.linalg.norm(x), np.linalg.norm(y)
+        for name, norm in zip((name_a, name_b), norms):
+            if norm == 0:
+                raise self._undefined(name)
+        return float(x @ y / (norms[0] * norms[1]))
+
+    def _undefined(self, name: str) -> Undefined:
+        return Undefined(
+            f"`trajectories` of {name!r}: 'rsa' by {self.comparator!r} is undefined, got dissimilarities that are all "
+            "the same. Use more states, or another comparator."
+        )
 
     @override
     def resample(self, features: Dissimilarities, counts: np.ndarray) -> Dissimilarities:
         rows = repeated(counts[features.trial])
         return Dissimilarities(
-            features.samples, features.matrix[np.ix_(rows, rows)], features.trial[rows], features.state[rows]
+            features.layout, features.matrix[np.ix_(rows, rows)], features.trial[rows], features.state[rows]
         )

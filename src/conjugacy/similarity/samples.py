@@ -1,14 +1,30 @@
-"""Trajectories as the measures take them: float64 NumPy arrays, trial by trial, and pairs that fit each other."""
+"""Trajectories as float64 NumPy arrays, trial by trial, and checks that two systems are paired."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from conjugacy._check import check_choice
 from conjugacy.system import System
+
+
+def shown(value: Any) -> str:
+    """The beginning of the representation of `value`, on one line, for messages."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def kind_of(value: Any) -> str:
+    """What `value` is, for messages: its class, and the value where that is short."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}; give an instance of it"
+    if hasattr(value, "shape"):
+        return f"{type(value).__name__} of shape {tuple(value.shape)}"
+    return f"{type(value).__name__} {shown(value)}"
 
 
 def as_system(name: str, data: Any) -> System:
@@ -22,16 +38,68 @@ def as_system(name: str, data: Any) -> System:
     if isinstance(data, System):
         return data
     make = getattr(data, "system", None)
-    if callable(make):  # a Run, of which this package knows nothing else
+    if callable(make) and not isinstance(data, type):  # a Run, of which this package knows nothing else
         made = make()
         if isinstance(made, System):
             return made
+    is_path = isinstance(data, str) or hasattr(data, "__fspath__")
+    if data is None or is_path or isinstance(data, (bytes, bool, type)) or callable(data):
+        raise TypeError(
+            f"`{name}`: expected a System, a Run or an array (trial, time, unit), got {kind_of(data)}."
+            f"{' Load it first: conjugacy.load(path).' if is_path else ''}"
+        )
     if isinstance(data, np.ndarray):
         data = np.ascontiguousarray(data)  # torch takes no reversed views
     try:
         return System.from_arrays(name, data)
     except (TypeError, ValueError) as error:
         raise type(error)(str(error).replace("`trajectories", f"`{name}", 1)) from None
+
+
+def system_list(name: str, data: Any, least: int) -> list[System]:
+    """`data`, a sequence of systems or arrays, as at least `least` systems that are called ``name[i]`` in messages."""
+    if isinstance(data, (str, bytes, type, System)) or not hasattr(data, "__iter__") or hasattr(data, "keys"):
+        raise TypeError(f"`{name}`: expected a list of systems or of arrays (trial, time, unit), got {kind_of(data)}.")
+    made = [as_system(f"{name}[{i}]", s) for i, s in enumerate(data)]
+    if len(made) < least:
+        raise ValueError(f"`{name}`: expected at least {least} systems, got {len(made)}.")
+    return made
+
+
+def part(system: System, axis: str, index: np.ndarray) -> System:
+    """The given trials, or the given units (then without `step` and `readout`, which need all units)."""
+    check_choice("axis", axis, ("trials", "units"))
+    rows = torch.as_tensor(np.asarray(index))
+    if axis == "units":
+        return replace(system, trajectories=system.trajectories[..., rows], step=None, cell=None, readout=None)
+    inputs = None if system.inputs is None else system.inputs[rows]
+    return replace(system, trajectories=system.trajectories[rows], inputs=inputs, lengths=system.lengths[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How the trials of a system lie in time, without their states: enough to know whether two systems are paired.
+
+    Attributes
+    ----------
+    name : str
+        Name of the system.
+    lengths : int array (trial,)
+        Steps of each trial.
+    """
+
+    name: str
+    lengths: np.ndarray
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials."""
+        return len(self.lengths)
+
+    @property
+    def n_samples(self) -> int:
+        """Number of steps of all trials."""
+        return int(self.lengths.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +122,15 @@ class Samples:
     def of(cls, system: System) -> Samples:
         """The trajectories of `system`, not to be written to; a copy if they are padded."""
         x = system.trajectories.detach().cpu().to(torch.float64).numpy()
-        lengths = system.lengths.cpu().numpy().astype(np.int64)
+        lengths = layout_of(system).lengths
         if (lengths < x.shape[1]).any():
             x = np.where((np.arange(x.shape[1]) < lengths[:, None])[..., None], x, 0.0)
         return cls(system.name, x, lengths)
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the trials, without the states."""
+        return Layout(self.name, self.lengths)
 
     @property
     def n_trials(self) -> int:
@@ -85,6 +158,11 @@ class Samples:
         return Samples(self.name, self.x[trials], self.lengths[trials])
 
 
+def layout_of(system: System) -> Layout:
+    """The layout of the trials of `system`."""
+    return Layout(system.name, system.lengths.cpu().numpy().astype(np.int64))
+
+
 def shuffled_order(lengths: np.ndarray, rng: np.random.Generator, part: np.ndarray | None = None) -> np.ndarray:
     """A random order of trials, each in the place of one as long, and of the same part if `part` (trial,) is given."""
     group = lengths if part is None else lengths * 2 + part
@@ -95,8 +173,10 @@ def shuffled_order(lengths: np.ndarray, rng: np.random.Generator, part: np.ndarr
     return order
 
 
-def check_paired(a: Samples, b: Samples, measure: str) -> None:
+def check_paired(a: Layout, b: Layout, measure: str) -> None:
     """Raise ValueError unless both systems have the same trials of the same lengths."""
+    if a.lengths is b.lengths:
+        return
     if a.n_trials != b.n_trials or not np.array_equal(a.lengths, b.lengths):
         raise ValueError(
             f"`b`: {measure!r} compares trial by trial and step by step, so expected {b.name!r} to have the "
@@ -107,7 +187,7 @@ def check_paired(a: Samples, b: Samples, measure: str) -> None:
 
 
 class Clocked(Protocol):
-    """Features that say whose they are and how long a time step lasts."""
+    """A system, or its features, with its name and the duration of a time step."""
 
     @property
     def name(self) -> str:
@@ -131,6 +211,21 @@ def clocks(a: Clocked, b: Clocked, measure: str) -> tuple[float, float]:
     return a.dt or 1.0, b.dt or 1.0
 
 
+def steps_differ(a: Clocked, b: Clocked) -> bool:
+    """Whether both know the duration of their time steps, and it is not the same."""
+    return a.dt is not None and b.dt is not None and abs(a.dt - b.dt) > 1e-6 * max(a.dt, b.dt)
+
+
+def check_same_steps(a: Clocked, b: Clocked, measure: str, instead: str) -> None:
+    """Raise ValueError if both know their time step and it differs: what happens in a step is not comparable then."""
+    if steps_differ(a, b):
+        raise ValueError(
+            f"`dt`: {measure!r} compares what happens in one step, so expected one dt, got {a.dt:g} s for {a.name!r} "
+            f"and {b.dt:g} s for {b.name!r}. Resample one to the other's dt, or use {instead}, which compares rates in "
+            "1/s."
+        )
+
+
 def repeated(counts: np.ndarray) -> np.ndarray:
     """Indices of trials, trial k repeated ``counts[k]`` times."""
     return np.repeat(np.arange(len(counts)), counts)
@@ -141,12 +236,19 @@ def check_varies(samples: Samples, measure: str) -> None:
     rows = samples.rows()
     # a constant is not reproduced to the last bit by its mean
     least = 1e-14 * np.abs(rows[0]).max()
-    # nearly always the first rows tell
+    # nearly always the first rows are enough to know
     if np.abs(rows[:8] - rows[0]).max() <= least and np.abs(rows - rows[0]).max() <= least:
         raise ValueError(
             f"`trajectories` of {samples.name!r}: all {len(rows)} states are the same, so {measure!r} is undefined. "
             "Check that the system was run and that the activity is not saturated."
         )
+
+
+def check_system_varies(system: System, measure: str) -> None:
+    """`check_varies` for a system, whose states are made double precision only if the first ones are all the same."""
+    first = system.trajectories[0, : min(8, int(system.lengths[0]))].detach().cpu().numpy().astype(np.float64)
+    if np.abs(first - first[0]).max() <= 1e-14 * np.abs(first[0]).max():
+        check_varies(Samples.of(system), measure)
 
 
 def split_trials(n_trials: int, train: float, seed: int) -> np.ndarray:

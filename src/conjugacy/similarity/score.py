@@ -1,4 +1,4 @@
-"""What a measure says of itself (`Traits`), and of two systems (`Score`, with its `Interval` and `Null`)."""
+"""What is known of a measure (`Traits`) and what it gives for two systems (`Score`, with its `Interval` and `Null`)."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ RELATIONS_THAT_CHANGE_IT = (
 OFF_DATA = frozenset({"other flow off the data", "fixed point added"})
 
 
+class Undefined(ValueError):
+    """Raised where a measure has no value for the data given, although they are well-formed: 0/0, for instance."""
+
+
 class Interval(NamedTuple):
     """How far a score may be trusted: a confidence interval from resampled trials, or what `method` says."""
 
@@ -60,6 +64,16 @@ class Null(NamedTuple):
     p_value: float  # share of surrogates at least as similar as the data, (r + 1) / (n + 1)
     n_surrogates: int
 
+    @property
+    def p_bound(self) -> bool:
+        """Whether `p_value` is only an upper bound: no surrogate was as similar, and more of them could lower it."""
+        return self.p_value <= 1.0 / (self.n_surrogates + 1) + 1e-12
+
+    @property
+    def p_text(self) -> str:
+        """The p-value as it is to be printed: "0.12", or "<= 0.048" where it is a bound."""
+        return f"{'<= ' if self.p_bound else ''}{self.p_value:.2g}"
+
 
 @dataclass(frozen=True)
 class Traits:
@@ -81,6 +95,8 @@ class Traits:
         Relations that keep the computation and leave the measure at `perfect`; names from the known-answer suite.
     blind_to : frozenset of str
         Relations that change the computation, which the measure does not see.
+    per_step : bool
+        Time steps of both systems are taken for equally long: systems with another `dt` each are refused.
     estimated : bool
         The value is estimated from data of finite length in a way that depends on coordinates: invariances hold nearly,
         and the better the longer the trials are.
@@ -100,6 +116,7 @@ class Traits:
     is_metric: bool = False
     invariances: frozenset[str] = frozenset()
     blind_to: frozenset[str] = frozenset()
+    per_step: bool = False
     estimated: bool = False
     reference: str = ""
 
@@ -128,7 +145,9 @@ class Score:
     interval : Interval or None
     null : Null or None
     diagnostics : dict
-        What the measure has to say about its own computation (ranks, lower bounds, residuals, ...).
+        Details of the computation (ranks, lower bounds, residuals, ...).
+    warnings : tuple of str
+        Reasons to doubt the value, and why something is undefined (NaN); empty where there are none.
     """
 
     measure: str
@@ -141,6 +160,7 @@ class Score:
     interval: Interval | None = None
     null: Null | None = None
     diagnostics: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __float__(self) -> float:
         return self.value
@@ -150,7 +170,6 @@ class Score:
         if self.interval:
             text += f" [{self.interval.low:.4g}, {self.interval.high:.4g}] at {self.interval.level:.0%}"
         if self.null:
-            text += (
-                f"; null {self.null.mean:.4g} +- {self.null.std:.2g} ({self.null.kind}), p = {self.null.p_value:.2g}"
-            )
-        return text + ")"
+            n = self.null
+            text += f"; null {n.mean:.4g} +- {n.std:.2g} ({n.kind}), p {'' if n.p_bound else '= '}{n.p_text}"
+        return text + ")" + "".join(f"\n  Warning: {warning}" for warning in self.warnings)

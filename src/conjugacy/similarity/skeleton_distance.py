@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.measure import Measure
+from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.score import Interval, Traits
 from conjugacy.system import System
 
@@ -97,10 +98,8 @@ class PortraitMeasure(Measure):
         return self._compared(a.found[0], b.found[0])
 
     @override
-    def interval(
-        self, a: Portraits, b: Portraits, value: float, level: float, n_resamples: int, seed: int
-    ) -> Interval | None:
-        del level, n_resamples, seed  # a range of few searches, made once for each system
+    def interval(self, a: Portraits, b: Portraits, value: float, resampling: Resampling) -> Interval | None:
+        del resampling  # a range of few searches, made once for each system
         for side in (a, b):
             for k in range(len(side.found), N_SEARCHES):
                 side.found.append(self._search(side.system, self.seed + k))

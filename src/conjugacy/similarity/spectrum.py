@@ -22,9 +22,10 @@ from typing_extensions import override
 
 from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.dsa import UNEQUAL, OperatorFeatures, OperatorMeasure
-from conjugacy.similarity.samples import clocks
+from conjugacy.similarity.samples import check_same_steps, clocks
 from conjugacy.similarity.score import OFF_DATA, Traits
 
+_DEAD = 1e-12  # modulus of eigenvalues that rounding cannot tell from zero
 POLICIES = ("error", "min", "uniform", "zero")
 
 
@@ -104,6 +105,7 @@ class Spectrum(OperatorMeasure):
             perfect=0.0,
             higher_is_more_similar=False,
             is_metric=True,
+            per_step=not self.continuous,
             invariances=frozenset(invariances),
             blind_to=OFF_DATA | {"fixed point removed", "other non-normality, same spectrum"},
             reference="Redman et al. 2023; Ostrow et al. 2023",
@@ -111,21 +113,38 @@ class Spectrum(OperatorMeasure):
 
     @override
     def compare(self, a: OperatorFeatures, b: OperatorFeatures) -> tuple[float, dict[str, Any]]:
+        self._check_steps(a, b)
         if self.unequal in UNEQUAL:
             a, b = self._matched(a, b)
         x, y = (
             self._values(f, dt) for f, dt in zip((a, b), clocks(a, b, self.name) if self.continuous else (1.0, 1.0))
         )
         policy = self.unequal if self.unequal in ("uniform", "zero") else "error"
-        return wasserstein(x, y, self.p, policy), {"rank_a": len(x), "rank_b": len(y), "n_delays": self.n_delays}
+        details = {"rank_a": len(x), "rank_b": len(y), "n_delays": self.n_delays}
+        return wasserstein(x, y, self.p, policy), {**details, **self.doubts(a, b)}
+
+    @override
+    def doubts(self, a: OperatorFeatures, b: OperatorFeatures) -> dict[str, Any]:
+        texts = list(super().doubts(a, b).get("warnings", ()))
+        for f in (a, b) if self.continuous else ():
+            dead = int((np.abs(f.dmd.eigenvalues) < _DEAD).sum())
+            if dead:
+                texts.append(
+                    f"{dead} modes of {f.name!r} die within a step: their rates are minus infinity, and log({_DEAD:g}) "
+                    "per step is taken"
+                )
+        return {"warnings": tuple(texts)} if texts else {}
+
+    @override
+    def _check_steps(self, a: OperatorFeatures, b: OperatorFeatures) -> None:
+        if not self.continuous:
+            check_same_steps(a, b, self.name, f"get_measure('{self.name}', continuous=True)")
 
     def _values(self, features: OperatorFeatures, dt: float) -> np.ndarray:
         values = features.dmd.eigenvalues.astype(complex)
         if not self.continuous:
             return values
-        # modes that die within a step have no rate: they are put where rounding would put them
-        tiny = np.abs(values) < 1e-12
-        return np.log(np.where(tiny, 1e-12, values)) / dt
+        return np.log(np.where(np.abs(values) < _DEAD, _DEAD, values)) / dt
 
 
 def _points(name: str, x: Any) -> np.ndarray:

@@ -136,14 +136,14 @@ class Timescales(Measure):
 
     @override
     def compare(self, a: Autocorrelation, b: Autocorrelation) -> tuple[float, dict[str, Any]]:
-        sides, said = [], {}
+        sides, details = [], {}
         for label, f, dt in zip("ab", (a, b), clocks(a, b, self.name)):
             steps, weights, reached = f.time_constants()
             sides.append((np.log(steps * dt), weights))
-            said[f"time_constants_{label}"] = steps * dt
-            said[f"weights_{label}"] = weights
-            said[f"beyond_max_lag_{label}"] = float(weights[~reached].sum())  # share of the variance
-        return weighted_wasserstein(*sides[0], *sides[1]), said
+            details[f"time_constants_{label}"] = steps * dt
+            details[f"weights_{label}"] = weights
+            details[f"beyond_max_lag_{label}"] = float(weights[~reached].sum())  # share of the variance
+        return weighted_wasserstein(*sides[0], *sides[1]), details
 
 
 def weighted_wasserstein(x: np.ndarray, p: np.ndarray, y: np.ndarray, q: np.ndarray) -> float:
