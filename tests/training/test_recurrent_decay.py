@@ -26,8 +26,9 @@ N = cj.networks
         (N.LSTM(5), {"cell.lstm.weight_hh"}),
         (N.VanillaRNN(5), {"cell.weight_hh"}),
         (N.LeakyRNN(5), {"cell.weight_hh"}),
-        (N.LowRankRNN(5, rank=2), {"cell.m", "cell.n"}),
-        (N.NODE(3, 2, 7), {"cell.field.0.weight", "cell.field.2.weight"}),
+        (N.EIRNN(5), {"cell.raw_weight_hh"}),
+        (N.LowRankRNN(5, rank=2), set()),
+        (N.NODE(3, 2, 7), set()),
     ],
 )
 def test_without_gradients_recurrent_weights_shrink_as_the_schedule_says_and_all_else_stays(

@@ -70,10 +70,12 @@ class Network(nn.Module, ABC):
 
     @property
     def recurrent_weights(self) -> list[str]:
-        """Names of the parameters that carry the state to the next one: matrices of the cell, the input's left out."""
+        """Names of the weights by which units act on units: those that the cell calls `weight_hh`, as torch does.
+
+        Low-rank networks and neural ODEs have none: what stands in their place are factors and layers.
+        """
         self._check_built()
-        named = self.cell.named_parameters(prefix="cell")
-        return [name for name, p in named if p.ndim > 1 and not name.endswith("weight_ih")]
+        return [name for name, _ in self.cell.named_parameters(prefix="cell") if name.endswith("weight_hh")]
 
     @abstractmethod
     def make_cell(self, input_size: int, generator: torch.Generator) -> nn.Module:

@@ -39,7 +39,7 @@ class Recipe:
     recurrent_decay : float
         Decoupled decay of the recurrent weights (Loshchilov & Hutter 2019, arXiv:1711.05101), those of
         `Network.recurrent_weights`: before each step they are multiplied by 1 - learning rate * `recurrent_decay`. It
-        keeps gates from saturating, so that memories are fixed points and no plateaus (docs/training.md).
+        keeps gates from saturating, so that memories are fixed points and not plateaus (docs/training.md).
     averaging : float
         The weights that are scored and kept are w' = a w' + (1 - a) w after each step, with a = `averaging`, in [0, 1);
         with 0 they are those of the last step. Until step 9 / (1 - a), a is (1 + step) / (10 + step).
