@@ -114,7 +114,7 @@ def find_cycles(
                 owner[k] = c
                 break
         else:
-            found = _flow_cycle(dynamics, path[k], u, h) if dynamics.flow else _map_cycle(dynamics, path[k], u)
+            found = flow_cycle(dynamics, path[k], u, h) if dynamics.flow else _map_cycle(dynamics, path[k], u)
             if found is not None:
                 owner[k] = len(cycles)
                 cycles.append(found)
@@ -180,7 +180,7 @@ def _product(jacobians: Tensor) -> Tensor:
     return total
 
 
-def _flow_cycle(dynamics: Map, path: Tensor, u: Tensor, h: float, n_rounds: int = 4) -> Cycle | None:
+def flow_cycle(dynamics: Map, path: Tensor, u: Tensor, h: float, n_rounds: int = 4) -> Cycle | None:
     size = _size(path)
     if size <= 1e-6 * (1 + float(path[0].norm())):
         return None
