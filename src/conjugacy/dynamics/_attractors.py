@@ -99,7 +99,7 @@ def attractors(
             )
         else:
             h = _time_step(dynamics, states, u)
-        strobe = Strobe(dynamics, series, h if dynamics.flow else 1.0)
+        strobe = Strobe(dynamics, series, h if dynamics.flow else 1.0, difference=1e-5 * spread(states))
         starts = _choose(states, n_orbits, generator)
         search = AttractorSearch(
             strobe,

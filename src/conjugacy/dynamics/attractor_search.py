@@ -299,7 +299,9 @@ class AttractorSearch:
         if not self.held_flow and not repeats:
             for path in torch.from_numpy(motion.path)[:2]:
                 p, near = first_return(path)
-                if not p and (not near or motion.exponents[0][0] > 0.01):
+                # on a circle orbits come near again and again: a cycle ahead attracts along the orbit as well
+                values, errors = motion.exponents
+                if not p and (not near or not values[0] < -max(5 * errors[0], 0.3 / motion.n_looks)):
                     continue
                 made = self._recurrence(path[-1], (p or near[-1]) * strobe.pace)
                 if made is not None and not made.neutral:

@@ -198,7 +198,9 @@ class FixedPoints:
         from conjugacy.dynamics._attractors import attractors
 
         if self.dynamics is None:
-            raise ValueError("`attractors`: expected fixed points that know their map. Load them with load(path, as_map(..)).")
+            raise ValueError(
+                "`attractors`: expected fixed points that know their map. Load them with load(path, as_map(..))."
+            )
         known = self.dynamics.visited is not None
         return attractors(self.dynamics, self.u[0], self.x if x0 is None and not known else x0, **options)
 
