@@ -10,7 +10,7 @@ from conjugacy.dynamics.attractor_results import Attractor
 from conjugacy.dynamics.certificate import certify
 from conjugacy.dynamics.closed_curves import pieces, principal, size_of
 from conjugacy.dynamics.cycles import flow_cycle
-from conjugacy.dynamics.maps import Map
+from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.returns import Recurrence
 from conjugacy.dynamics.strobe import Strobe, product_along
 from conjugacy.dynamics.tangent import first_frame, grow

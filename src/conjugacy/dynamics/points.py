@@ -195,13 +195,12 @@ class FixedPoints:
 
     def attractors(self, x0=None, **options):
         """All that orbits settle on under the same input; options as in `conjugacy.attractors`."""
-        from conjugacy.dynamics._attractors import attractors
-
         if self.dynamics is None:
             raise ValueError(
                 "`attractors`: expected fixed points that know their map. Load them with load(path, as_map(..))."
             )
         known = self.dynamics.visited is not None
+        attractors = higher("dynamics._attractors", "attractors")
         return attractors(self.dynamics, self.u[0], self.x if x0 is None and not known else x0, **options)
 
     def table(self):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from conjugacy.dynamics.jacobian import chunks, directional
-from conjugacy.dynamics.maps import Map
+from conjugacy.dynamics.map import Map
 
 _SMALL = 24  # up to this many units, automatic differentiation of whole Jacobians beats that of directions
 
