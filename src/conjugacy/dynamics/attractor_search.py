@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from conjugacy.dynamics.attractor_results import Attractor
-from conjugacy.dynamics.clouds import groups, same_set
+from conjugacy.dynamics.clouds import apart, groups
 from conjugacy.dynamics.curve_cycles import cycle_of_flow, cycle_of_map, rational_groups
 from conjugacy.dynamics.resting import Rest, fixed_points_ahead, held_points
 from conjugacy.dynamics.returns import Recurrence, first_return, recurrence
@@ -316,7 +316,7 @@ class AttractorSearch:
         attractor = self._attractor(strobe, verdict, motion)
         cloud = motion.path.reshape(-1, motion.path.shape[-1])
         for k, known in self.clouds.items():
-            if self.found[k].kind == attractor.kind == "chaos" and same_set(known, cloud):
+            if _alike(self.found[k], attractor) and _one_set(attractor.kind, known, cloud):
                 self.owner[orbits] = k
                 return 0.0
         self.clouds[self._give(attractor, orbits)] = cloud
@@ -364,3 +364,21 @@ class AttractorSearch:
 
     def _time(self, looks: float) -> float:
         return looks * self.strobe.time
+
+
+def _alike(a: Attractor, b: Attractor) -> bool:
+    """Whether two attractors have the same kind, period and exponents, within errors."""
+    if a.kind != b.kind or a.x.shape[1] != b.x.shape[1]:
+        return False
+    if a.kind in ("circle", "cycle"):
+        return abs(a.period - b.period) <= 5 * (a.period_error + b.period_error) + 1e-4 * a.period
+    errors = a.exponent_errors + b.exponent_errors
+    tolerance = 5 * errors + 0.1 * a.exponents.abs() + 1e-3 * a.exponents[torch.isfinite(a.exponents)].abs().max()
+    near = (a.exponents - b.exponents).abs() <= tolerance
+    return bool((near | (a.exponents == b.exponents))[:2].all())
+
+
+def _one_set(kind: str, a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two clouds of states fill one set, as far as clouds tell: tori and chaos are filled thinly."""
+    other, own = apart(a, b)
+    return other <= {"torus": max(0.06, 2 * own), "chaos": max(0.03, 1.5 * own)}.get(kind, 0.01)

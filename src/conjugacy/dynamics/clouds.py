@@ -41,9 +41,14 @@ def groups(path: np.ndarray) -> np.ndarray:
     return label
 
 
-def same_set(a: np.ndarray, b: np.ndarray, factor: float = 1.5) -> bool:
-    """Whether two clouds of states (N, D) and (M, D) are the same set, as far as their density tells."""
-    size = max(size_of(a), size_of(b))
-    own = [np.median(cKDTree(c[::2]).query(c[1::2][:300])[0]) for c in (a, b)]
-    apart = [np.median(cKDTree(c[::2]).query(o[:: max(1, len(o) // 300)])[0]) for c, o in ((a, b), (b, a))]
-    return max(apart) <= max(_FLOOR * size, factor * max(own))
+def apart(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Median distance of the states of two sets (N, D), (M, D) from the other set, and of each from itself.
+
+    Both relative to the size of the larger set; the larger of the two directions.
+    """
+    size = max(size_of(a), size_of(b), 1e-300)
+    few = [c[:: max(1, len(c) // 20_000)] for c in (a, b)]
+    half = [cKDTree(c[: len(c) // 2]) for c in few]
+    own = [np.median(half[k].query(c[len(c) // 2 :: max(1, len(c) // 600)])[0]) for k, c in enumerate(few)]
+    other = [np.median(half[k].query(c[:: max(1, len(c) // 300)])[0]) for k, c in enumerate(few[::-1])]
+    return float(max(other) / size), float(max(own) / size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Generator, Tensor
@@ -79,10 +81,11 @@ def cycle_of_flow(
     strobe: Strobe, path: np.ndarray, period: float, time_scale: float, n_exponents: int
 ) -> Attractor | None:
     """The Attractor of a flow's cycle near an orbit (n, D), refined as a solution of period `period` looks, or None."""
-    single = strobe.at_pace(1)
+    # a quarter of the time step: the error of the scheme is a thousandth of a percent otherwise
+    fine = replace(strobe, pace=1, h=strobe.h / 4)
     x = torch.from_numpy(np.ascontiguousarray(path[-1]))
-    n = int(1.3 * period * strobe.pace) + 4
-    cycle = flow_cycle(strobe.dynamics, single.path(x[None], n)[0], strobe.inputs[0], strobe.h)
+    n = int(4 * 1.3 * period * strobe.pace) + 4
+    cycle = flow_cycle(strobe.dynamics, fine.path(x[None], n)[0], strobe.inputs[0], fine.h)
     if cycle is None or abs(cycle.period / (period * strobe.time) - 1) > 0.05:
         return None
     rates = cycle.multipliers.abs().clamp_min(1e-300).log()[:n_exponents] / cycle.period

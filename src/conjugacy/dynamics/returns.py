@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from conjugacy.dynamics.cycles import least_period
 from conjugacy.dynamics.strobe import Strobe, product_along
 
 _EXACT = 1e-8  # of the size: an orbit that comes back this near has come back
@@ -78,6 +79,7 @@ def recurrence(strobe: Strobe, path: Tensor) -> Recurrence | None:
         extent = float((points - points.mean(0)).norm(dim=-1).max())
         if extent <= 1e-3 * size and not exact:
             continue
+        points = points[: least_period(points)]
         jacobian = product_along(strobe, points)
         values = torch.linalg.eigvals(jacobian)
         values = values[values.abs().argsort(descending=True)]

@@ -91,11 +91,10 @@ class Motion:
         order = np.argsort(-mean)
         return mean[order], np.where(np.isneginf(mean), 0.0, error)[order]
 
-    @cached_property
-    def neutral(self) -> np.ndarray:
-        """Which exponents (k,) are zero as far as the orbits tell."""
+    def neutral(self, e_foldings: float = 0.5) -> np.ndarray:
+        """Which exponents (k,) are zero within errors, or grow by fewer than so many e-foldings on the long paths."""
         values, errors = self.exponents
-        return np.abs(values) <= np.maximum(5 * errors, 5 / self.n_looks)
+        return np.abs(values) <= np.maximum(5 * errors, e_foldings / self.n_looks)
 
     @property
     def n_looks(self) -> int:
@@ -106,7 +105,7 @@ class Motion:
     def contraction(self) -> float:
         """Rate (per look, < 0) of the slowest exponent that is not zero and not positive; -inf where there is none."""
         values, errors = self.exponents
-        falling = values[(values < 0) & ~self.neutral]
+        falling = values[(values < 0) & ~self.neutral()]
         return float(falling[0]) if len(falling) else -np.inf
 
     @cached_property
@@ -134,7 +133,8 @@ class Motion:
             short = dimension == len(values) and len(values) < self.path.shape[-1]
             note = f"Its dimension is at least {len(values)}: ask for more exponents." if short else ""
             return Verdict("chaos", x=self.path[0], dimension=dimension, resolution=1e-2, note=note)
-        n_neutral = int(self.neutral.sum())
+        # weakly locked, a torus turns as a torus does for a long time
+        n_neutral = int(self.neutral(5.0 if final else 0.5).sum())
         spread = counting_dimension(cloud.reshape(-1, cloud.shape[-1]), size_of(cloud.reshape(-1, cloud.shape[-1])))
         smooth = self.digits >= 3 and not grows
         if smooth and n_neutral >= 2 and not spread < 1.4:
