@@ -13,8 +13,10 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.generalisation import generalisation_table as generalisation_table
     from conjugacy.analysis.rest_points import RestPoints as RestPoints
     from conjugacy.analysis.rest_points import rest_points as rest_points
+    from conjugacy.dynamics._attractors import attractors as attractors
     from conjugacy.dynamics._portrait import Portrait as Portrait
     from conjugacy.dynamics._portrait_distance import portrait_distance as portrait_distance
+    from conjugacy.dynamics.attractor_results import AttractorSet as AttractorSet
     from conjugacy.dynamics.continuation import input_path as input_path
     from conjugacy.dynamics.lyapunov import lyapunov_spectrum as lyapunov_spectrum
     from conjugacy.dynamics.points import FixedPoints as FixedPoints
@@ -34,6 +36,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
 # public name -> module that defines it: loaded on first use, so that importing is fast
 _PUBLIC = {
     "Analysis": "analysis.analysis",
+    "AttractorSet": "dynamics.attractor_results",
     "Comparison": "analysis.comparison",
     "FixedPoints": "dynamics.points",
     "Portrait": "dynamics._portrait",
@@ -44,6 +47,7 @@ _PUBLIC = {
     "System": "system",
     "TrialSets": "runs.trial_sets",
     "Trials": "trials",
+    "attractors": "dynamics._attractors",
     "compare": "analysis.comparison",
     "fixed_points": "dynamics.search",
     "generalisation_table": "analysis.generalisation",

@@ -7,6 +7,9 @@ from conjugacy._lazy import lazy
 _PUBLIC = {
     "Map": "map",
     "as_map": "_as_map",
+    "attractors": "_attractors",
+    "Attractor": "attractor_results",
+    "AttractorSet": "attractor_results",
     "fixed_points": "search",
     "FixedPoints": "points",
     "Audit": "audit",

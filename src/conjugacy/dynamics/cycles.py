@@ -20,6 +20,8 @@ from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.orbits import advance, time_step
 
+_FAR = 1e6  # times the largest start: an orbit this far out has run away
+
 
 @dataclass(frozen=True, eq=False)
 class Cycle:
@@ -100,7 +102,8 @@ def find_cycles(
         x = advance(dynamics, x, u.expand(len(x), -1), h)
     cycles: list[Cycle] = []
     owner = torch.full((len(x),), -1)
-    good = torch.isfinite(x).all(-1)
+    far = _FAR * (1 + float(torch.as_tensor(x0).double().abs().max()))
+    good = (x.abs() <= far).all(-1)
     if good.any():
         h = time_step(dynamics, x[good][:16], u)
     orbit = [x]
@@ -108,16 +111,30 @@ def find_cycles(
         x = advance(dynamics, x, u.expand(len(x), -1), h)
         orbit.append(x)
     path = torch.stack(orbit, 1)
+    # orbits that run away settle on nothing
+    good &= (path.abs() <= far).all(-1).all(-1)
     for k in torch.nonzero(good)[:, 0].tolist():
         for c, cycle in enumerate(cycles):
             if _on(cycle, path[k, 0], dynamics.flow or cycle.circle):
                 owner[k] = c
                 break
         else:
-            found = _flow_cycle(dynamics, path[k], u, h) if dynamics.flow else _map_cycle(dynamics, path[k], u)
+            found = flow_cycle(dynamics, path[k], u, h) if dynamics.flow else _map_cycle(dynamics, path[k], u)
             if found is not None:
-                owner[k] = len(cycles)
-                cycles.append(found)
+                # an orbit that has not quite settled may end on a cycle that is known already
+                owner[k] = next(
+                    (c for c, known in enumerate(cycles) if _same(known, found, dynamics.flow)), len(cycles)
+                )
+                if owner[k] == len(cycles):
+                    cycles.append(found)
+    late = torch.nonzero((owner < 0) & good & ((path[:, -1] - path[:, -2]).norm(dim=-1) > 1e-9))[:, 0]
+    if cycles and len(late):
+        # slow ones, that may be on their way to a cycle that others are on
+        x = path[late, -1]
+        for _ in range(max_period):
+            x = advance(dynamics, x, u.expand(len(x), -1), h)
+        for k, end in zip(late.tolist(), x):
+            owner[k] = next((c for c, a in enumerate(cycles) if _on(a, end, dynamics.flow or a.circle)), -1)
     counts = torch.bincount(owner[owner >= 0], minlength=len(cycles)).tolist()
     cycles = [replace(c, hits=hits) for c, hits in zip(cycles, counts)]
     return tuple(cycles), owner
@@ -134,13 +151,22 @@ def _on(cycle: Cycle, x: Tensor, sampled: bool) -> bool:
     return float((cycle.x - x).norm(dim=-1).min()) <= 0.6 * gap + 1e-4 * size
 
 
+def _same(a: Cycle, b: Cycle, flow: bool) -> bool:
+    """Whether two cycles are one: equal periods, and points of one on the other."""
+    loose = flow or a.circle or b.circle
+    if a.circle != b.circle or abs(a.period - b.period) > (1e-4 * a.period if loose else 0.5):
+        return False
+    return all(_on(a, x, loose) for x in b.x[:: max(1, len(b.x) // 8)])
+
+
 def _map_cycle(dynamics: Map, path: Tensor, u: Tensor) -> Cycle | None:
     size = _size(path)
     away = (path[1:] - path[0]).norm(dim=-1)
     if size <= 1e-7 * (1 + float(path[0].norm())):
         return None
-    # on a circle an orbit comes near its start again and again, but never back
-    circle = None if bool((away <= 1e-7 * size).any()) else fit_circle(path)
+    # on a circle an orbit comes near its start again and again, but never back; on its way to a cycle, it comes nearer
+    # to its last state from turn to turn
+    circle = None if bool((away <= 1e-7 * size).any()) or _closes(path, size) else fit_circle(path)
     if circle is not None:
         multipliers = circle_multipliers(dynamics, path, u, circle.period)
         return Cycle(circle.x, circle.period, multipliers, circle.residual, circle=True)
@@ -148,12 +174,33 @@ def _map_cycle(dynamics: Map, path: Tensor, u: Tensor) -> Cycle | None:
     for p in (near + 1).tolist()[:5]:
         points = _newton_cycle(dynamics, path[:p], u)
         if points is not None and float((points[0] - path[0]).norm()) <= 1e-2 * size and _size(points) > 1e-3 * size:
+            points = points[: least_period(points)]
+            p = len(points)
             jacobian = _product(dynamics.jacobians(points, u.expand(p, -1))[0])
             residual = float((dynamics.step(points[-1:], u[None])[0].detach() - points[0]).norm())
             values = torch.linalg.eigvals(jacobian)
             cycle = Cycle(points, float(p), values[values.abs().argsort(descending=True)], residual)
             return cycle if cycle.is_stable else None
     return None
+
+
+def least_period(points: Tensor) -> int:
+    """The least period of a cycle (p, D) given over a multiple of it."""
+    p, size = len(points), _size(points)
+    for q in range(1, p // 2 + 1):
+        if p % q == 0 and float((points[q] - points[0]).norm()) <= 1e-7 * size:
+            return q
+    return p
+
+
+def _closes(path: Tensor, size: float) -> bool:
+    """Whether an orbit (n, D) comes back to within 1e-3 of its size, and the nearer the later it is."""
+    n = len(path)
+    last = (path[:-1] - path[-1]).norm(dim=-1).flip(0)
+    p = int(last[: n // 3].argmin()) + 1
+    gaps = (path[p:] - path[:-p]).norm(dim=-1)
+    first, end = gaps[:p].mean(), gaps[-p:].mean()
+    return bool(end <= 1e-3 * size) and bool(end <= 0.7 * first)
 
 
 def _newton_cycle(dynamics: Map, points: Tensor, u: Tensor, n_iters: int = 8) -> Tensor | None:
@@ -180,7 +227,7 @@ def _product(jacobians: Tensor) -> Tensor:
     return total
 
 
-def _flow_cycle(dynamics: Map, path: Tensor, u: Tensor, h: float, n_rounds: int = 4) -> Cycle | None:
+def flow_cycle(dynamics: Map, path: Tensor, u: Tensor, h: float, n_rounds: int = 4) -> Cycle | None:
     size = _size(path)
     if size <= 1e-6 * (1 + float(path[0].norm())):
         return None

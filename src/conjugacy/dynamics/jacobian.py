@@ -85,3 +85,23 @@ def _row_by_row(step, x, u):
     dx = torch.stack([zero_x if a is None else a for a, _ in rows], 1)
     du = torch.stack([zero_u if b is None else b for _, b in rows], 1)
     return dx.detach(), du.detach()
+
+
+def directional(step: Callable[[Tensor, Tensor], Tensor], x: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """step(x, u) (B, D') and its derivatives (B, D', k) along k directions v (B, D, k), without the whole Jacobian.
+
+    The derivative of w -> (dF/dx)' w along v: two reverse passes, exact, for every function that torch differentiates.
+    """
+    n, d, k = v.shape
+    with torch.enable_grad():
+        rows = x[:, None].expand(n, k, d).reshape(n * k, d).detach().requires_grad_(True)
+        held = u[:, None].expand(n, k, u.shape[-1]).reshape(n * k, -1)
+        y = step(rows, held)
+        if not y.requires_grad:
+            raise TypeError(f"`step`: {_MENDING.format('one whose result carries no gradient')}")
+        w = torch.zeros_like(y, requires_grad=True)
+        (pulled,) = torch.autograd.grad(y, rows, w, create_graph=True)
+        along = v.mT.reshape(n * k, d)
+        (pushed,) = torch.autograd.grad(pulled, w, along, allow_unused=True)
+    pushed = torch.zeros_like(y) if pushed is None else pushed
+    return y.detach().reshape(n, k, -1)[:, 0], pushed.detach().reshape(n, k, -1).mT

@@ -193,6 +193,16 @@ class FixedPoints:
         """The skeleton of the flow; options as in `conjugacy.dynamics.portrait`."""
         return higher("dynamics._portrait", "portrait")(self, **options)
 
+    def attractors(self, x0=None, **options):
+        """All that orbits settle on under the same input; options as in `conjugacy.attractors`."""
+        if self.dynamics is None:
+            raise ValueError(
+                "`attractors`: expected fixed points that know their map. Load them with load(path, as_map(..))."
+            )
+        known = self.dynamics.visited is not None
+        attractors = higher("dynamics._attractors", "attractors")
+        return attractors(self.dynamics, self.u[0], self.x if x0 is None and not known else x0, **options)
+
     def table(self):
         """One row a point, as a pandas DataFrame; times in steps (a flow: in its unit), and in s where dt is known."""
         import pandas as pd
