@@ -7,11 +7,11 @@ from torch import nn
 
 import conjugacy as cj
 from conjugacy.networks.stack import Stack, form
+from conjugacy.populations import population
 from conjugacy.populations.processes import Crew, job_of
 from conjugacy.populations.stacked import fit_stacked, stacked_rollout
 from conjugacy.populations.stacked_adam import StackedAdam
 from conjugacy.runs.rollout import rollout
-from conjugacy.populations import population
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.train import Training, begin
 from conjugacy.trials import Rollout

@@ -18,7 +18,6 @@ from torch import Generator, Tensor
 
 from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number
 from conjugacy._threads import torch_threads
-
 from conjugacy.dynamics.orbits import time_step
 from conjugacy.dynamics.search import prepare
 from conjugacy.dynamics.strobe import Strobe
