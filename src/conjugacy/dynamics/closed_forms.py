@@ -51,6 +51,23 @@ def gru_map(cell: nn.GRUCell) -> Map:
         v_r, v_z, v_n = v.split(d)
         return dx, _rows(s, v_z) + _rows(t, v_n) + _rows(dr, v_r)
 
+    def displacement(h, u):
+        # (1 - z)(n - h) with 1 - z as a sigmoid of its own: exact where z rounds to one
+        i_r, i_z, i_n = (u @ v.T + b_i).split(d, -1)
+        h_r, h_z, a = (h @ w.T + b_h).split(d, -1)
+        return torch.sigmoid(-i_z - h_z) * (torch.tanh(i_n + torch.sigmoid(i_r + h_r) * a) - h)
+
+    def displacement_jacobian(h, u):
+        i_r, i_z, i_n = (u @ v.T + b_i).split(d, -1)
+        h_r, h_z, a = (h @ w.T + b_h).split(d, -1)
+        r, z, keep = torch.sigmoid(i_r + h_r), torch.sigmoid(i_z + h_z), torch.sigmoid(-i_z - h_z)
+        n = torch.tanh(i_n + r * a)
+        t = keep * (1 - n * n)
+        dx = _rows((h - n) * z * keep, w_z)
+        dx.addcmul_((t * r)[..., None], w_n).addcmul_((t * a * r * (1 - r))[..., None], w_r)
+        dx.diagonal(dim1=-2, dim2=-1).sub_(keep)
+        return dx
+
     def residual(h, u):
         return candidate(h, u)[1] - h
 
@@ -85,7 +102,18 @@ def gru_map(cell: nn.GRUCell) -> Map:
         return -one, one
 
     reduced = Reduced(_same, _same_lift, residual, residual_jacobian, lipschitz)
-    return Map(step, d, cell.input_size, jacobian=jacobian, box=box, reduced=reduced, leak=leak, name="GRU")
+    return Map(
+        step,
+        d,
+        cell.input_size,
+        jacobian=jacobian,
+        box=box,
+        reduced=reduced,
+        leak=leak,
+        displacement=displacement,
+        displacement_jacobian=displacement_jacobian,
+        name="GRU",
+    )
 
 
 def rnn_map(cell: nn.RNNCell) -> Map:
