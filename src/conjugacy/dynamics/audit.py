@@ -37,6 +37,8 @@ class SearchRecord:
         Orbits that were followed, and how many of them settled on no fixed point.
     selection : bool
         Whether some of the points found have been left out since.
+    saturated : bool
+        Whether the search for exact points was cut short because most starts stalled where the state hardly moves.
     """
 
     n_starts: int = 0
@@ -54,6 +56,7 @@ class SearchRecord:
     n_orbits: int = 0
     n_unsettled: int = 0
     selection: bool = False
+    saturated: bool = False
 
 
 @dataclass(frozen=True)

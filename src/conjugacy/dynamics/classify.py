@@ -10,13 +10,17 @@ from torch import Generator, Tensor
 
 from conjugacy.dynamics.audit import SearchRecord
 from conjugacy.dynamics.cycles import Cycle, find_cycles
+from conjugacy.dynamics.held import hold
+from conjugacy.dynamics.horizon import TOLERANCE, on_horizon
 from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.orbits import Attractors, advance, settle, time_step
 from conjugacy.dynamics.points import FixedPoints, sorted_eigenvalues
 from conjugacy.dynamics.solver import Found
 
+_EPS = 2.220446049250313e-16
 _MAX_SLOW = 24  # distinct slow candidates that are refined; a slow manifold has any number of them
+_FOLLOWED = 6000  # steps for which held memories are followed
 _MARGIN = 1e-9  # how far beyond the unit circle (the imaginary axis) an eigenvalue counts as unstable
 
 
@@ -33,9 +37,11 @@ def collect(
     slow_speed: float,
     visited: Tensor,
     n_orbits: int,
+    horizon: float | None,
+    reach: float,
     generator: Generator,
 ) -> FixedPoints:
-    """FixedPoints of the zeros in `found` and of the starts in `leftover` that ended at none."""
+    """FixedPoints of the zeros in `found`, of the starts in `leftover` that ended at none, and of what holds."""
     x = _polish(dynamics, dynamics.equation().lift(found.y, u.expand(len(found.y), -1)), u)
     q = _q(dynamics, x, u)
     exact = q <= tol_q * x.square().sum(-1).clamp_min(1) * stiffness**2
@@ -43,13 +49,15 @@ def collect(
     hits, radius, error, sample = found.hits, found.radius, found.error, record.sample
     bare = torch.nonzero((found.radius == 0) & exact)[:, 0]
     certificate[bare[_on_continuum(dynamics, x[bare], u, scale, stiffness)].numpy()] = "continuum"
+    certificate[far_and_flat(dynamics, x, u, scale, certificate).numpy()] = "none"
     kind = np.where(exact.numpy() & (certificate != "none"), "fixed", "unresolved").astype(object)
     keep, hits, sample = _merge_unresolved(x, q, kind, hits, sample, 1e-3 * scale)
     x, kind, certificate, radius, error = x[keep], kind[keep], certificate[keep], radius[keep], error[keep]
     record = replace(record, sample=sample)
 
     speed_limit = slow_speed * (_rms_speed(dynamics, visited, u) if dynamics.flow else scale)
-    slow_x, slow_kind = _slow_points(dynamics, leftover, u, scale, speed_limit, x, visited)
+    # where most starts stall, what they stall at is sought as held points
+    slow_x, slow_kind = _slow_points(dynamics, [] if record.saturated else leftover, u, scale, speed_limit, x, visited)
     n_slow = len(slow_x)
     nothing = torch.zeros(n_slow, dtype=torch.float64)
     points = _describe(
@@ -63,12 +71,93 @@ def collect(
         torch.cat([torch.tensor(hits, dtype=torch.int64), torch.zeros(n_slow, dtype=torch.int64)]),
         record,
     )
-    horizon = _horizons(dynamics, points, u, scale)
+    points = replace(points, asked_horizon=horizon, reach=reach)
     cycles, n_unsettled = ((), 0)
-    if n_orbits:
+    plain = horizon is None or _told_by_exact_points(points, horizon)
+    if n_orbits and plain:
         cycles, n_unsettled = _unsettled(dynamics, points, u, visited, scale, n_orbits, generator)
-    record = replace(points.record, n_orbits=n_orbits, n_unsettled=n_unsettled)
-    return replace(points, horizon=horizon, cycles=cycles, record=record)
+    points = replace(points, cycles=cycles, record=replace(points.record, n_orbits=n_orbits, n_unsettled=n_unsettled))
+    if horizon is not None and not (plain and n_unsettled == 0):
+        points = _with_held(dynamics, points, u, visited, scale, horizon, generator)
+    return replace(
+        points,
+        horizon=_horizons(dynamics, points, u, scale),
+        distance=_distances(points.x, visited, scale),
+        **_modes_on_horizon(points),
+    )
+
+
+def _told_by_exact_points(points: FixedPoints, horizon: float) -> bool:
+    """Whether every start reached an exact point, and each of these is on the horizon what it is in the long run."""
+    record = points.record
+    growing, ambiguous, _ = on_horizon(points.eigenvalues, horizon, points.flow)
+    clear = torch.equal(growing, points.n_unstable) and not bool(ambiguous.any())
+    reached = record.n_zero >= 0.95 * record.n_starts and bool((points.kind == "fixed").all())
+    return clear and reached and bool(points.isolated.all())
+
+
+def _modes_on_horizon(points: FixedPoints) -> dict[str, Tensor]:
+    if points.asked_horizon is None:
+        return {}
+    _, ambiguous, neutral = on_horizon(points.eigenvalues, points.asked_horizon, points.flow)
+    return {"n_neutral": neutral, "n_ambiguous": ambiguous}
+
+
+def _distances(x: Tensor, visited: Tensor, scale: float, most: int = 10_000) -> Tensor:
+    """Distance of each state to the nearest visited one, in units of their spread."""
+    some = visited[:: -(-len(visited) // most)]
+    return torch.cdist(x, some).amin(1) / scale if len(x) else torch.zeros(0, dtype=torch.float64)
+
+
+def _with_held(dynamics, points, u, visited, scale, horizon, generator) -> FixedPoints:
+    """The same points with those that hold for the horizon, in the place of slow ones that do."""
+    fixed = torch.from_numpy(points.fixed)
+    still = points.speed * horizon <= TOLERANCE * scale
+    held = hold(
+        dynamics,
+        points.x[fixed],
+        on_horizon(points.eigenvalues[fixed], horizon, points.flow)[0],
+        points.x[~fixed & still],
+        u,
+        visited,
+        scale=scale,
+        horizon=horizon,
+        generator=generator,
+    )
+    kept = points[(fixed | ~still).numpy()]
+    n_kept, n_new = len(kept), len(held.x)
+    node = torch.full((n_kept + n_new,), -1)
+    node[:n_kept][torch.from_numpy(kept.fixed)] = held.on_plateau
+    node[n_kept:] = held.node
+    reached = torch.ones(n_kept + n_new, dtype=torch.bool)
+    stable = on_horizon(kept.eigenvalues, horizon, points.flow)[0] == 0
+    reached[:n_kept] = (node[:n_kept] >= 0) | ~stable
+    reached[n_kept:] = held.reached
+    nothing = torch.zeros(n_new, dtype=torch.float64)
+    sides = [""] * n_kept + [",".join(map(str, s)) for s in held.sides]
+    made = _describe(
+        dynamics,
+        torch.cat([kept.x, held.x]),
+        u,
+        np.concatenate([kept.kind, np.full(n_new, "held")]).astype(object),
+        np.concatenate([kept.certificate, np.full(n_new, "none")]).astype(object),
+        torch.cat([kept.radius, nothing]),
+        torch.cat([kept.error, nothing + torch.inf]),
+        torch.cat([kept.hits, held.hits]),
+        replace(kept.record, selection=False, n_orbits=held.n_orbits, n_unsettled=held.n_unsettled),
+        horizon=horizon,
+        node=node,
+        reached=reached,
+        sides=np.array(sides),
+    )
+    return replace(
+        made,
+        asked_horizon=points.asked_horizon,
+        reach=points.reach,
+        plateaus=held.plateaus,
+        walls=held.walls,
+        cycles=held.cycles,
+    )
 
 
 def _q(dynamics: Map, x: Tensor, u: Tensor) -> Tensor:
@@ -88,6 +177,26 @@ def _polish(dynamics: Map, x: Tensor, u: Tensor, n_steps: int = 2) -> Tensor:
             better = (info == 0) & (dynamics.residual(trial, held).norm(dim=-1) < g.norm(dim=-1))
             x[part] = torch.where(better[:, None], trial, now)
     return x
+
+
+def far_and_flat(dynamics: Map, x: Tensor, u: Tensor, scale: float, certificate: np.ndarray) -> Tensor:
+    """Whether the residual at each of `x` is small only because the equation is flat there: no zero is near, (P,) bool.
+
+    Newton's step must be small in every direction that the equation resolves, rounding included. The directions of a
+    continuum are those whose singular value is zero to rounding. What is proven, or solved in a form of its own, stays.
+    """
+    flat = torch.zeros(len(x), dtype=torch.bool)
+    if dynamics.reduced is not None:
+        return flat
+    for p in np.flatnonzero(certificate != "kantorovich"):
+        state, held = x[p : p + 1], u[None]
+        g = dynamics.residual(state, held)[0]
+        left, size, _ = torch.linalg.svd(dynamics.residual_jacobian(state, held)[0])
+        rounding = 4 * _EPS * (1 + float(state.abs().max()))
+        resolved = size > 1e-13 * size[0].clamp_min(1e-300)
+        newton = ((left.mT @ g).abs() + rounding)[resolved] / size[resolved]
+        flat[p] = bool(newton.norm() > 1e-3 * scale) or not bool(resolved.any())
+    return flat
 
 
 def _on_continuum(dynamics: Map, x: Tensor, u: Tensor, scale: float, stiffness: float) -> Tensor:
@@ -190,7 +299,9 @@ def _thin(x: Tensor, gap: float, most: int) -> Tensor:
     return x[kept]
 
 
-def _describe(dynamics, x, u, kind, certificate, radius, error, hits, record) -> FixedPoints:
+def _describe(
+    dynamics, x, u, kind, certificate, radius, error, hits, record, horizon=None, node=None, reached=None, sides=None
+) -> FixedPoints:
     n, d = x.shape
     held = u.expand(n, -1)
     parts = [dynamics.jacobians(x[k], held[k]) for k in chunks(n, d)]
@@ -201,8 +312,11 @@ def _describe(dynamics, x, u, kind, certificate, radius, error, hits, record) ->
     # along a continuum an eigenvalue is neutral, to the accuracy with which the point lies on it
     margin = torch.where(isolated, _MARGIN, 1e-6)[:, None]
     n_unstable = ((values.real if dynamics.flow else values.abs() - 1) > margin).sum(1)
+    if horizon is not None:
+        growing = on_horizon(values, horizon, dynamics.flow)[0]
+        n_unstable = torch.where(torch.from_numpy(kind == "held"), growing, n_unstable)
     index = _index(jacobian, dynamics.flow) * isolated
-    rank = {"fixed": 0, "slow": 1, "unresolved": 2}
+    rank = {"fixed": 0, "held": 1, "slow": 2, "unresolved": 3}
     order = sorted(range(n), key=lambda p: (rank[kind[p]], int(n_unstable[p]), -int(hits[p]), p))
     keep = torch.tensor(order, dtype=torch.int64)
     sample = tuple(record.sample[p] for p in order if p < len(record.sample))
@@ -226,6 +340,8 @@ def _describe(dynamics, x, u, kind, certificate, radius, error, hits, record) ->
         dt=dynamics.dt,
         record=replace(record, sample=sample),
         dynamics=dynamics,
+        **{name: a[keep] for name, a in (("node", node), ("reached", reached)) if a is not None},
+        **({} if sides is None else {"sides": sides[order]}),
     )
 
 
@@ -240,7 +356,12 @@ def _horizons(dynamics: Map, points: FixedPoints, u: Tensor, scale: float, n_ste
     horizon = torch.full((len(points),), torch.nan, dtype=torch.float64)
     stable = points.n_unstable == 0
     horizon[stable & torch.from_numpy(points.kind == "fixed")] = torch.inf
-    which = torch.nonzero(torch.from_numpy(points.kind == "slow"))[:, 0]
+    kind = points.kind
+    # of held points, those that stand for a memory
+    which = (kind == "slow") | ((kind == "held") & (points.node >= 0).numpy())
+    which = torch.nonzero(torch.from_numpy(which))[:, 0]
+    if bool((kind == "held").any()):
+        n_steps = _FOLLOWED
     if not len(which):
         return horizon
     read = dynamics.readout if dynamics.readout is not None else (lambda x: x)
@@ -250,13 +371,17 @@ def _horizons(dynamics: Map, points: FixedPoints, u: Tensor, scale: float, n_ste
         y0 = read(x)
         size = 0.1 * (scale if dynamics.readout is None else _readout_spread(dynamics, points))
         left = torch.full((len(x),), torch.inf, dtype=torch.float64)
-        for t in range(1, n_steps + 1):
-            x = advance(dynamics, x, u.expand(len(x), -1), h)
+        held_input = u.expand(len(x), -1)
+        every = 10 if n_steps == _FOLLOWED else 1
+        for t in range(every, n_steps + 1, every):
+            for _ in range(every):
+                x = advance(dynamics, x, held_input, h)
             gone = ~((read(x) - y0).reshape(len(x), -1).norm(dim=-1) <= size)
             left = torch.where(gone & torch.isinf(left), float(t) * h, left)
             if bool(torch.isfinite(left).all()):
                 break
-    horizon[which] = left
+    held = torch.from_numpy(kind[which] == "held")
+    horizon[which] = torch.where(held, left.clamp_max(n_steps * h), left)
     return horizon
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from conjugacy.dynamics.distances import distances
-from conjugacy.dynamics.horizon import carried
+from conjugacy.dynamics.horizon import TOLERANCE, carried
 from conjugacy.dynamics.map import Map
 
 _N_REFINED, _TEAR = 5, 0.4
@@ -31,8 +31,8 @@ class Plateau:
     ----------
     states : Tensor (M, D)
         Ends of orbits that lie on it.
-    row : int
-        The point of the FixedPoints that stands for it.
+    readout : Tensor (O,)
+        Mean readout of these (nothing, where there is no readout).
     share : float
         Of the orbits followed, those that ended here, in [0, 1].
     dimension : int
@@ -44,7 +44,7 @@ class Plateau:
     """
 
     states: Tensor
-    row: int
+    readout: Tensor
     share: float
     dimension: int
     extent: float
@@ -203,3 +203,44 @@ def _components(n: int, pairs: np.ndarray) -> np.ndarray:
 
     pairs = pairs.reshape(-1, 2)
     return connected_components(coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n)), False)[1]
+
+
+def shape_of(dynamics: Map, states: Tensor, u: Tensor, h: float, n_steps: int, ruler: Ruler, n_neutral: int):
+    """Dimension, extent and topology of the plateau that `states` (M, D) fill.
+
+    A line is closed if the minimum spanning tree of its states has two ends that lie next to each other and are joined.
+    """
+    centre = states.mean(0)
+    extent = float((states - centre).square().sum(-1).mean().sqrt()) / ruler.scale
+    if n_neutral == 0 or extent < TOLERANCE:
+        return 0, extent, "point"
+    if n_neutral > 1:
+        return n_neutral, extent, "sheet" if n_neutral == 2 else "plateau"
+    return 1, extent, "ring" if _closed(dynamics, states, u, h, n_steps, ruler) else "line"
+
+
+def _closed(dynamics, states, u, h, n_steps, ruler) -> bool:
+    leaders = _leaders(states / ruler.scale, torch.zeros(len(states), dtype=torch.int64))[0]
+    if len(leaders) < 5:
+        return False
+    chosen = states[leaders]
+    gap = distances(chosen, chosen)
+    tree = _spanning_tree(gap, np.arange(len(chosen)))
+    a, b, length = _longest_path(tree, gap)
+    # the ends of a line are its farthest states, those of an opened ring are neighbours
+    if float(gap[a, b]) > 0.25 * length:
+        return False
+    return bool(joined(dynamics, chosen[a : a + 1], chosen[b : b + 1], u, h, n_steps, ruler)[0])
+
+
+def _longest_path(tree: np.ndarray, gap: Tensor) -> tuple[int, int, float]:
+    """The two ends of the longest path in a tree of points with these distances, and its length."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import shortest_path
+
+    n = len(gap)
+    weights = gap.numpy()[tree[:, 0], tree[:, 1]].clip(1e-12)
+    graph = coo_matrix((weights, (tree[:, 0], tree[:, 1])), shape=(n, n))
+    ways = shortest_path(graph, directed=False)
+    a, b = divmod(int(ways.argmax()), n)
+    return a, b, float(ways[a, b])

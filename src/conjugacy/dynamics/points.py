@@ -18,13 +18,18 @@ from conjugacy.dynamics.audit import Audit, SearchRecord, judge
 from conjugacy.dynamics.cycles import Cycle
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.map import Map
+from conjugacy.dynamics.plateaus import Plateau
 
 _FORMAT = 1
 
 
+def _nothing() -> Tensor:
+    return torch.zeros(0, dtype=torch.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class FixedPoints:
-    """P points (fixed first, then slow, then unresolved), all in float64.
+    """P points (fixed first, then held, slow, unresolved), all in float64.
 
     Attributes
     ----------
@@ -34,13 +39,14 @@ class FixedPoints:
     q : Tensor (P,)
         ``0.5 |F(x, u) - x|^2`` at the x that is returned (a flow: ``0.5 |F(x, u)|^2``).
     kind : ndarray of str (P,)
-        "fixed": a zero to rounding. "slow": a local minimum of q that is none. "unresolved": neither established.
+        "fixed": a zero to rounding. "held": no zero, but a state that rests for `asked_horizon` steps. "slow": a local
+        minimum of q that does neither. "unresolved": none of these established.
     jacobian, input_jacobian : Tensor (P, D, D) and (P, D, I)
         dF/dx and dF/du.
     eigenvalues : complex Tensor (P, D)
         Of the Jacobian, the slowest first: by falling modulus (a flow: by falling real part).
     n_unstable : Tensor (P,), int64
-        Number of eigenvalues with modulus > 1 (a flow: real part > 0).
+        Number of eigenvalues with modulus > 1 (a flow: real part > 0); at held points, > 1 + 3 / `asked_horizon`.
     index : Tensor (P,), int64
         sign det(I - J) (a flow: sign det(-J)); 0 where the point is not isolated or not fixed.
     certificate : ndarray of str (P,)
@@ -52,8 +58,9 @@ class FixedPoints:
     hits : Tensor (P,), int64
         Number of starts that reached the point.
     horizon : Tensor (P,)
-        Steps for which a memory at the point is kept: inf at stable fixed points, NaN at saddles, and for slow points
-        the number of steps until the readout (the state, where there is none) has left by a tenth of its spread.
+        Steps for which a memory at the point is kept: inf at stable fixed points, NaN at saddles, and for held and slow
+        points the number of steps until the readout (the state, where there is none) has left by a tenth of its
+        spread; at held points a lower bound, as long as they were followed.
     flow : bool
     dt : float or None
         Seconds per step (a flow: per unit of time).
@@ -61,6 +68,25 @@ class FixedPoints:
         Periodic orbits on which orbits of the search settled; see `conjugacy.dynamics.cycles`.
     record : SearchRecord
         What the search did.
+    asked_horizon : float or None
+        The horizon of the search in steps (a flow: in its unit of time); None: exact points only.
+    n_neutral, n_ambiguous : Tensor (P,), int64
+        Modes with modulus within 1 / `asked_horizon` of one, and those between 1 + 1/H and 1 + 3/H, of which the
+        horizon does not tell whether they grow (a flow: by real parts).
+    distance : Tensor (P,)
+        Distance to the nearest visited state, in units of the spread of the visited states.
+    reach : float
+        Points with a larger `distance` are listed, but not counted; see `counted`.
+    reached : bool Tensor (P,)
+        False for stable points at which no orbit from the data was seen to end.
+    node : Tensor (P,), int64
+        The plateau on which the point lies, as a number in `plateaus`; -1: none.
+    sides : ndarray of str (P,)
+        Of held saddles, the plateaus (numbers, separated by commas) to which their growing directions lead; "-1": none.
+    plateaus : tuple of Plateau
+        The sets of states on which orbits from the data rest; empty where the exact points tell all.
+    walls : tuple of (plateau, plateau, count)
+        Pairs of plateaus whose basins meet, and how many walls were seen between them.
     dynamics : Map or None
         The map itself, for portraits and paths; it is not saved.
     """
@@ -85,6 +111,31 @@ class FixedPoints:
     cycles: tuple[Cycle, ...] = ()
     record: SearchRecord = field(default_factory=SearchRecord)
     dynamics: Map | None = None
+    asked_horizon: float | None = None
+    n_neutral: Tensor = field(default_factory=_nothing)
+    n_ambiguous: Tensor = field(default_factory=_nothing)
+    distance: Tensor = field(default_factory=_nothing)
+    reach: float = float("inf")
+    reached: Tensor = field(default_factory=_nothing)
+    node: Tensor = field(default_factory=_nothing)
+    sides: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype="U1"))
+    plateaus: tuple[Plateau, ...] = ()
+    walls: tuple[tuple[int, int, int], ...] = ()
+
+    def __post_init__(self):
+        # what older files, and searches without a horizon, do not know
+        n = len(self.x)
+        unknown = {
+            "n_neutral": torch.zeros(n, dtype=torch.int64),
+            "n_ambiguous": torch.zeros(n, dtype=torch.int64),
+            "distance": torch.full((n,), torch.nan, dtype=torch.float64),
+            "reached": torch.ones(n, dtype=torch.bool),
+            "node": torch.full((n,), -1),
+            "sides": np.full(n, "", dtype="U1"),
+        }
+        for name, value in unknown.items():
+            if len(getattr(self, name)) != n:
+                object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.x)

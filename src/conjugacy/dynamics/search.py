@@ -8,6 +8,7 @@ again around it. What stalls at a local minimum of q = 0.5 |F(x, u) - x|^2 (Suss
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from conjugacy._threads import torch_threads
 from conjugacy.dynamics._as_map import as_input, as_map
 from conjugacy.dynamics.audit import SearchRecord, well_covered
 from conjugacy.dynamics.classify import collect
+from conjugacy.dynamics.horizon import as_horizon
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.points import FixedPoints
 from conjugacy.dynamics.solver import DIVERGED, MINIMUM, RUNNING, ZERO, Found, solve
@@ -26,6 +28,8 @@ from conjugacy.dynamics.starts import continued_starts, first_starts, spread, vi
 from conjugacy.dynamics.step_checks import check_jacobian, check_step
 
 _MAX_ROUNDS = 12
+_ENOUGH = 0.75  # share of starts that must reach a zero, or the search for zeros ends with the pilots
+_N_PILOTS, _PILOT_ITERS = 32, 15  # starts that tell whether exact points can be had, and the steps they are given
 
 
 def fixed_points(
@@ -44,6 +48,8 @@ def fixed_points(
     slow_speed: float = 0.01,
     max_iters: int | None = None,
     n_orbits: int = 32,
+    horizon: float | str | None = "trial",
+    reach: float = 3.0,
     progress: bool = True,
     **adam_options: Any,
 ) -> FixedPoints:
@@ -84,6 +90,13 @@ def fixed_points(
         Steps of the trust region, and again of Levenberg-Marquardt, per start. Default 60.
     n_orbits : int
         Orbits that are followed to see whether anything but fixed points attracts (cycles); 0 for none.
+    horizon : number, str or None
+        For how long points that are no zeros must hold to be reported as "held": in steps (a flow: its unit of time),
+        as seconds ("2.5 s", where dt is known), or "trial": the length of the System's trials, and exact points only
+        where there are none. None: exact points only. See `conjugacy.dynamics.horizon` for what it decides.
+    reach : float
+        Points farther from every visited state than this, in units of the spread of the visited states, are listed but
+        not counted; the search for zeros of a function about which nothing is known ends there. inf: no limit.
     progress : bool
         Show a bar if it takes longer than two seconds.
 
@@ -106,7 +119,9 @@ def fixed_points(
     if method == "newton" and adam_options:
         name = next(iter(adam_options))
         raise TypeError(f"`{name}`: expected only with method='adam', got method='newton'. Drop it.")
+    reach = reach if reach == math.inf else check_number("reach", reach, 0, open_low=True)
     dynamics, x0, u, generator = prepare(step_or_system, x0, inputs, kind, box, seed)
+    asked = as_horizon(horizon, dynamics)
     if method == "adam":
         from conjugacy.dynamics.adam import adam_search
 
@@ -116,7 +131,9 @@ def fixed_points(
     max_iters = 60 if max_iters is None else check_int("max_iters", max_iters, 1)
     # batches of small factorisations gain little from threads, and lose much where cores are shared
     with torch_threads(1):
-        search_ = _Search(dynamics, x0, u, generator, max_iters, progress, expected_index, box is not None)
+        search_ = _Search(
+            dynamics, x0, u, generator, max_iters, progress, expected_index, box is not None, asked, reach
+        )
         search_.run(n_inits, search)
         return collect(
             dynamics,
@@ -130,6 +147,8 @@ def fixed_points(
             slow_speed=slow_speed,
             visited=x0,
             n_orbits=check_int("n_orbits", n_orbits, 0),
+            horizon=asked,
+            reach=reach,
             generator=generator,
         )
 
@@ -172,11 +191,15 @@ def _as_states(x0: Any, n_units: int | None) -> Tensor:
 class _Search:
     """The stages of one search and what they have found."""
 
-    def __init__(self, dynamics, visited, u, generator, max_iters, progress, expected_index, given_box):
+    def __init__(
+        self, dynamics, visited, u, generator, max_iters, progress, expected_index, given_box, horizon, reach
+    ):
         self.dynamics, self.visited, self.u, self.generator = dynamics, visited, u, generator
         self.max_iters, self.progress = max_iters, progress
         self.equation = dynamics.equation()
         self.scale = spread(visited)
+        self.horizon, self.saturated = horizon, False
+        self.inside = None if dynamics.box is not None or dynamics.reduced is not None else _ball(visited, reach * self.scale)
         probe = self.equation.project(visited[: min(8, len(visited))])
         jacobian = self.equation.jacobian(probe, u.expand(len(probe), -1))
         jacobian = jacobian[torch.isfinite(jacobian).all(-1).all(-1)]
@@ -202,7 +225,14 @@ class _Search:
                 self.stage(self.visited, sample=True)
                 return
             n_first = n_inits if n_inits < 8 else n_inits - n_inits // 4
-            self.stage(first_starts(self.dynamics, self.visited, self.u, n_first, self.generator), sample=True)
+            starts = first_starts(self.dynamics, self.visited, self.u, n_first, self.generator)
+            if self.horizon is not None and len(starts) > 2 * _N_PILOTS:
+                self.stage(starts[:_N_PILOTS], sample=True, max_iters=_PILOT_ITERS)
+                self.saturated = self.counts[ZERO] < _ENOUGH * self.n_starts
+                if self.saturated:
+                    return
+                starts = starts[_N_PILOTS:]
+            self.stage(starts, sample=True)
             for n in ((n_inits - n_first + 1) // 2, (n_inits - n_first) // 2):
                 self.around(n)
             if search == "until_complete":
@@ -210,7 +240,7 @@ class _Search:
         except KeyboardInterrupt:
             self.interrupted = True
 
-    def stage(self, starts: Tensor, sample: bool = False) -> None:
+    def stage(self, starts: Tensor, sample: bool = False, max_iters: int | None = None) -> None:
         if not len(starts):
             return
         from tqdm import tqdm
@@ -230,7 +260,8 @@ class _Search:
                 scale=self.scale,
                 tol=1e-12 * self.stiffness,
                 generator=self.generator,
-                max_iters=self.max_iters,
+                max_iters=self.max_iters if max_iters is None else max_iters,
+                inside=self.inside,
                 tick=tick,
             )
         self.n_starts += len(starts)
@@ -307,4 +338,12 @@ class _Search:
             rounds=self.rounds,
             interrupted=self.interrupted,
             exhausted=self.exhausted,
+            saturated=self.saturated,
         )
+
+
+def _ball(visited: Tensor, reach: float):
+    """Whether states lie in the ball around the visited ones, `reach` beyond the farthest; None without a limit."""
+    centre = visited.mean(0)
+    radius = float((visited - centre).norm(dim=-1).max()) + reach
+    return None if math.isinf(radius) else lambda y: (y - centre).norm(dim=-1) <= radius

@@ -87,6 +87,8 @@ def solve(
     tol: float,
     generator: Generator,
     max_iters: int = 60,
+    last_iters: int | None = None,
+    inside: Callable[[Tensor], Tensor] | None = None,
     tick: Callable[[int], None] = lambda n: None,
 ) -> Outcome:
     """Run every start to a zero, a local minimum of |g|, or the end of the budget; new zeros are added to `found`.
@@ -102,21 +104,23 @@ def solve(
         Typical distance between states; the first trust radius, and the unit of the merging distance (1e-6 of it).
     tol : float
         |g| at which a point counts as a zero, times max(1, |y|).
-    max_iters : int
-        Steps of each of the two methods.
+    max_iters, last_iters : int
+        Steps of the first method, and of the second (default: as many).
+    inside : callable, optional
+        y (B, D') -> bool (B,): steps that lead outside are refused.
     tick : callable
         Told how many starts have ended, after every step.
     """
-    search = _Descent(equation, starts, u, found, scale, tol, generator, tick)
+    search = _Descent(equation, starts, u, found, scale, tol, generator, tick, inside)
     search.dogleg(max_iters)
-    search.levenberg_marquardt(max_iters)
+    search.levenberg_marquardt(max_iters if last_iters is None else last_iters)
     return Outcome(search.y, search.g.norm(dim=-1), search.owner, search.status)
 
 
 class _Descent:
-    def __init__(self, equation, starts, u, found, scale, tol, generator, tick):
+    def __init__(self, equation, starts, u, found, scale, tol, generator, tick, inside):
         self.equation, self.u, self.found, self.scale, self.tol = equation, u, found, scale, tol
-        self.generator, self.tick = generator, tick
+        self.generator, self.tick, self.inside = generator, tick, inside
         found.spacing = 1e-2 * scale
         self.y = starts.clone()
         self.g = self.residual(starts)
@@ -179,6 +183,8 @@ class _Descent:
         gain = before - g.square().sum(-1)
         ratio = gain / (before - model.square().sum(-1)).clamp_min(1e-300)
         ratio = torch.where(torch.isfinite(ratio), ratio, -1.0)
+        if self.inside is not None:
+            ratio = torch.where(self.inside(trial), ratio, -1.0)
         taken = ratio > 1e-4
         self.y[active[taken]], self.g[active[taken]] = trial[taken], g[taken]
         return taken, ratio
