@@ -20,7 +20,7 @@ from conjugacy.dynamics.solver import Found
 
 _EPS = 2.220446049250313e-16
 _MAX_SLOW = 24  # distinct slow candidates that are refined; a slow manifold has any number of them
-_FOLLOWED = 6000  # steps for which held memories are followed
+_FOLLOWED = 5000  # steps for which held memories are followed
 _MARGIN = 1e-9  # how far beyond the unit circle (the imaginary axis) an eigenvalue counts as unstable
 
 
@@ -71,7 +71,7 @@ def collect(
         torch.cat([torch.tensor(hits, dtype=torch.int64), torch.zeros(n_slow, dtype=torch.int64)]),
         record,
     )
-    points = replace(points, asked_horizon=horizon, reach=reach)
+    points = replace(points, asked_horizon=horizon, reach=reach, scale=scale)
     cycles, n_unsettled = ((), 0)
     plain = horizon is None or _told_by_exact_points(points, horizon)
     if n_orbits and plain:
@@ -134,7 +134,12 @@ def _with_held(dynamics, points, u, visited, scale, horizon, generator) -> Fixed
     reached[:n_kept] = (node[:n_kept] >= 0) | ~stable
     reached[n_kept:] = held.reached
     nothing = torch.zeros(n_new, dtype=torch.float64)
-    sides = [""] * n_kept + [",".join(map(str, s)) for s in held.sides]
+    exact_sides = [()] * n_kept
+    for p, found in zip(np.flatnonzero(kept.fixed), held.exact_sides):
+        exact_sides[p] = found
+        # a saddle from which nothing gets to where orbits from the data end is no part of what they do
+        reached[p] &= not found or max(found) >= 0
+    sides = [",".join(map(str, s)) for s in exact_sides + held.sides]
     made = _describe(
         dynamics,
         torch.cat([kept.x, held.x]),
@@ -154,6 +159,7 @@ def _with_held(dynamics, points, u, visited, scale, horizon, generator) -> Fixed
         made,
         asked_horizon=points.asked_horizon,
         reach=points.reach,
+        scale=scale,
         plateaus=held.plateaus,
         walls=held.walls,
         cycles=held.cycles,
@@ -182,8 +188,8 @@ def _polish(dynamics: Map, x: Tensor, u: Tensor, n_steps: int = 2) -> Tensor:
 def far_and_flat(dynamics: Map, x: Tensor, u: Tensor, scale: float, certificate: np.ndarray) -> Tensor:
     """Whether the residual at each of `x` is small only because the equation is flat there: no zero is near, (P,) bool.
 
-    Newton's step must be small in every direction that the equation resolves, rounding included. The directions of a
-    continuum are those whose singular value is zero to rounding. What is proven, or solved in a form of its own, stays.
+    Newton's step must be small in every direction, rounding included, but for at most three that are null: those of a
+    continuum. What is proven, or solved in a form of its own, stays.
     """
     flat = torch.zeros(len(x), dtype=torch.bool)
     if dynamics.reduced is not None:
@@ -193,9 +199,10 @@ def far_and_flat(dynamics: Map, x: Tensor, u: Tensor, scale: float, certificate:
         g = dynamics.residual(state, held)[0]
         left, size, _ = torch.linalg.svd(dynamics.residual_jacobian(state, held)[0])
         rounding = 4 * _EPS * (1 + float(state.abs().max()))
-        resolved = size > 1e-13 * size[0].clamp_min(1e-300)
-        newton = ((left.mT @ g).abs() + rounding)[resolved] / size[resolved]
-        flat[p] = bool(newton.norm() > 1e-3 * scale) or not bool(resolved.any())
+        null = size <= 1e-9 * size[0]
+        null = null if certificate[p] == "continuum" and int(null.sum()) <= 3 else torch.zeros_like(null)
+        newton = ((left.mT @ g).abs() + rounding)[~null] / size[~null].clamp_min(1e-300)
+        flat[p] = bool(newton.norm() > 1e-3 * scale)
     return flat
 
 
@@ -222,7 +229,7 @@ def _zeros_beside(dynamics, x, u, scale, stiffness):
         moved = side * ((y - x) * null).sum(-1)
         left = dynamics.residual(y, held).norm(dim=-1)
         both &= (moved >= 0.5 * delta) & (moved <= 2 * delta)
-        both &= left <= 1e-10 * stiffness * x.norm(dim=-1).clamp_min(1)
+        both &= left <= 1e-13 * stiffness * x.norm(dim=-1).clamp_min(1)
     return both
 
 
@@ -380,7 +387,7 @@ def _horizons(dynamics: Map, points: FixedPoints, u: Tensor, scale: float, n_ste
             left = torch.where(gone & torch.isinf(left), float(t) * h, left)
             if bool(torch.isfinite(left).all()):
                 break
-    held = torch.from_numpy(kind[which] == "held")
+    held = torch.from_numpy(kind == "held")[which]
     horizon[which] = torch.where(held, left.clamp_max(n_steps * h), left)
     return horizon
 

@@ -33,13 +33,13 @@ from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.levenberg import slide
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.memory_graph import Memories, Walls, find_walls, sides_of
-from conjugacy.dynamics.orbits import time_step
+from conjugacy.dynamics.orbits import advance, time_step
 from conjugacy.dynamics.plateaus import Plateau, Ruler, grouped, joined, shape_of
 from conjugacy.dynamics.starts import mixtures
 
-_N_ORBITS = 192
+_N_ORBITS = 160
 _MOST_STATE_STEPS = 1_000_000  # orbits times steps, for horizons of very many steps
-_N_MIXTURES, _N_WALLS = 48, 36
+_N_MIXTURES, _N_WALLS = 40, 36
 _SPLINTER = 0.02  # share of the orbits below which an end is looked at again
 _ON_PLATEAU = 0.3  # of the spread: an exact point this near to the end of an orbit may lie on the same plateau
 _KICK = 0.02
@@ -61,6 +61,8 @@ class Held:
     reached : bool Tensor (P,)
     on_plateau : Tensor (E,)
         The plateau on which each exact point lies, or -1.
+    exact_sides : list of tuple of int
+        As `sides`, of the exact points that are saddles on the horizon; () for others.
     """
 
     x: Tensor
@@ -69,6 +71,7 @@ class Held:
     hits: Tensor
     reached: Tensor
     on_plateau: Tensor
+    exact_sides: list[tuple[int, ...]]
     plateaus: tuple[Plateau, ...]
     walls: tuple[tuple[int, int, int], ...]
     memories: Memories | None
@@ -126,8 +129,17 @@ def hold(
     walls = find_walls(memories, generator) if memories is not None and len(memories) > 1 else None
     heads = [k for k in range(len(plateaus)) if not bool((on_plateau == k).any())]
     head_states = [_most_central(ends[groups[k]], ruler) for k in heads]
+    exact_sides: list[tuple[int, ...]] = [()] * len(exact)
+    growing_rows = torch.nonzero(growing > 0)[:, 0].tolist()
+    if memories is not None and growing_rows:
+        bases = _growing_directions(dynamics, exact[growing_rows], u, horizon)[0]
+        slow = 4 * TOLERANCE * scale / horizon
+        found = sides_of(memories, exact[growing_rows], bases, _KICK * scale, slow, generator)
+        for p, reached in zip(growing_rows, found):
+            exact_sides[p] = reached
+    known = {(int(growing[p]), exact_sides[p]) for p in growing_rows if max(exact_sides[p], default=-1) >= 0}
     saddles, sides, hits, others = _saddles(
-        dynamics, exact, more_starts, u, visited, walls, memories, horizon, scale, generator
+        dynamics, exact, known, more_starts, u, visited, walls, memories, horizon, scale, generator
     )
     x = torch.cat([*(s[None] for s in head_states), saddles, others, visited[:0]])
     n_saddles, n_others = len(saddles), len(others)
@@ -138,6 +150,7 @@ def hold(
         hits=torch.tensor([len(groups[k]) for k in heads] + hits + [1] * n_others, dtype=torch.int64),
         reached=torch.tensor([True] * (len(heads) + n_saddles) + [False] * n_others, dtype=torch.bool),
         on_plateau=on_plateau,
+        exact_sides=exact_sides,
         plateaus=plateaus,
         walls=() if walls is None else tuple((a, b, n) for (a, b), n in walls.neighbours().items()),
         memories=memories,
@@ -191,11 +204,11 @@ def _most_central(states: Tensor, ruler: Ruler) -> Tensor:
     return states[distances(where, where).sum(1).argmin()]
 
 
-def _saddles(dynamics, exact, more_starts, u, visited, walls, memories, horizon, scale, generator):
+def _saddles(dynamics, exact, known, more_starts, u, visited, walls, memories, horizon, scale, generator):
     """Held points with growing directions, the memories they separate and their hits; and stable ones, not reached."""
     starts = [mixtures(visited, _N_MIXTURES, 3, generator), more_starts]
     if walls is not None and len(walls.x):
-        starts.append(walls.x[torch.randperm(len(walls.x), generator=generator)[:_N_WALLS]])
+        starts.append(_slowest_on_the_way(memories, walls.x[_in_turns(walls)[:_N_WALLS]]))
     floor = min(1.0, 1 / horizon**2)
     x, norm = slide(dynamics, torch.cat(starts), u, floor=floor, enough=TOLERANCE**2 * scale / horizon)
     x = x[norm * horizon <= TOLERANCE * scale]
@@ -216,10 +229,34 @@ def _saddles(dynamics, exact, more_starts, u, visited, walls, memories, horizon,
     speed = dynamics.residual(x, u.expand(len(x), -1)).norm(dim=-1)
     kept: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for p, reached in zip(unstable.tolist(), sides):
-        kept.setdefault((int(n_growing[p]), reached), []).append(p)
+        # an exact saddle that separates the same memories stands for these too
+        if (int(n_growing[p]), reached) not in known:
+            kept.setdefault((int(n_growing[p]), reached), []).append(p)
     order = sorted(kept, key=lambda key: (key[0], -len(kept[key]), key[1]))
     first = [min(kept[key], key=lambda p: float(speed[p])) for key in order]
     return x[first], [key[1] for key in order], [len(kept[key]) for key in order], others
+
+
+def _in_turns(walls: Walls) -> list[int]:
+    """The walls in an order in which every pair of memories comes before any comes twice."""
+    seen: dict[tuple[int, ...], int] = {}
+    turn = []
+    for side in walls.sides.tolist():
+        pair = tuple(sorted(side))
+        turn.append(seen.get(pair, 0))
+        seen[pair] = turn[-1] + 1
+    return sorted(range(len(turn)), key=lambda k: turn[k])
+
+
+def _slowest_on_the_way(memories: Memories, x: Tensor, n_steps: int = 5) -> Tensor:
+    """The slowest state on the orbit of each wall, which first leads along it: towards its saddle."""
+    best, least, u = x, torch.full((len(x),), torch.inf, dtype=torch.float64), memories.u.expand(len(x), -1)
+    for _ in range(n_steps):
+        speed = memories.dynamics.residual(x, u).norm(dim=-1)
+        slower = speed < least
+        best, least = torch.where(slower[:, None], x, best), torch.where(slower, speed, least)
+        x = advance(memories.dynamics, x, u, memories.h)
+    return best
 
 
 def _growing_directions(dynamics, x, u, horizon):

@@ -8,6 +8,7 @@ leave it along them (Maheswaranathan et al., NeurIPS 2019, Fig. 1).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -15,11 +16,12 @@ import torch
 from torch import Generator, Tensor
 
 from conjugacy.dynamics.distances import distances
-from conjugacy.dynamics.horizon import carried
+from conjugacy.dynamics.horizon import carried, n_steps_of
 from conjugacy.dynamics.map import Map
-from conjugacy.dynamics.plateaus import Ruler
+from conjugacy.dynamics.orbits import time_step
+from conjugacy.dynamics.plateaus import Plateau, Ruler
 
-_N_HALVINGS = 12
+_N_HALVINGS, _SHARE_OF_HORIZON = 10, 0.4
 _NEAR, _SAME_READOUT = 0.6, 0.2  # an orbit is at a memory if it ends this near one of its states, or, up to
 _FAR = 1.5  # this far, reads out what that state does: plateaus are wider than the part of them that the data fill
 
@@ -85,9 +87,22 @@ class Memories:
         return found
 
 
+def memories_of(
+    dynamics: Map, plateaus: Sequence[Plateau], u: Tensor, visited: Tensor, scale: float, horizon: float
+) -> Memories:
+    """The memories that plateaus are, for states to be named by."""
+    h = time_step(dynamics, visited[:: max(1, len(visited) // 8)][:8], u)
+    ends = torch.cat([plateau.states for plateau in plateaus])
+    owner = torch.cat([torch.full((len(plateau.states),), k) for k, plateau in enumerate(plateaus)])
+    return Memories(dynamics, u, h, n_steps_of(horizon, h), Ruler(dynamics, visited, scale), ends, owner)
+
+
 @dataclass(frozen=True, eq=False)
 class Walls:
-    """Walls between the basins of memories: their two sides (W, 2) and a state (W, D) on each."""
+    """Walls between the basins of memories: their two sides (W, 2) and a state (W, D) on each.
+
+    On the way from one memory to another a third may be met, for a short stretch: neighbours are those that met twice.
+    """
 
     sides: Tensor
     x: Tensor
@@ -97,7 +112,7 @@ class Walls:
         counts: dict[tuple[int, int], int] = {}
         for a, b in self.sides.tolist():
             counts[min(a, b), max(a, b)] = counts.get((min(a, b), max(a, b)), 0) + 1
-        return dict(sorted(counts.items()))
+        return {pair: n for pair, n in sorted(counts.items()) if n > 1}
 
 
 def find_walls(memories: Memories, generator: Generator, n_lines: int = 2, most_pairs: int = 200) -> Walls:
@@ -118,10 +133,10 @@ def find_walls(memories: Memories, generator: Generator, n_lines: int = 2, most_
     home = memories.owner[torch.tensor(starts)]
     left, right = memories.ends[torch.tensor(starts)], memories.ends[torch.tensor(ends)]
     other = memories.owner[torch.tensor(ends)]
-    half = max(1, memories.n_steps // 2)
+    n_steps = max(1, round(_SHARE_OF_HORIZON * memories.n_steps))
     for _ in range(_N_HALVINGS):
         middle = (left + right) / 2
-        name = memories.likeliest(carried(memories.dynamics, middle, memories.u, memories.h, half))
+        name = memories.likeliest(carried(memories.dynamics, middle, memories.u, memories.h, n_steps))
         same = name == home
         other = torch.where(same, other, name)
         left, right = torch.where(same[:, None], middle, left), torch.where(same[:, None], right, middle)

@@ -81,16 +81,20 @@ def joined(dynamics: Map, a: Tensor, b: Tensor, u: Tensor, h: float, n_steps: in
     ends = ruler.coordinates(carried(dynamics, torch.cat([a, b]), u, h, n_steps))
     at_left, at_right = ends[: len(a)], ends[len(a) :]
     whole = (at_left - at_right).norm(dim=-1)
-    gap = whole
+    yes = whole <= _FLAT
     for _ in range(_N_REFINED):
-        middle = (left + right) / 2
-        at = ruler.coordinates(carried(dynamics, a + middle * (b - a), u, h, n_steps))
-        to_left, to_right = (at - at_left).norm(dim=-1), (at - at_right).norm(dim=-1)
+        k = torch.nonzero(~yes & torch.isfinite(whole))[:, 0]
+        if not len(k):
+            break
+        middle = (left[k] + right[k]) / 2
+        at = ruler.coordinates(carried(dynamics, a[k] + middle * (b[k] - a[k]), u, h, n_steps))
+        to_left, to_right = (at - at_left[k]).norm(dim=-1), (at - at_right[k]).norm(dim=-1)
         first = (to_left >= to_right)[:, None]
-        left, right = torch.where(first, left, middle), torch.where(first, middle, right)
-        at_left, at_right = torch.where(first, at_left, at), torch.where(first, at, at_right)
-        gap = torch.maximum(to_left, to_right)
-    return (gap <= _TEAR * whole) | (whole <= _FLAT)
+        left[k], right[k] = torch.where(first, left[k], middle), torch.where(first, middle, right[k])
+        at_left[k] = torch.where(first, at_left[k], at)
+        at_right[k] = torch.where(first, at, at_right[k])
+        yes[k] = torch.maximum(to_left, to_right) <= _TEAR * whole[k]
+    return yes
 
 
 def grouped(dynamics: Map, ends: Tensor, u: Tensor, h: float, n_steps: int, ruler: Ruler) -> list[Tensor]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -18,9 +18,10 @@ from conjugacy.dynamics.audit import Audit, SearchRecord, judge
 from conjugacy.dynamics.cycles import Cycle
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.map import Map
+from conjugacy.dynamics.memory_graph import memories_of
 from conjugacy.dynamics.plateaus import Plateau
-
-_FORMAT = 1
+from conjugacy.dynamics.points_file import read, write
+from conjugacy.dynamics.points_table import horizons_of, summary_of, table_of
 
 
 def _nothing() -> Tensor:
@@ -75,6 +76,8 @@ class FixedPoints:
         horizon does not tell whether they grow (a flow: by real parts).
     distance : Tensor (P,)
         Distance to the nearest visited state, in units of the spread of the visited states.
+    scale : float or None
+        That spread: the root mean square distance of the visited states from their mean.
     reach : float
         Points with a larger `distance` are listed, but not counted; see `counted`.
     reached : bool Tensor (P,)
@@ -115,6 +118,7 @@ class FixedPoints:
     n_neutral: Tensor = field(default_factory=_nothing)
     n_ambiguous: Tensor = field(default_factory=_nothing)
     distance: Tensor = field(default_factory=_nothing)
+    scale: float | None = None
     reach: float = float("inf")
     reached: Tensor = field(default_factory=_nothing)
     node: Tensor = field(default_factory=_nothing)
@@ -160,9 +164,14 @@ class FixedPoints:
         names = {0: "stable", 1: "with 1 unstable direction"}
         parts = [f"{n} {names.get(k, f'with {k}')}" for k, n in self.counts.items()]
         other = Counter(k for k in self.kind.tolist() if k != "fixed")
+        held = other.pop("held", 0)
+        n_memories = int((self.memories & (self.kind == "held")).sum())
+        parts += [f"{held} held for {self.asked_horizon:g}, {n_memories} of them memories"] if held else []
         parts += [f"{n} {kind}" for kind, n in other.items()]
+        far = int((~self.counted).sum())
+        parts += [f"{far} beyond reach"] if far else []
         sum_ = "" if self.index_sum is None else f"; index sum {self.index_sum:+d}"
-        return f"FixedPoints({int(fixed.sum())} fixed: {', '.join(parts)}{sum_})"
+        return f"FixedPoints({int((fixed & self.counted).sum())} fixed: {', '.join(parts)}{sum_})"
 
     @property
     def fixed(self) -> np.ndarray:
@@ -170,14 +179,35 @@ class FixedPoints:
         return self.kind == "fixed"
 
     @property
+    def counted(self) -> np.ndarray:
+        """Boolean (P,): True where `distance` is within `reach`, or not known."""
+        return ~(self.distance > self.reach).numpy()
+
+    @property
+    def memories(self) -> np.ndarray:
+        """Boolean (P,): True for one point of each memory, that is of each set of states on which orbits rest.
+
+        Of a search whose exact points tell all, these are the stable ones.
+        """
+        first = np.zeros(len(self), dtype=bool)
+        for k in range(len(self.plateaus)):
+            rows = torch.nonzero(self.node == k)[:, 0]
+            if len(rows):
+                first[int(rows[self.n_unstable[rows].argmin()])] = True
+        return first if self.plateaus else self.fixed & self.counted & self.is_stable
+
+    @property
     def counts(self) -> dict[int, int]:
-        """Number of fixed points by number of unstable directions."""
-        return dict(sorted(Counter(self.n_unstable[torch.from_numpy(self.fixed)].tolist()).items()))
+        """Number of fixed points within reach by number of unstable directions."""
+        return dict(sorted(Counter(self.n_unstable[torch.from_numpy(self.fixed & self.counted)].tolist()).items()))
 
     @property
     def index_sum(self) -> int | None:
-        """Sum of the indices of the fixed points; None where points that are not isolated have no index."""
-        fixed = torch.from_numpy(self.fixed)
+        """Sum of the indices of the fixed points; None where points that are not isolated have no index.
+
+        Over all of them where it is known what the sum must be (a box is kept), else over those within reach.
+        """
+        fixed = torch.from_numpy(self.fixed if self.record.expected_index is not None else self.fixed & self.counted)
         return int(self.index[fixed].sum()) if bool(self.isolated[fixed].all()) else None
 
     @property
@@ -225,9 +255,28 @@ class FixedPoints:
         with torch.no_grad():
             return _read(self.dynamics.readout, self.x)
 
+    def memory_of(self, x: Tensor, n_steps: int | None = None) -> Tensor:
+        """The number in `plateaus` of the memory at which each state (N, D) is after `n_steps`, or -1; int64 (N,).
+
+        By default after one horizon; 0 asks of states that rest already. See `conjugacy.dynamics.memory_graph`.
+
+        Raises
+        ------
+        ValueError
+            If the points have no plateaus, or have lost their dynamics.
+        """
+        if self.dynamics is None or self.asked_horizon is None or self.scale is None or not self.plateaus:
+            raise ValueError(
+                "`memory_of`: expected points with plateaus and dynamics, got ones without. Search with a horizon; where "
+                "exact points tell all, orbits end at the nearest stable one."
+            )
+        visited = self.x if self.dynamics.visited is None else self.dynamics.visited
+        known = memories_of(self.dynamics, self.plateaus, self.u[0], visited, self.scale, self.asked_horizon)
+        return known.name(x.double(), n_steps)
+
     def audit(self) -> Audit:
         """What is established about the completeness of the set, and what is not; print it."""
-        fixed = self.fixed
+        fixed = self.fixed if self.record.expected_index is not None else self.fixed & self.counted
         return judge(
             self.record,
             index=self.index[torch.from_numpy(fixed)].tolist(),
@@ -238,6 +287,9 @@ class FixedPoints:
             distinct=self.distinct,
             n_slow=int((self.kind == "slow").sum()),
             n_unresolved=int((self.kind == "unresolved").sum()),
+            n_held=int((self.kind == "held").sum()),
+            shares=tuple(plateau.share for plateau in self.plateaus),
+            n_far=int((self.distance > self.reach).sum()),
         )
 
     def portrait(self, **options):
@@ -256,66 +308,34 @@ class FixedPoints:
 
     def table(self):
         """One row a point, as a pandas DataFrame; times in steps (a flow: in its unit), and in s where dt is known."""
-        import pandas as pd
+        return table_of(self)
 
-        slowest = self.time_constants[:, 0] if len(self) else torch.zeros(0)
-        columns: dict[str, Any] = {
-            "kind": self.kind,
-            "n_unstable": self.n_unstable.numpy(),
-            "index": self.index.numpy(),
-            "q": self.q.numpy(),
-            "speed": self.speed.numpy(),
-            "max_eigenvalue": self.eigenvalues[:, 0].numpy() if len(self) else np.zeros(0),
-            "time_constant": slowest.numpy(),
-        }
-        if self.dt is not None:
-            columns["time_constant_s"] = (slowest * self.dt).numpy()
-        columns |= {
-            "certificate": self.certificate,
-            "radius": self.radius.numpy(),
-            "hits": self.hits.numpy(),
-            "horizon": self.horizon.numpy(),
-        }
-        readout = self.readout
-        if readout is not None:
-            columns |= {f"readout_{k}": readout[:, k].numpy() for k in range(readout.shape[1])}
-        return pd.DataFrame(columns).rename_axis("point")
+    def at_horizons(self, horizons: Sequence[float]):
+        """What of these points holds for other horizons, in steps (a flow: its unit of time); one row a horizon.
+
+        A pandas DataFrame: "fixed" exact points; "memories" that were seen to hold so long; "saddles", that is held
+        points with growing directions whose speed times the horizon is below 5 % of the spread; "ambiguous" ones.
+        """
+        return horizons_of(self, horizons)
+
+    def summary(self) -> str:
+        """One plain sentence of what was found and how sure it is, and one of what lies away from the data."""
+        return summary_of(self)
 
     def save(self, path: str | PathLike) -> None:
         """Write everything but `dynamics` to an npz file (numbers and strings only, no pickle)."""
-        arrays = {
-            f.name: np.asarray(getattr(self, f.name))
-            for f in fields(self)
-            if isinstance(getattr(self, f.name), (Tensor, np.ndarray))
-        }
-        arrays["kind"], arrays["certificate"] = self.kind.astype("U16"), self.certificate.astype("U16")
-        meta = {"format": _FORMAT, "flow": self.flow, "dt": self.dt, "record": asdict(self.record)}
-        for k, cycle in enumerate(self.cycles):
-            arrays |= {f"cycle{k}_{name}": np.asarray(value) for name, value in asdict(cycle).items()}
-        meta["n_cycles"] = len(self.cycles)
-        arrays["meta"] = np.array(json.dumps(meta))
-        with open(path, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        write(path, {f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, path: str | PathLike, dynamics: Map | None = None) -> FixedPoints:
-        """Read what `save` wrote; give `dynamics` (see `as_map`) to have portraits and readouts again."""
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {key: data[key] for key in data.files}
-        meta = json.loads(str(arrays.pop("meta")))
-        if meta["format"] != _FORMAT:
-            raise ValueError(f"`path`: expected format {_FORMAT}, got {meta['format']} in {path}. Update conjugacy.")
-        cycles = tuple(
-            Cycle.from_arrays(
-                {f.name: arrays.pop(key) for f in fields(Cycle) if (key := f"cycle{k}_{f.name}") in arrays}
-            )
-            for k in range(meta["n_cycles"])
-        )
-        record = SearchRecord(**{**meta["record"], "sample": tuple(meta["record"]["sample"])})
-        kept: dict[str, Any] = {
-            name: a if name in ("kind", "certificate") else torch.from_numpy(a) for name, a in arrays.items()
-        }
-        return cls(**kept, flow=meta["flow"], dt=meta["dt"], cycles=cycles, record=record, dynamics=dynamics)
+        """Read what `save` wrote; give `dynamics` (see `as_map`) to have portraits and readouts again.
+
+        Raises
+        ------
+        ValueError
+            If the file is of a format that this version does not know.
+        """
+        return cls(**read(path), dynamics=dynamics)
 
     # the names of the seed notebook and of other fixed-point finders, as NumPy arrays
 
