@@ -117,6 +117,7 @@ def _with_held(dynamics, points, u, visited, scale, horizon, generator) -> Fixed
         dynamics,
         points.x[fixed],
         on_horizon(points.eigenvalues[fixed], horizon, points.flow)[0],
+        points.isolated[fixed],
         points.x[~fixed & still],
         u,
         visited,

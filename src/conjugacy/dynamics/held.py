@@ -84,6 +84,7 @@ def hold(
     dynamics: Map,
     exact: Tensor,
     growing: Tensor,
+    isolated: Tensor,
     more_starts: Tensor,
     u: Tensor,
     visited: Tensor,
@@ -100,6 +101,8 @@ def hold(
         Exact fixed points.
     growing : Tensor (E,)
         How many directions of each grow within the horizon.
+    isolated : bool Tensor (E,)
+        False for points of a continuum.
     more_starts : Tensor (S, D)
         States from which saddles are sought as well.
     u : Tensor (I,)
@@ -125,7 +128,7 @@ def hold(
     for k, rows in enumerate(groups):
         owner[rows] = k
     memories = Memories(dynamics, u, h, n, ruler, ends, owner) if len(ends) else None
-    on_plateau = _exact_on_plateaus(dynamics, exact, growing, memories)
+    on_plateau = _exact_on_plateaus(dynamics, exact, growing, isolated, memories)
     walls = find_walls(memories, generator) if memories is not None and len(memories) > 1 else None
     heads = [k for k in range(len(plateaus)) if not bool((on_plateau == k).any())]
     head_states = [_most_central(ends[groups[k]], ruler) for k in heads]
@@ -183,14 +186,17 @@ def _plateau(dynamics, states, u, h, n, ruler, horizon, share) -> Plateau:
     return Plateau(states, ruler.readout(states).mean(0), share, dimension, extent, topology)
 
 
-def _exact_on_plateaus(dynamics, exact, growing, memories) -> Tensor:
-    """The plateau on which each exact point lies: one that grows in no direction, beside an end, and joined to it."""
+def _exact_on_plateaus(dynamics, exact, growing, isolated, memories) -> Tensor:
+    """The plateau on which each exact point lies: one that grows in no direction, beside an end, and joined to it.
+
+    A continuum may go on farther than the data fill it.
+    """
     on = torch.full((len(exact),), -1)
     if memories is None or not len(exact):
         return on
     ruler = memories.ruler
     gap, which = distances(ruler.coordinates(exact), ruler.coordinates(memories.ends)).min(1)
-    rows = torch.nonzero((gap <= _ON_PLATEAU) & (growing == 0))[:, 0]
+    rows = torch.nonzero(((gap <= _ON_PLATEAU) | ~isolated) & (growing == 0))[:, 0]
     if len(rows):
         ends = memories.ends[which[rows]]
         yes = joined(dynamics, exact[rows], ends, memories.u, memories.h, memories.n_steps, ruler)

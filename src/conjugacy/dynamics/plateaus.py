@@ -1,8 +1,9 @@
 """Plateaus: sets of states that hold on the horizon, each of them one thing. A memory may be a point, a line, a ring.
 
 Ends of orbits belong to one plateau if a path joins them all of whose states hold. The path is the straight line,
-carried along by the flow for one horizon and refined five times at its widest gap: on a plateau the gaps close, at a
-saddle between two memories a gap remains, since what grows more than twentyfold within the horizon tears the line.
+carried along by the flow for one horizon and refined five times at its widest gap: on a plateau the gaps close and all
+that was carried rests; at a saddle between two memories a gap remains, since what grows more than twentyfold within the
+horizon tears the line.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from conjugacy.dynamics.distances import distances
-from conjugacy.dynamics.horizon import TOLERANCE, carried
+from conjugacy.dynamics.horizon import STATE_MOVES, TOLERANCE, carried
 from conjugacy.dynamics.map import Map
 
 _N_REFINED, _TEAR = 5, 0.4
@@ -87,14 +88,17 @@ def joined(dynamics: Map, a: Tensor, b: Tensor, u: Tensor, h: float, n_steps: in
         if not len(k):
             break
         middle = (left[k] + right[k]) / 2
-        at = ruler.coordinates(carried(dynamics, a[k] + middle * (b[k] - a[k]), u, h, n_steps))
+        x = carried(dynamics, a[k] + middle * (b[k] - a[k]), u, h, n_steps)
+        way = dynamics.residual(x, u.expand(len(x), -1)).norm(dim=-1) * (n_steps * h)
+        at, at_rest = ruler.coordinates(x), way <= STATE_MOVES * ruler.scale
         to_left, to_right = (at - at_left[k]).norm(dim=-1), (at - at_right[k]).norm(dim=-1)
         first = (to_left >= to_right)[:, None]
         left[k], right[k] = torch.where(first, left[k], middle), torch.where(first, middle, right[k])
         at_left[k] = torch.where(first, at_left[k], at)
         at_right[k] = torch.where(first, at, at_right[k])
         yes[k] = torch.maximum(to_left, to_right) <= _TEAR * whole[k]
-    return yes
+        whole[k[~at_rest]] = torch.inf
+    return yes & torch.isfinite(whole)
 
 
 def grouped(dynamics: Map, ends: Tensor, u: Tensor, h: float, n_steps: int, ruler: Ruler) -> list[Tensor]:

@@ -106,7 +106,8 @@ def _memories(points: FixedPoints, memories: np.ndarray, n: int) -> str:
     shapes = [p.topology for p in points.plateaus if p.topology in ("ring", "line", "sheet")]
     made = f" ({', '.join(f'a {shape}' for shape in shapes)})" if shapes else ""
     if not held.any():
-        return f"{n} {noun}{made}, all of them exact stable fixed points"
+        exact = "with exact fixed points on it" if n == 1 else "with exact fixed points on every one"
+        return f"{n} {noun}{made}, " + (exact if shapes else "an exact fixed point" if n == 1 else "all exact fixed points")
     least = float(points.horizon[torch.from_numpy(held)].min())
     unit = "units of time" if points.flow else "steps"
     seconds = "" if points.dt is None or points.flow else f" ({least * points.dt:g} s)"

@@ -28,6 +28,7 @@ from conjugacy.dynamics.starts import continued_starts, first_starts, spread, vi
 from conjugacy.dynamics.step_checks import check_jacobian, check_step
 
 _MAX_ROUNDS = 12
+_LARGE = 32  # units from which stalled starts are worth saving
 _ENOUGH = 0.75  # share of starts that must reach a zero, or the search for zeros ends with the pilots
 _N_PILOTS, _PILOT_ITERS = 32, 15  # starts that tell whether exact points can be had, and the steps they are given
 
@@ -199,7 +200,9 @@ class _Search:
         self.equation = dynamics.equation()
         self.scale = spread(visited)
         self.horizon, self.saturated = horizon, False
-        self.inside = None if dynamics.box is not None or dynamics.reduced is not None else _ball(visited, reach * self.scale)
+        # a function about which nothing is known is searched where the data are, and as if no unit were gated
+        self.unknown = dynamics.box is None and dynamics.reduced is None and not dynamics.flow
+        self.inside = _ball(visited, reach * self.scale) if self.unknown else None
         probe = self.equation.project(visited[: min(8, len(visited))])
         jacobian = self.equation.jacobian(probe, u.expand(len(probe), -1))
         jacobian = jacobian[torch.isfinite(jacobian).all(-1).all(-1)]
@@ -226,7 +229,8 @@ class _Search:
                 return
             n_first = n_inits if n_inits < 8 else n_inits - n_inits // 4
             starts = first_starts(self.dynamics, self.visited, self.u, n_first, self.generator)
-            if self.horizon is not None and len(starts) > 2 * _N_PILOTS:
+            # of few units zeros are cheap, stalled or not
+            if self.horizon is not None and starts.shape[1] >= _LARGE and len(starts) > 2 * _N_PILOTS:
                 self.stage(starts[:_N_PILOTS], sample=True, max_iters=_PILOT_ITERS)
                 self.saturated = self.counts[ZERO] < _ENOUGH * self.n_starts
                 if self.saturated:
@@ -262,6 +266,7 @@ class _Search:
                 generator=self.generator,
                 max_iters=self.max_iters if max_iters is None else max_iters,
                 inside=self.inside,
+                balanced=self.unknown,
                 tick=tick,
             )
         self.n_starts += len(starts)
