@@ -416,7 +416,8 @@ def _unsettled(dynamics, points, u, visited, scale, n_orbits, generator) -> tupl
         return (), 0
     # a few of them, for longer: slow approach looks like no approach
     some = lost[:8]
-    end = settle(dynamics, end.x[some], u, attractors, 3000, h)
+    patience = 3000 if points.asked_horizon is None else max(3000, round(2 * points.asked_horizon / h))
+    end = settle(dynamics, end.x[some], u, attractors, min(patience, 100_000), h)
     x = end.x[end.where < 0]
     away = x[~torch.isfinite(x).all(-1)]
     x = x[torch.isfinite(x).all(-1)]

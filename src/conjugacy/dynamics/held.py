@@ -238,9 +238,23 @@ def _saddles(dynamics, exact, known, more_starts, u, visited, walls, memories, h
         # an exact saddle that separates the same memories stands for these too
         if (int(n_growing[p]), reached) not in known:
             kept.setdefault((int(n_growing[p]), reached), []).append(p)
+    kept = _with_parts(kept, known)
     order = sorted(kept, key=lambda key: (key[0], -len(kept[key]), key[1]))
     first = [min(kept[key], key=lambda p: float(speed[p])) for key in order]
     return x[first], [key[1] for key in order], [len(kept[key]) for key in order], others
+
+
+def _with_parts(kept, known) -> dict[tuple[int, tuple[int, ...]], list[int]]:
+    """Saddles of several growing directions from which fewer memories were reached are those that reach them all."""
+    merged: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for index, sides in sorted(kept, key=lambda key: -len(key[1])):
+        part = {side for side in sides if side >= 0}
+        whole = [key for key in (*known, *merged) if index > 1 and key[0] == index and part <= set(key[1])]
+        if not whole or not part:
+            merged[index, sides] = kept[index, sides]
+        elif whole[0] in merged:
+            merged[whole[0]] += kept[index, sides]
+    return merged
 
 
 def _in_turns(walls: Walls) -> list[int]:

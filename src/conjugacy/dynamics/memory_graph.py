@@ -22,6 +22,7 @@ from conjugacy.dynamics.orbits import time_step
 from conjugacy.dynamics.plateaus import Plateau, Ruler
 
 _N_HALVINGS, _SHARE_OF_HORIZON = 10, 0.4
+_BOW = 0.2
 _NEAR, _SAME_READOUT = 0.6, 0.2  # an orbit is at a memory if it ends this near one of its states, or, up to
 _FAR = 1.5  # this far, reads out what that state does: plateaus are wider than the part of them that the data fill
 
@@ -116,7 +117,10 @@ class Walls:
 
 
 def find_walls(memories: Memories, generator: Generator, n_lines: int = 2, most_pairs: int = 200) -> Walls:
-    """Walls met on `n_lines` lines between states of each pair of memories (of the nearest pairs, where many)."""
+    """Walls met on `n_lines` lines between states of each pair of memories (of the nearest pairs, where many).
+
+    Lines are bent a little, each in its own direction: straight ones would meet in points where many basins do.
+    """
     n, d = len(memories), memories.ends.shape[1]
     pairs = _pairs(memories, most_pairs)
     if not len(pairs):
@@ -131,17 +135,24 @@ def find_walls(memories: Memories, generator: Generator, n_lines: int = 2, most_
             starts.append(int(members[one][i]))
             ends.append(int(members[two][j]))
     home = memories.owner[torch.tensor(starts)]
-    left, right = memories.ends[torch.tensor(starts)], memories.ends[torch.tensor(ends)]
+    first, last = memories.ends[torch.tensor(starts)], memories.ends[torch.tensor(ends)]
+    one, two = (torch.randint(len(memories.ends), (len(first),), generator=generator) for _ in range(2))
+    bow = 4 * _BOW * (memories.ends[one] - memories.ends[two])
+    left, right = torch.zeros(len(first), 1, dtype=torch.float64), torch.ones(len(first), 1, dtype=torch.float64)
+
+    def at(s: Tensor) -> Tensor:
+        return first + s * (last - first) + s * (1 - s) * bow
+
     other = memories.owner[torch.tensor(ends)]
     n_steps = max(1, round(_SHARE_OF_HORIZON * memories.n_steps))
     for _ in range(_N_HALVINGS):
         middle = (left + right) / 2
-        name = memories.likeliest(carried(memories.dynamics, middle, memories.u, memories.h, n_steps))
+        name = memories.likeliest(carried(memories.dynamics, at(middle), memories.u, memories.h, n_steps))
         same = name == home
         other = torch.where(same, other, name)
         left, right = torch.where(same[:, None], middle, left), torch.where(same[:, None], right, middle)
     known = other >= 0
-    return Walls(torch.stack([home, other], 1)[known], ((left + right) / 2)[known])
+    return Walls(torch.stack([home, other], 1)[known], at((left + right) / 2)[known])
 
 
 def _pairs(memories: Memories, most: int) -> list[tuple[int, int]]:
