@@ -85,6 +85,11 @@ def gru_map(cell: nn.GRUCell) -> Map:
         # 1 - z without cancellation
         return torch.sigmoid(-(u @ v[d : 2 * d].T + b_i[d : 2 * d] + h @ w_z.T + b_h[d : 2 * d]))
 
+    def times(h, u, v_):
+        r, n, a = candidate(h, u)
+        t = 1 - n * n
+        return _rows(t * r, w_n @ v_).add_(_rows(t * a * r * (1 - r), w_r @ v_)).sub_(v_)
+
     def lipschitz(h, u, radius):
         # bounds over the ball of each factor of diag((1-n^2) r) W_n + diag((1-n^2) a r(1-r)) W_r, by the product rule
         i_r, _, i_n = (u @ v.T + b_i).split(d, -1)
@@ -104,7 +109,7 @@ def gru_map(cell: nn.GRUCell) -> Map:
         one = torch.ones(d, dtype=torch.float64)
         return -one, one
 
-    reduced = Reduced(_same, _same_lift, residual, residual_jacobian, lipschitz)
+    reduced = Reduced(_same, _same_lift, residual, residual_jacobian, lipschitz, times)
     return Map(
         step,
         d,
@@ -201,6 +206,12 @@ def lstm_map(cell: nn.LSTMCell) -> Map:
     def lift(h, u):
         return torch.cat([h, memory(h, u)[-1]], -1)
 
+    def displacement(x, u):
+        h, c = x.split(d, -1)
+        i, f_in, g, o = gates(h, u)
+        moved = i * g - torch.sigmoid(-f_in) * c
+        return torch.cat([o * torch.tanh(c + moved) - h, moved], -1)
+
     def residual(h, u):
         _, _, _, o, _, c = memory(h, u)
         return o * torch.tanh(c) - h
@@ -225,7 +236,17 @@ def lstm_map(cell: nn.LSTMCell) -> Map:
         return -upper, upper
 
     reduced = Reduced(lambda x: x[..., :d], lift, residual, residual_jacobian, None)
-    return Map(step, 2 * d, cell.input_size, jacobian=jacobian, box=box, reduced=reduced, leak=leak, name="LSTM")
+    return Map(
+        step,
+        2 * d,
+        cell.input_size,
+        jacobian=jacobian,
+        box=box,
+        reduced=reduced,
+        leak=leak,
+        displacement=displacement,
+        name="LSTM",
+    )
 
 
 def _weights(cell: nn.RNNCellBase) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -40,6 +40,7 @@ from conjugacy.dynamics.starts import mixtures
 _N_ORBITS = 160
 _MOST_STATE_STEPS = 1_000_000  # orbits times steps, for horizons of very many steps
 _N_MIXTURES, _N_WALLS = 40, 36
+_UNITS = 160  # beyond this number of units fewer starts are followed
 _SPLINTER = 0.02  # share of the orbits below which an end is looked at again
 _ON_PLATEAU = 0.3  # of the spread: an exact point this near to the end of an orbit may lie on the same plateau
 _KICK = 0.02
@@ -212,9 +213,11 @@ def _most_central(states: Tensor, ruler: Ruler) -> Tensor:
 
 def _saddles(dynamics, exact, known, more_starts, u, visited, walls, memories, horizon, scale, generator):
     """Held points with growing directions, the memories they separate and their hits; and stable ones, not reached."""
-    starts = [mixtures(visited, _N_MIXTURES, 3, generator), more_starts]
+    # the work for a start grows with the cube of the units
+    share = min(1.0, (_UNITS / visited.shape[1]) ** 1.5)
+    starts = [mixtures(visited, round(share * _N_MIXTURES), 3, generator), more_starts]
     if walls is not None and len(walls.x):
-        starts.append(_slowest_on_the_way(memories, walls.x[_in_turns(walls)[:_N_WALLS]]))
+        starts.append(_slowest_on_the_way(memories, walls.x[_in_turns(walls)[: round(share * _N_WALLS)]]))
     floor = min(1.0, 1 / horizon**2)
     x, norm = slide(dynamics, torch.cat(starts), u, floor=floor, enough=TOLERANCE**2 * scale / horizon)
     x = x[norm * horizon <= TOLERANCE * scale]

@@ -33,7 +33,8 @@ class Reduced:
     """An equation g(y, u) = 0 with the same zeros as F(x, u) - x, in as many unknowns or fewer.
 
     ``project(x) -> y`` and ``lift(y, u) -> x`` go between the two; `residual` and `jacobian` are g and dg/dy;
-    ``lipschitz(y, u, radius)`` bounds the change of dg/dy as in the module docstring.
+    ``lipschitz(y, u, radius)`` bounds the change of dg/dy as in the module docstring; ``times(y, u, V)`` is (dg/dy) V
+    for a matrix V (D', k), where that is cheaper than the Jacobian itself.
     """
 
     project: Callable[[Tensor], Tensor]
@@ -41,6 +42,7 @@ class Reduced:
     residual: Function
     jacobian: Function
     lipschitz: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    times: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True, eq=False)

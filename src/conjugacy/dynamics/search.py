@@ -23,11 +23,14 @@ from conjugacy.dynamics.classify import collect
 from conjugacy.dynamics.horizon import as_horizon
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.points import FixedPoints
-from conjugacy.dynamics.solver import DIVERGED, MINIMUM, RUNNING, ZERO, Found, solve
+from conjugacy.dynamics.solver import DIVERGED, MINIMUM, RUNNING, ZERO, Found, Outcome, solve
 from conjugacy.dynamics.starts import continued_starts, first_starts, spread, visited_states
 from conjugacy.dynamics.step_checks import check_jacobian, check_step
+from conjugacy.dynamics.subspace import basis_of, in_subspace
 
 _MAX_ROUNDS = 12
+_HUGE = 256  # units from which the subspace of the data is searched first, and starts in all dimensions are few
+_MOST_LIFTED, _MOST_WHOLE, _BLOCK = 96, 128, 16
 _LARGE = 32  # units from which stalled starts are worth saving
 _ENOUGH = 0.75  # share of starts that must reach a zero, or the search for zeros ends with the pilots
 _N_PILOTS, _PILOT_ITERS = 32, 15  # starts that tell whether exact points can be had, and the steps they are given
@@ -229,6 +232,9 @@ class _Search:
                 return
             n_first = n_inits if n_inits < 8 else n_inits - n_inits // 4
             starts = first_starts(self.dynamics, self.visited, self.u, n_first, self.generator)
+            if starts.shape[1] >= _HUGE:
+                self.large(starts)
+                return
             # of few units zeros are cheap, stalled or not
             if self.horizon is not None and starts.shape[1] >= _LARGE and len(starts) > 2 * _N_PILOTS:
                 self.stage(starts[:_N_PILOTS], sample=True, max_iters=_PILOT_ITERS)
@@ -244,9 +250,11 @@ class _Search:
         except KeyboardInterrupt:
             self.interrupted = True
 
-    def stage(self, starts: Tensor, sample: bool = False, max_iters: int | None = None) -> None:
+    def stage(
+        self, starts: Tensor, sample: bool = False, max_iters: int | None = None, last: int | None = None
+    ) -> Outcome | None:
         if not len(starts):
-            return
+            return None
         from tqdm import tqdm
 
         with tqdm(
@@ -265,6 +273,7 @@ class _Search:
                 tol=1e-12 * self.stiffness,
                 generator=self.generator,
                 max_iters=self.max_iters if max_iters is None else max_iters,
+                last_iters=last,
                 inside=self.inside,
                 balanced=self.unknown,
                 tick=tick,
@@ -281,6 +290,44 @@ class _Search:
             before = torch.zeros_like(hits)
             before[: len(self.sample)] = torch.tensor(self.sample, dtype=hits.dtype)
             self.sample, self.n_sample = tuple((before + hits).tolist()), self.n_sample + len(starts)
+        return outcome
+
+    def large(self, starts: Tensor) -> None:
+        """Many units: starts in the subspace of the data, then in all dimensions, until coverage is high."""
+        y = self.equation.project(starts)
+        centre, basis = basis_of(self.equation.project(self.visited))
+        small = in_subspace(self.equation, centre, basis)
+        inside = Found.nothing(basis.shape[1])
+        solved = solve(
+            small,
+            small.project(y),
+            self.u,
+            inside,
+            scale=self.scale,
+            tol=1e-9 * self.stiffness,
+            generator=self.generator,
+            max_iters=_PILOT_ITERS,
+            last_iters=0,
+        )
+        # the zeros that most starts reached first
+        often = torch.tensor(inside.hits).argsort(descending=True, stable=True)[:_MOST_LIFTED]
+        near, place = small.lift(inside.y[often], self.u), torch.full((len(inside.y),), -1)
+        place[often] = torch.arange(len(often))
+        if len(near):
+            outcome = self.stage(self.equation.lift(near, self.u.expand(len(near), -1)), max_iters=_PILOT_ITERS, last=0)
+            # each start is a draw from the urn of points: it reached what the zero of its subspace led to
+            row = place[solved.owner[solved.owner >= 0]]
+            reached = torch.zeros(0, dtype=torch.int64) if outcome is None else outcome.owner[row[row >= 0]]
+            hits = torch.bincount(reached[reached >= 0], minlength=len(self.found.y)).tolist()
+            self.sample, self.n_sample = tuple(hits), len(starts)
+        for k in range(0, min(len(starts), _MOST_WHOLE), _BLOCK):
+            if k and self.agrees():
+                return
+            self.stage(starts[k : k + _BLOCK], sample=True, max_iters=_PILOT_ITERS, last=0)
+            if self.horizon is not None and self.counts[ZERO] < _ENOUGH * self.n_starts:
+                self.saturated = True
+                return
+        self.around(_BLOCK)
 
     def around(self, n: int) -> None:
         """A stage from `n` starts around the points found."""
