@@ -347,8 +347,11 @@ def test_points_beyond_reach_are_listed_and_not_counted():
 # the network of the issue, where it is at hand
 
 
-def test_the_saturated_network_is_a_cube_of_memories(saturated):
-    points = cj.fixed_points(saturated, progress=False)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_the_saturated_network_is_a_cube_of_memories(saturated, seed):
+    points = cj.fixed_points(saturated, seed=seed, progress=False)
+    dynamics = as_map(saturated)
     assert int(points.memories.sum()) == 8 and len(points.plateaus) == 8
     p = points.portrait()
     stable = {p.labels[k] for k, n in enumerate(p.n_unstable) if n == 0}
@@ -359,10 +362,10 @@ def test_the_saturated_network_is_a_cube_of_memories(saturated):
     assert cube <= pairs
     # another thousand states, one trial later
     x = saturated.states()[torch.randperm(len(saturated.states()), generator=torch.Generator().manual_seed(2))[:1000]]
-    x = carried(points.dynamics, x, points.u[0], 1.0, 500)
+    x = carried(dynamics, x, points.u[0], 1.0, 500)
     read = torch.stack([q.readout for q in points.plateaus]) > 0.5
     who = points.memory_of(x, 0)
-    assert bool((who >= 0).all()) and torch.equal(read[who], points.dynamics.readout(x) > 0.5)
+    assert bool((who >= 0).all()) and torch.equal(read[who], saturated.readout(x) > 0.5)
 
 
 def test_held_points_of_a_system_without_a_readout():

@@ -138,8 +138,8 @@ def judge(
     lines = [f"{n} fixed points from {record.n_starts} starts ({record.n_zero} reached one)."]
     if record.saturated:
         lines.append(
-            "The search for exact points ended early: most starts stalled where the state hardly moves. What holds there "
-            "is listed as held; horizon=None searches on for exact points."
+            "The search for exact points ended early: most starts stalled where the state hardly moves. What holds "
+            "there is listed as held; horizon=None searches on for exact points."
         )
     if record.selection:
         lines = [f"A selection of {n} fixed points; only the whole set can be audited."]
@@ -171,8 +171,8 @@ def judge(
         once = sum(n == 1 for n in orbits)
         lines.append(
             f"{len(shares)} memories: {sum(orbits)} of {record.n_orbits} orbits from the data end at one of them; "
-            f"estimated share of orbits that end at others: {once / max(1, sum(orbits)):.1%} (Good), as far as the data "
-            "go. This is evidence, no proof."
+            f"estimated share of orbits that end at others: {once / max(1, sum(orbits)):.1%} (Good), as far as the "
+            "data go. This is evidence, no proof."
         )
     if n_far:
         lines.append(f"{n_far} points lie farther from the data than the reach of the search; they are not counted.")

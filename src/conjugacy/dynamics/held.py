@@ -2,17 +2,17 @@
 
 Memories are where orbits from the data rest: those that move, within one more horizon, by less than a quarter of the
 spread of the visited states and a tenth of the range of the readout. Ends that a path of held states joins are one
-plateau (`plateaus.py`), which one point stands for: an exact fixed point on it, if there is one, else its most central end.
-Saddles are sought from mixtures of visited states and from walls between the memories (`memory_graph.py`), with a
+plateau (`plateaus.py`), which one point stands for: an exact fixed point on it, if there is one, else its most central
+end. Saddles are sought from mixtures of visited states and from walls between the memories (`memory_graph.py`), with a
 damping that never falls below 1 / H^2 (`levenberg.py`; slow points: Sussillo & Barak, Neural Comput. 25:626, 2013);
 those that separate the same memories and grow in as many directions are one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -120,8 +120,9 @@ def hold(
     rests = torch.isfinite(ends).all(-1) & (way <= STATE_MOVES * scale)
     if read_way is not None and ruler.read is not None:
         rests &= read_way <= READOUT_MOVES * ruler.range
+    held_input: Any = u
     moving = ends[~rests & torch.isfinite(ends).all(-1)]
-    cycles = find_cycles(dynamics, moving[:8], u, n_transient=0)[0] if len(moving) else ()
+    cycles = find_cycles(dynamics, moving[:8], held_input, n_transient=0)[0] if len(moving) else ()
     ends = ends[rests]
     groups = _without_splinters(dynamics, ends, grouped(dynamics, ends, u, h, n, ruler), u, h, n, ruler)
     plateaus = tuple(_plateau(dynamics, ends[k], u, h, n, ruler, horizon, len(k) / n_orbits) for k in groups)

@@ -45,7 +45,9 @@ def slide(
     x, norm = starts.clone(), torch.full((n,), torch.inf, dtype=torch.float64)
     # a queue: a place in the block that falls free is filled at once, so that blocks stay full
     for k in range(0, n, block):
-        x[k : k + block], norm[k : k + block] = _block(dynamics, starts[k : k + block], u, floor, enough, max_iters, box)
+        x[k : k + block], norm[k : k + block] = _block(
+            dynamics, starts[k : k + block], u, floor, enough, max_iters, box
+        )
         tick(min(n, k + block))
     return x, norm
 

@@ -52,7 +52,7 @@ class Memories:
         return torch.where(finite, self.owner[distances(here, self._coordinates).argmin(1)], -1)
 
     def nearest(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The memory to which states (N, D) that rest belong, -1 where they are at none; and whether they are finite."""
+        """The memory to which states (N, D) that rest belong, -1: none; and whether they are finite."""
         finite = torch.isfinite(x).all(-1)
         here, n_read = self.ruler.coordinates(torch.where(finite[:, None], x, 0.0)), len(self.ruler.ranges)
         gap, which = distances(here, self._coordinates).min(1)

@@ -10,7 +10,6 @@ from torch import Tensor
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.map import Map
 
-
 _MOST_MODES = 256  # units up to which the approach to an attractor is judged in the coordinates of its modes
 
 

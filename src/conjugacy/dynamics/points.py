@@ -267,8 +267,8 @@ class FixedPoints:
         """
         if self.dynamics is None or self.asked_horizon is None or self.scale is None or not self.plateaus:
             raise ValueError(
-                "`memory_of`: expected points with plateaus and dynamics, got ones without. Search with a horizon; where "
-                "exact points tell all, orbits end at the nearest stable one."
+                "`memory_of`: expected points with plateaus and dynamics, got ones without. Search with a horizon; "
+                "where exact points tell all, orbits end at the nearest stable one."
             )
         visited = self.x if self.dynamics.visited is None else self.dynamics.visited
         known = memories_of(self.dynamics, self.plateaus, self.u[0], visited, self.scale, self.asked_horizon)

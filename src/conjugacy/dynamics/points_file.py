@@ -1,4 +1,4 @@
-"""Fixed points on disk: one npz file of numbers and strings, no pickle. Fields that a file lacks take their defaults."""
+"""Fixed points on disk: one npz file of numbers and strings, no pickle. Fields that a file lacks are left out."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def read(path: str | PathLike) -> dict[str, Any]:
     )
     plateaus = tuple(
         Plateau(
-            *(torch.from_numpy(arrays.pop(f"plateau{k}_{name}")) for name in ("states", "readout")),
+            states=torch.from_numpy(arrays.pop(f"plateau{k}_states")),
+            readout=torch.from_numpy(arrays.pop(f"plateau{k}_readout")),
             **numbers,
         )
         for k, numbers in enumerate(meta.get("plateaus", []))

@@ -76,7 +76,9 @@ def summary_of(points: FixedPoints) -> str:
     n_memories, counted = int(memories.sum()), points.counted
     record = points.record
     parts = [_memories(points, memories, n_memories)]
-    n_saddles = int((counted & points.reached.numpy() & np.isin(points.kind, ("fixed", "held")) & ~_stable(points)).sum())
+    n_saddles = int(
+        (counted & points.reached.numpy() & np.isin(points.kind, ("fixed", "held")) & ~_stable(points)).sum()
+    )
     if n_saddles:
         parts.append(f"{n_saddles} saddle{'s' * (n_saddles > 1)} between them")
     if points.walls:
@@ -107,12 +109,20 @@ def _memories(points: FixedPoints, memories: np.ndarray, n: int) -> str:
     made = f" ({', '.join(f'a {shape}' for shape in shapes)})" if shapes else ""
     if not held.any():
         exact = "with exact fixed points on it" if n == 1 else "with exact fixed points on every one"
-        return f"{n} {noun}{made}, " + (exact if shapes else "an exact fixed point" if n == 1 else "all exact fixed points")
+        return f"{n} {noun}{made}, " + (
+            exact if shapes else "an exact fixed point" if n == 1 else "all exact fixed points"
+        )
     least = float(points.horizon[torch.from_numpy(held)].min())
     unit = "units of time" if points.flow else "steps"
     seconds = "" if points.dt is None or points.flow else f" ({least * points.dt:g} s)"
     exact = n - int(held.sum())
-    which = f"{exact} of them exact, the others" if exact else "no fixed point" if n == 1 else "none of them a fixed point, all"
+    which = (
+        f"{exact} of them exact, the others"
+        if exact
+        else "no fixed point"
+        if n == 1
+        else "none of them a fixed point, all"
+    )
     return f"{n} {noun}{made}, {which} held for at least {least:g} {unit}{seconds}"
 
 
@@ -121,9 +131,8 @@ def _how_sure(points: FixedPoints) -> str:
         shares = np.array([p.share for p in points.plateaus]) * points.record.n_orbits
         once = int((np.round(shares) == 1).sum())
         missed = once / max(1, points.record.n_orbits)
-        return (
-            "Memories are read from orbits, not proven; "
-            + (f"about {missed:.1%} of further orbits may end at another one." if once else "none was met only once.")
+        return "Memories are read from orbits, not proven; " + (
+            f"about {missed:.1%} of further orbits may end at another one." if once else "none was met only once."
         )
     complete = points.audit().complete
     if complete:

@@ -1,7 +1,7 @@
 """Portraits on a common horizon: what of two skeletons can be compared when one of them, or both, hold for a time only.
 
-Exact skeletons are compared whole. On a horizon the memories are found reliably, and so is which of them are neighbours;
-which saddles are met is left to chance where they are not isolated. So the core of a skeleton on a horizon is its
+Exact skeletons are compared whole. On a horizon the memories are found reliably, and so is which are neighbours; which
+saddles are met is left to chance where they are not isolated. So the core of a skeleton on a horizon is its
 memories that hold so long, and one node that grows in one direction for every pair of neighbours.
 """
 

@@ -1,9 +1,9 @@
 """Search in the subspace that the data span: where large networks compute, in few unknowns.
 
-Trained networks of hundreds of units visit some tens of dimensions. With an orthonormal basis V of these and the mean m,
-the equation V'g(m + V a) = 0 has few unknowns, and its Jacobian V'(dg/dy)V is cheap. Its zeros are not those of g, but
-near enough to start Newton's method from in all dimensions; every one is checked there, and starts in all dimensions
-look for what the subspace does not show.
+Trained networks of hundreds of units visit some tens of dimensions. With an orthonormal basis V of these and the mean
+m, the equation V'g(m + V a) = 0 has few unknowns, and its Jacobian V'(dg/dy)V is cheap. Its zeros are not those of g,
+but near enough to start Newton's method from in all dimensions; every one is checked there, and starts in all
+dimensions look for what the subspace does not show.
 """
 
 from __future__ import annotations
