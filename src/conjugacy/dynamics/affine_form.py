@@ -118,6 +118,14 @@ class AffineForm:
         error = upward(magnitude @ (private + (n + 4) * UNIT * size) + 4 * UNIT * np.abs(b), n + self.linear.shape[1])
         return AffineForm(w @ self.centre + b, w @ self.linear, error, self.symbols)
 
+    def add_product(self, weight: Any, vector: Any, bias: Any = 0.0) -> AffineForm:
+        """The set moved by weight @ vector + bias, for a known vector such as the held input; weight (n, m)."""
+        w, v, b = _numbers(weight), _numbers(vector), _numbers(bias)
+        size = np.abs(w) @ np.abs(v) + np.abs(b)
+        moved = self + (w @ v + b)
+        error = upward(moved.error + 2 * (len(v) + 8) * UNIT * size)
+        return AffineForm(moved.centre, moved.linear, error, moved.symbols, moved.local)
+
     def __add__(self, other: Any) -> AffineForm:
         if not isinstance(other, AffineForm):
             other = _numbers(other)

@@ -7,9 +7,11 @@ the form of the states (D,) and `u` the held input (I,), an array. It must do wh
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from conjugacy.dynamics.affine_form import AffineForm, Array, concatenate
 
@@ -23,10 +25,9 @@ def gru_bounds(cell: nn.GRUCell) -> StepBounds:
 
     def step(u: Array, h: AffineForm) -> AffineForm:
         drive = h.matmul(w, b_h)
-        given = _given(v, u, b_i)
-        r = _driven(drive[:d], given, slice(0, d)).sigmoid()
-        z = _driven(drive[d : 2 * d], given, slice(d, 2 * d)).sigmoid()
-        n = _driven(r * drive[2 * d :], given, slice(2 * d, 3 * d)).tanh().shared()
+        r = drive[:d].add_product(v[:d], u, b_i[:d]).sigmoid()
+        z = drive[d : 2 * d].add_product(v[d : 2 * d], u, b_i[d : 2 * d]).sigmoid()
+        n = (r * drive[2 * d :]).add_product(v[2 * d :], u, b_i[2 * d :]).tanh().shared()
         return n + z * (h - n)
 
     return step
@@ -38,7 +39,7 @@ def rnn_bounds(cell: nn.RNNCell) -> StepBounds:
     relu = cell.nonlinearity == "relu"
 
     def step(u: Array, x: AffineForm) -> AffineForm:
-        drive = _driven(x.matmul(w, b_h), _given(v, u, b_i), slice(0, len(w)))
+        drive = x.matmul(w, b_h).add_product(v, u, b_i)
         return drive.relu() if relu else drive.tanh()
 
     return step
@@ -51,7 +52,7 @@ def lstm_bounds(cell: nn.LSTMCell) -> StepBounds:
 
     def step(u: Array, x: AffineForm) -> AffineForm:
         h, c = x[:d], x[d:]
-        drive = _driven(h.matmul(w, b_h), _given(v, u, b_i), slice(0, 4 * d))
+        drive = h.matmul(w, b_h).add_product(v, u, b_i)
         i, f = drive[:d].sigmoid(), drive[d : 2 * d].sigmoid()
         g, o = drive[2 * d : 3 * d].tanh(), drive[3 * d :].sigmoid()
         c = f * c + i * g
@@ -71,20 +72,33 @@ def torch_cell_bounds(cell: nn.Module) -> StepBounds:
     raise TypeError(f"`cell`: expected an nn.GRUCell, nn.RNNCell or nn.LSTMCell, got {type(cell).__name__}.")
 
 
-def _given(v: Array, u: Array, b: Array) -> tuple[Array, Array]:
-    """V u + b, and a bound of its rounding."""
-    size = np.abs(v) @ np.abs(u) + np.abs(b)
-    return v @ u + b, (len(u) + 8) * 2.0**-52 * size
-
-
-def _driven(form: AffineForm, given: tuple[Array, Array], rows: slice) -> AffineForm:
-    moved = form + given[0][rows]
-    return AffineForm(moved.centre, moved.linear, moved.error + 2 * given[1][rows], moved.symbols, moved.local)
+def readout_bounds(readout: object) -> Callable[[AffineForm], AffineForm] | None:
+    """A readout on sets of states: of nn.Linear, Tanh, Sigmoid, ReLU, Identity, and Sequentials of them; else None."""
+    if isinstance(readout, nn.Sequential):
+        parts = [readout_bounds(part) for part in readout]
+        known = [part for part in parts if part is not None]
+        return (lambda x: reduce(lambda y, part: part(y), known, x)) if len(known) == len(parts) else None
+    if isinstance(readout, nn.Linear):
+        w = _copied(readout.weight)
+        b = np.zeros(len(w)) if readout.bias is None else _copied(readout.bias)
+        return lambda x: x.matmul(w, b)
+    if isinstance(readout, nn.Identity):
+        return lambda x: x
+    for kind, bounds in ((nn.Tanh, AffineForm.tanh), (nn.Sigmoid, AffineForm.sigmoid), (nn.ReLU, AffineForm.relu)):
+        if isinstance(readout, kind):
+            return bounds
+    own: Any = getattr(readout, "bounds", None)
+    return own if callable(own) else None
 
 
 def _weights(cell: nn.RNNCellBase) -> tuple[Array, Array, Array, Array]:
-    w, v = (p.detach().cpu().double().numpy() for p in (cell.weight_hh, cell.weight_ih))
+    w, v = (_copied(p) for p in (cell.weight_hh, cell.weight_ih))
     zero = np.zeros(len(w))
     if not cell.bias:
         return w, v, zero, zero
-    return w, v, cell.bias_hh.detach().cpu().double().numpy(), cell.bias_ih.detach().cpu().double().numpy()
+    return w, v, _copied(cell.bias_hh), _copied(cell.bias_ih)
+
+
+def _copied(parameter: Tensor) -> Array:
+    """Detached from the cell, which may be trained further."""
+    return parameter.detach().cpu().double().clone().numpy()
