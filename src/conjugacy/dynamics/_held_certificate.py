@@ -7,7 +7,6 @@ certificate means and what it does not is in docs/certified_horizons.md.
 from __future__ import annotations
 
 import copy
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -102,8 +101,8 @@ def held_certificate(
         raise ValueError("`thing`: expected a map, got a flow. Its steps of a solver are a map: lambda x, u: x_next.")
     x = _float64(x)
     x = check_finite("x", x[None] if x.ndim == 1 else x)
-    sizes = {} if dynamics.n_units is None else {"unit": dynamics.n_units}
-    check_axes("x", x, "point unit", **sizes)
+    sizes: dict[str, int] = {} if dynamics.n_units is None else {"unit": dynamics.n_units}
+    check_axes("x", x, "point unit", "", **sizes)
     u, n_steps = as_input(inputs, dynamics.n_inputs), check_int("n_steps", n_steps, 1)
     if readout is None and stay is None:
         readout = dynamics.readout

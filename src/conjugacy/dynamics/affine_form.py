@@ -109,7 +109,7 @@ class AffineForm:
         return AffineForm(self.centre, self.linear, np.zeros_like(self.error), self.symbols, local, self.low, self.high)
 
     def matmul(self, weight: Any, bias: Any = 0.0) -> AffineForm:
-        """weight @ x + bias, weight (m, n), bias (m,) or a number."""
+        """Weight @ x + bias, weight (m, n), bias (m,) or a number."""
         w, b = _numbers(weight), _numbers(bias)
         n = w.shape[1]
         size = np.abs(self.centre) + np.abs(self.linear).sum(1)
@@ -133,10 +133,9 @@ class AffineForm:
         local = dict(self.local)
         for key, value in other.local.items():
             local[key] = local[key] + value if key in local else value
-        size = [np.abs(f.centre) + np.abs(f.linear).sum(1) for f in (self, other)]
-        return self._of(
-            self.centre + other.centre, self.linear + other.linear, self.error + other.error, local, 4, size[0] + size[1]
-        )
+        size = sum(np.abs(f.centre) + np.abs(f.linear).sum(1) for f in (self, other))
+        centre, linear = self.centre + other.centre, self.linear + other.linear
+        return self._of(centre, linear, self.error + other.error, local, 4, size)
 
     __radd__ = __add__
 

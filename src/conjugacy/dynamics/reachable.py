@@ -5,11 +5,11 @@ The set at a time is {c + Phi xi + G eps + Re(V z)}: the centre, the image Phi o
 eigenvector coordinates (|z_k| <= rho_k), in which they do not wrap.
 
 A window of L steps uses one line for each nonlinearity (`AffineForm`): F(c + d) is in c + b + A d +- err for all d in
-an enlarged set S + {e + Re(V z): |e| <= box, |z| <= v}. In each step the orbit moves by what A makes of its last move
-and by something in X = (A - I) S + b +- err. Moves of the last K steps are bounded as they are, box = sum over j < K of
-|A^j X|, older ones in eigenvector coordinates: q >= |V^-1 A^K X|, v_(i+1) = M v_i + q, M >= |V^-1 A V|, v_K = 0. If
-v_i <= v for all i < L, the orbit never left the enlarged set, and the line holds for all L steps. If M v + q <= v, it
-holds for ever.
+an enlarged set S + {e + Re(V z): |e| <= box, |z| <= v}. How far an orbit is from where it started then follows
+d_(i+1) = A d_i + something in X = (A - I) S + b +- err, d_0 = 0. What came in the last K steps is bounded as it is, by
+box = sum over j < K of |A^j X|, what came before in eigenvector coordinates: q >= |V^-1 A^K X|, M >= |V^-1 A V|,
+v_(i+1) = M v_i + q, v_K = 0. If v_i <= v for all i < L, the orbit never left the enlarged set, and the line holds for
+all L steps. If M v + q <= v, it holds for ever.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from conjugacy.dynamics.adapted_coordinates import Coordinates
 from conjugacy.dynamics.affine_form import UNIT, AffineForm, Array, Symbols, upward, whole_private
 
 Step = Callable[[AffineForm], AffineForm]
-_KEPT = 12  # steps for which errors are kept as they are before they go into eigenvector coordinates
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +75,9 @@ class Reachable:
         m, k, d = self.ball.shape[1], self.recent.shape[1], len(self.centre)
         ball, recent, old = np.split(image.linear, [m, m + k], axis=1)
         n_singles = image.symbols.intervals - k
-        if k > 2 * _KEPT * d:
+        if k > 2 * self.coordinates.kept * d:
             # the older half has turned into the slow directions by now
-            cut = _KEPT * d
+            cut = self.coordinates.kept * d
             old, recent = np.concatenate([recent[:, :cut], old], 1), recent[:, cut:]
             n_singles += cut
         rho = self.coordinates.bound(old, Symbols((), n_singles, image.symbols.discs))
@@ -96,6 +95,8 @@ class Line:
         M >= |V^-1 A V|.
     later, box : (D,)
         q and box of the module docstring.
+    kept : int
+        K there.
     """
 
     a: Array
@@ -104,6 +105,7 @@ class Line:
     modulus: Array
     later: Array
     box: Array
+    kept: int
 
 
 def line(now: Reachable, step: Step, more: Enlargement | None = None) -> Line:
@@ -123,21 +125,21 @@ def line(now: Reachable, step: Step, more: Enlargement | None = None) -> Line:
     moved = np.insert(moved, [n_plain + 1] * d, np.diag(upward(error + slack, linear.shape[1])), axis=1)
     symbols = replace(symbols, intervals=symbols.intervals + 1 + d)
     box, lost = np.zeros(d), np.zeros(d)
-    for _ in range(_KEPT):
+    for _ in range(now.coordinates.kept):
         box = upward(box + symbols.reach(moved) + lost, d)
         # what the product loses by rounding, and what becomes of what earlier ones lost
         lost = upward(np.abs(a) @ (lost + (d + 4) * UNIT * np.abs(moved).sum(1)), moved.shape[1])
         moved = a @ moved
     later = upward(now.coordinates.bound(moved, symbols) + now.coordinates.bound_box(lost))
     modulus = now.coordinates.modulus(a)
-    return Line(a, drift, error, modulus, later, box)
+    return Line(a, drift, error, modulus, later, box, now.coordinates.kept)
 
 
 def deviations(of: Line, n_steps: int, within: Callable[[Array], bool]) -> tuple[Array, int]:
     """The largest v_i over i < n, and the largest n <= `n_steps` with all of them `within` limits."""
     v = np.zeros(len(of.later))
     top = v
-    for i in range(_KEPT + 1, n_steps):
+    for i in range(of.kept + 1, n_steps):
         v = upward(of.modulus @ v + of.later, len(v))
         if not np.isfinite(v).all() or not within(v):
             return top, i
@@ -150,7 +152,7 @@ def advance(now: Reachable, of: Line, n_steps: int) -> Reachable:
     d, a, m, coordinates = len(now.centre), of.a, of.modulus, now.coordinates
     ball, shift, aged = now.ball, np.zeros(d), now.recent
     rho, folded, size = now.rho, None, np.zeros(d)
-    kept = min(_KEPT, n_steps)
+    kept = min(of.kept, n_steps)
     for i in range(n_steps):
         size = np.maximum(size, np.abs(ball).sum(1) + np.abs(shift) + np.abs(aged).sum(1))
         ball, shift = a @ ball, a @ shift + of.drift
@@ -179,7 +181,7 @@ def advance(now: Reachable, of: Line, n_steps: int) -> Reachable:
 
 
 def _sum(modulus: Array, first: Array, n: int) -> Array:
-    """sum over i < n of modulus^i first, rounded up."""
+    """Sum over i < n of modulus^i first, rounded up."""
     total, term = first, first
     for _ in range(n - 1):
         term = upward(modulus @ term, len(term))

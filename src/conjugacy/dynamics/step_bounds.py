@@ -7,7 +7,6 @@ the form of the states (D,) and `u` the held input (I,), an array. It must do wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ StepBounds = Callable[[Array, AffineForm], AffineForm]
 
 
 def gru_bounds(cell: nn.GRUCell) -> StepBounds:
-    """h' = n + z (h - n) with n = tanh(i_n + r (W_n h + b_n)); the error of n is shared, so it counts 1 - z times."""
+    """H' = n + z (h - n) with n = tanh(i_n + r (W_n h + b_n)); the error of n is shared, so it counts 1 - z times."""
     w, v, b_h, b_i = _weights(cell)
     d = cell.hidden_size
 
@@ -34,7 +33,7 @@ def gru_bounds(cell: nn.GRUCell) -> StepBounds:
 
 
 def rnn_bounds(cell: nn.RNNCell) -> StepBounds:
-    """x' = f(W x + V u + b) with f = tanh or relu."""
+    """X' = f(W x + V u + b) with f = tanh or relu."""
     w, v, b_h, b_i = _weights(cell)
     relu = cell.nonlinearity == "relu"
 
@@ -46,7 +45,7 @@ def rnn_bounds(cell: nn.RNNCell) -> StepBounds:
 
 
 def lstm_bounds(cell: nn.LSTMCell) -> StepBounds:
-    """c' = f c + i g, h' = o tanh(c'), on states [h, c]."""
+    """C' = f c + i g, h' = o tanh(c'), on states [h, c]."""
     w, v, b_h, b_i = _weights(cell)
     d = cell.hidden_size
 
@@ -72,23 +71,35 @@ def torch_cell_bounds(cell: nn.Module) -> StepBounds:
     raise TypeError(f"`cell`: expected an nn.GRUCell, nn.RNNCell or nn.LSTMCell, got {type(cell).__name__}.")
 
 
-def readout_bounds(readout: object) -> Callable[[AffineForm], AffineForm] | None:
+def readout_bounds(readout: Any) -> Callable[[AffineForm], AffineForm] | None:
     """A readout on sets of states: of nn.Linear, Tanh, Sigmoid, ReLU, Identity, and Sequentials of them; else None."""
     if isinstance(readout, nn.Sequential):
         parts = [readout_bounds(part) for part in readout]
         known = [part for part in parts if part is not None]
-        return (lambda x: reduce(lambda y, part: part(y), known, x)) if len(known) == len(parts) else None
+
+        if len(known) < len(parts):
+            return None
+
+        def chain(x: AffineForm) -> AffineForm:
+            for part in known:
+                x = part(x)
+            return x
+
+        return chain
     if isinstance(readout, nn.Linear):
         w = _copied(readout.weight)
         b = np.zeros(len(w)) if readout.bias is None else _copied(readout.bias)
         return lambda x: x.matmul(w, b)
     if isinstance(readout, nn.Identity):
         return lambda x: x
-    for kind, bounds in ((nn.Tanh, AffineForm.tanh), (nn.Sigmoid, AffineForm.sigmoid), (nn.ReLU, AffineForm.relu)):
-        if isinstance(readout, kind):
-            return bounds
-    own: Any = getattr(readout, "bounds", None)
-    return own if callable(own) else None
+    if isinstance(readout, nn.Tanh):
+        return AffineForm.tanh
+    if isinstance(readout, nn.Sigmoid):
+        return AffineForm.sigmoid
+    if isinstance(readout, nn.ReLU):
+        return AffineForm.relu
+    own: Callable[[AffineForm], AffineForm] | None = getattr(readout, "bounds", None)
+    return own
 
 
 def _weights(cell: nn.RNNCellBase) -> tuple[Array, Array, Array, Array]:
