@@ -5,8 +5,8 @@
 trains small networks on the 2-bit flip-flop (and takes the published ones of shared/reference/pretrained where they are
 at hand), settles noise-free orbits for 2500 steps, and takes one state for each pattern of bits. For each memory:
 
-    radius      the largest one on the ladder that is certified for 5000 steps, in spreads of the visited states; 1e-4 where
-                there is none
+    radius      the largest one on the ladder that is certified for 5000 steps, in spreads of the visited states; 1e-4
+                where there is none
     N           certified steps at that radius (inf: held for ever), and at twice and four times the radius
     attack      the last step at which 10,000 random starts and 64 driven by gradient ascent are still all inside
     reach       radius at which 1000 random and 16 driven starts make an orbit leave within 500 steps, to a factor 1.2

@@ -263,6 +263,21 @@ def test_drifting_state_is_followed():
     assert 1 <= float(held_certificate(unit, [0.5], radius=0.1, readout=nn.Identity(), threshold=0.01).n_steps) < 60
 
 
+def test_memory_that_is_a_cycle_is_held():
+    # a bistable unit, pushed to and fro by one that alternates between two values
+    module = cell_of(torch.tensor([[2.0, 0.1], [0.1, -2.0]]).double())
+    x = torch.ones(1, 2).double()
+    with torch.no_grad():
+        for _ in range(500):
+            x = module(torch.zeros(1, 2).double(), x)
+    readout = nn.Linear(2, 1, device="meta", dtype=torch.float64).to_empty(device="cpu")
+    with torch.no_grad():
+        readout.weight.copy_(torch.tensor([[1.0, 0.0]]))
+        readout.bias.zero_()
+    held = held_certificate(module, x, radius=0.3, readout=readout, threshold=0.0)
+    assert held.method == ["proof"] and math.isinf(float(held.n_steps))
+
+
 def coupled(seed, gain=1.7, coupling=0.1, n=4):
     w = gain * torch.eye(n, dtype=torch.float64) + coupling * states(n, n, seed=seed)
     module = cell_of(w)

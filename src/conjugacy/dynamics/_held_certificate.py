@@ -25,6 +25,7 @@ from conjugacy.dynamics.sampled_horizon import sampled_horizon
 from conjugacy.dynamics.step_bounds import readout_bounds
 
 _LADDER = 28  # radii tried, each 1 / sqrt(2) of the one before: four decades
+_LONGEST_CYCLE = 16  # memories that are cycles of up to so many steps are followed turn by turn
 _N_RANDOM = 1000  # starts of the sampled test
 
 
@@ -199,10 +200,25 @@ def _of_one(dynamics: Map, criterion: _Criterion, x: Tensor, u: Tensor, radius, 
             return n, lacking
     else:
         method, held, centre = "proof", u.numpy(), x.numpy()
-        coordinates = _coordinates(dynamics, x, u, n_steps)
+        period = _period(dynamics, x, u)
+        coordinates = _coordinates(dynamics, x, u, n_steps, period)
+
+        def turn(s: AffineForm) -> AffineForm:
+            for _ in range(period):
+                s = bounds(held, s)
+            return s
+
+        def stays(s: AffineForm) -> bool:
+            for k in range(period):
+                if not holds(s):
+                    return False
+                s = bounds(held, s) if k < period - 1 else s
+            return True
 
         def horizon(r: float) -> tuple[float, str]:
-            return proved_horizon(lambda s: bounds(held, s), holds, centre, r, coordinates, n_steps)
+            n, why = proved_horizon(turn, stays, centre, r, coordinates, -(-n_steps // period))
+            # whole turns, and the steps within the last one
+            return (min(n * period + period - 1, n_steps) if np.isfinite(n) and n >= 0 else n), why
 
     radius, (n, reason) = (radius, horizon(radius)) if radius is not None else _largest(criterion, x, horizon, n_steps)
     if n < 1:
@@ -210,9 +226,24 @@ def _of_one(dynamics: Map, criterion: _Criterion, x: Tensor, u: Tensor, radius, 
     return radius, float(n), method, reason
 
 
-def _coordinates(dynamics: Map, x: Tensor, u: Tensor, n_steps: int) -> Coordinates:
-    """Those of the units where boxes hardly grow within `n_steps`, those of the eigenvectors else."""
-    jacobian = dynamics.jacobians(x[None], u[None])[0][0].numpy()
+def _period(dynamics: Map, x: Tensor, u: Tensor) -> int:
+    """Steps after which the orbit of `x` is back: 1 for what is no cycle of at most 16 steps."""
+    y, gaps = x[None], []
+    with torch.no_grad():
+        for _ in range(_LONGEST_CYCLE):
+            y = dynamics.step(y, u[None])
+            gaps.append(float((y - x).norm()))
+    back = min(gaps)
+    return next(k + 1 for k, gap in enumerate(gaps) if gap <= 10 * back) if back < 1e-3 * max(gaps) else 1
+
+
+def _coordinates(dynamics: Map, x: Tensor, u: Tensor, n_steps: int, period: int) -> Coordinates:
+    """Those of the units where boxes hardly grow within `n_steps`, those of the eigenvectors of a turn else."""
+    jacobian, y = np.eye(len(x)), x[None]
+    for _ in range(period):
+        jacobian = dynamics.jacobians(y, u[None])[0][0].numpy() @ jacobian
+        with torch.no_grad():
+            y = dynamics.step(y, u[None])
     units = Coordinates.of_units(len(x))
     if np.abs(np.linalg.eigvals(np.abs(jacobian))).max() < 1 + 3 / n_steps:
         return units
