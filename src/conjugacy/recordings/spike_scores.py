@@ -89,7 +89,7 @@ def _check_null(null: np.ndarray, counts: np.ndarray, names: np.ndarray, argumen
     if len(fires):
         which = ", ".join(map(str, names[fires][:10])) + (", ..." if len(fires) > 10 else "")
         raise ValueError(
-            f"`{argument}`: expected rates > 0 for all neurons that fire, got 0 (silent in training) for neuron "
+            f"`{argument}`: expected rates > 0 for neurons that fire, got 0 (silent in training) for neuron "
             f"{which}: the null likelihood is 0, and bits per spike are undefined. Leave these neurons out, or give a rate > 0."
         )
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg as sla
 
-from conjugacy._check import check_choice, check_int, check_number
+from conjugacy._check import check_choice, check_flag, check_int, check_number
 from conjugacy.similarity.samples import Samples, as_system, check_varies, part, split_trials
 from conjugacy.system import System
 
@@ -169,7 +169,8 @@ def dmd(
         If trials are shorter than the embedding, or `rank` exceeds the rank of the data.
     """
     check_number("ridge", ridge, 0)
-    if rank == "held_out":
+    check_int("seed", seed, 0)
+    if isinstance(rank, str) and rank == "held_out":
         rank = held_out_rank(
             system, n_delays, delay_interval, steps=steps, ridge=ridge, center=center, method=method, seed=seed
         )
@@ -192,6 +193,7 @@ def embed(
     check_int("n_delays", n_delays, 1)
     check_int("delay_interval", delay_interval, 1)
     check_int("steps", steps, 1)
+    check_flag("center", center)
     check_choice("method", method, ("auto", "gram", "qr"))
     if isinstance(rank, str):
         check_choice("rank", rank, ("optimal", "all", "held_out"), "Or an integer.")

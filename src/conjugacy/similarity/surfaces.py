@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_flag, check_int, check_number
 from conjugacy._threads import map_threads
 from conjugacy.similarity._pairwise import named
 from conjugacy.similarity.dmd import embed, fit
@@ -104,6 +104,7 @@ def surface(
     n = len(made)
     ranks, n_delays = _grid("ranks", ranks), _grid("n_delays", n_delays)
     check_number("tolerance", tolerance, 0)
+    check_flag("progress", progress)
     if n_threads is not None:
         check_int("n_threads", n_threads, 1, hint="Or None for all cores.")
     values = np.full((len(ranks), len(n_delays), n, n), np.nan)
