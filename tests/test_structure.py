@@ -48,7 +48,7 @@ MADE_UP = {
     ("_moved.py", "f'conjugacy.{module}'"),
     ("measure.py", "f'conjugacy.similarity.{module}'"),
     ("train_flags.py", "f'conjugacy.{package}'"),
-    ("plan.py", "module"),
+    ("commands.py", "module"),
     ("worker.py", "module"),
     ("ray_workers.py", "'ray'"),
 }

@@ -8,8 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from conjugacy._notes import note
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 LOCK = ".lock"
 _SECONDS_BETWEEN_TRIES = 0.2
@@ -40,7 +44,7 @@ def locked(folder: str | os.PathLike, give_up: Callable[[], bool] = not_yet, arg
     OSError
         If nothing can be written to the folder. Both name it as the argument `argument`.
     """
-    from filelock import FileLock, Timeout  # costs time that a command without need of it should not take
+    from filelock import FileLock  # costs time that a command without need of it should not take
 
     folder = Path(folder)
     is_new = not folder.exists()
@@ -48,19 +52,7 @@ def locked(folder: str | os.PathLike, give_up: Callable[[], bool] = not_yet, arg
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except Timeout:
-            if give_up():
-                raise BlockingIOError(
-                    f"`{argument}`: {folder} is in use: another process trains or saves there. "
-                    "Wait until it has ended, or name another folder."
-                ) from None
-            time.sleep(_SECONDS_BETWEEN_TRIES)
-        except FileNotFoundError:
-            if folder.exists():  # else whoever made it has just taken it away
-                raise
-        except NotImplementedError:
-            break
+            taken = _taken(lock, folder)
         except OSError as error:
             if error.errno in _NO_LOCKS_HERE:
                 break
@@ -68,8 +60,16 @@ def locked(folder: str | os.PathLike, give_up: Callable[[], bool] = not_yet, arg
             raise type(error)(
                 f"`{argument}`: cannot write to {folder} ({reason}). Name a folder that can be written."
             ) from None
-        else:
+        except ValueError as error:
+            raise ValueError(f"`{argument}`: expected the path of a folder, got {str(folder)!r} ({error}).") from None
+        if taken:
             break
+        if give_up():
+            raise BlockingIOError(
+                f"`{argument}`: {folder} is in use: another process trains or saves there. "
+                "Wait until it has ended, or name another folder."
+            )
+        time.sleep(_SECONDS_BETWEEN_TRIES)
     if not lock.is_locked:
         note(f"`{argument}`: the file system of {folder} has no locks; let no other process train there.", stacklevel=3)
     try:
@@ -78,7 +78,23 @@ def locked(folder: str | os.PathLike, give_up: Callable[[], bool] = not_yet, arg
         _release(lock, folder, is_new)
 
 
-def _release(lock, folder: Path, is_new: bool) -> None:
+def _taken(lock: FileLock, folder: Path) -> bool:
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    except NotImplementedError as error:
+        raise OSError(errno.ENOSYS, "no locks") from error
+    except FileNotFoundError:
+        if folder.exists():
+            raise
+        return False  # whoever made the folder has just taken it away
+    return True
+
+
+def _release(lock: FileLock, folder: Path, is_new: bool) -> None:
     with suppress(OSError):
         if os.name == "nt":  # an open file cannot be removed there
             lock.release()
