@@ -83,17 +83,20 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _check_own_hash(path: Path, config: dict[str, Any]) -> None:
-    if _OWN_HASH in config:
-        if config[_OWN_HASH] != digest({k: v for k, v in config.items() if k != _OWN_HASH}):
-            raise ValueError(
-                f"{path}: its content is not what was saved (its own hash differs). Restore it, or save the run again; "
-                f"if you mean the change, delete the entry {_OWN_HASH}."
-            )
-    else:
+    if _OWN_HASH in config and config[_OWN_HASH] != digest({k: v for k, v in config.items() if k != _OWN_HASH}):
+        raise ValueError(
+            f"{path}: its content is not what was saved (its own hash differs). Restore it, or save the run again; "
+            f"if you mean the change, delete the entry {_OWN_HASH}."
+        )
+
+
+def note_if_unchecked(folder: Path, config: dict[str, Any]) -> None:
+    """Say of a run that has been read if its config could have been changed without notice."""
+    if _OWN_HASH not in config:
         note(
-            f"{path}: without a hash of its own, as conjugacy 0.1 wrote it: changes to it would not be noticed.",
+            f"{folder / CONFIG}: without a hash of its own, as conjugacy 0.1 wrote it: changes would not be noticed.",
             OlderFileWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

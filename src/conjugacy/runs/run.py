@@ -38,6 +38,7 @@ from conjugacy.runs.folder import (
     as_folder,
     check_holds_no_more_than,
     holds_run,
+    note_if_unchecked,
     read_config,
     read_run,
     sealed,
@@ -281,6 +282,7 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
                 f"since (this is conjugacy {__version__}, the run is of {writer(config)}). "
                 "Load with check_trials=False to go on with the new ones."
             )
+    note_if_unchecked(folder, config)
     return run
 
 
