@@ -140,7 +140,7 @@ def _digest(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
         sha.update(f"{len(text)} {text}".encode())
     for name, value in sorted(tensors.items()):
         sha.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        sha.update(memoryview(value.reshape(-1).view(torch.uint8).numpy()))
+        sha.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
 
 

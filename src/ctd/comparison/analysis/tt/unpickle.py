@@ -86,7 +86,8 @@ def _parsed(data: bytes, path: Path, names: set[tuple[str, str]]) -> Any:
     """What the program in a pickle leaves at its end, with names and calls as data."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
-    for opcode, argument, _ in pickletools.genops(data):
+    argument: Any
+    for opcode, argument, _ in pickletools.genops(data):  # pyright: ignore[reportAssignmentType]
         name = opcode.name
         if name in _TEXT or name in _BYTES:
             stack.append(argument)
@@ -99,9 +100,11 @@ def _parsed(data: bytes, path: Path, names: set[tuple[str, str]]) -> Any:
             start = len(stack) - 1 - stack[::-1].index(_Mark)
             stack[start:] = [tuple(stack[start + 1 :])]
         elif name == "STACK_GLOBAL":
-            stack[-2:] = [_known(*_top(stack, 2), names, path)]
+            module, attribute = _top(stack, 2)
+            stack[-2:] = [_known(module, attribute, names, path)]
         elif name == "GLOBAL":
-            stack.append(_known(*argument.split(" ", 1), names, path))
+            module, attribute = argument.split(" ", 1)
+            stack.append(_known(module, attribute, names, path))
         elif name == "REDUCE":
             function, arguments = _top(stack, 2)
             if not isinstance(function, _Name) or not isinstance(arguments, tuple):
