@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from collections import Counter
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -18,8 +18,7 @@ from conjugacy.dynamics.audit import Audit, SearchRecord, judge
 from conjugacy.dynamics.cycles import Cycle
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.map import Map
-
-_FORMAT = 1
+from conjugacy.dynamics.points_file import read, write
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,39 +231,35 @@ class FixedPoints:
 
     def save(self, path: str | PathLike) -> None:
         """Write everything but `dynamics` to an npz file (numbers and strings only, no pickle)."""
-        arrays = {
-            f.name: np.asarray(getattr(self, f.name))
-            for f in fields(self)
-            if isinstance(getattr(self, f.name), (Tensor, np.ndarray))
-        }
-        arrays["kind"], arrays["certificate"] = self.kind.astype("U16"), self.certificate.astype("U16")
-        meta = {"format": _FORMAT, "flow": self.flow, "dt": self.dt, "record": asdict(self.record)}
-        for k, cycle in enumerate(self.cycles):
-            arrays |= {f"cycle{k}_{name}": np.asarray(value) for name, value in asdict(cycle).items()}
-        meta["n_cycles"] = len(self.cycles)
-        arrays["meta"] = np.array(json.dumps(meta))
-        with open(path, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        write(path, {f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, path: str | PathLike, dynamics: Map | None = None) -> FixedPoints:
-        """Read what `save` wrote; give `dynamics` (see `as_map`) to have portraits and readouts again."""
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {key: data[key] for key in data.files}
-        meta = json.loads(str(arrays.pop("meta")))
-        if meta["format"] != _FORMAT:
-            raise ValueError(f"`path`: expected format {_FORMAT}, got {meta['format']} in {path}. Update conjugacy.")
-        cycles = tuple(
-            Cycle.from_arrays(
-                {f.name: arrays.pop(key) for f in fields(Cycle) if (key := f"cycle{k}_{f.name}") in arrays}
-            )
-            for k in range(meta["n_cycles"])
-        )
-        record = SearchRecord(**{**meta["record"], "sample": tuple(meta["record"]["sample"])})
-        kept: dict[str, Any] = {
-            name: a if name in ("kind", "certificate") else torch.from_numpy(a) for name, a in arrays.items()
-        }
-        return cls(**kept, flow=meta["flow"], dt=meta["dt"], cycles=cycles, record=record, dynamics=dynamics)
+        """Read what `save` wrote; give `dynamics` (see `as_map`) to have portraits and readouts again.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is no such file, was changed since, or is of a format that this version does not know.
+        """
+        return cls(**read(path), dynamics=dynamics)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: everything but `dynamics`, as with `save`."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"dynamics": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FixedPoints:
+        """A copy with arrays of its own and the same `dynamics`."""
+        own = {f.name: copy.deepcopy(getattr(self, f.name), memo) for f in fields(self) if f.name != "dynamics"}
+        return replace(self, **own)
+
+    def __copy__(self) -> FixedPoints:
+        return replace(self)
 
     # the names of the seed notebook and of other fixed-point finders, as NumPy arrays
 

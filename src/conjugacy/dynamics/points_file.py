@@ -1,0 +1,86 @@
+"""Fixed points on disk: one npz file of numbers and strings, no pickle; fields that it lacks take their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+
+from conjugacy._npz import not_readable, read_npz, write_npz
+from conjugacy.dynamics.audit import SearchRecord
+from conjugacy.dynamics.cycles import Cycle
+
+_FORMAT = 1
+_TEXT = ("kind", "certificate")
+_SIMPLE = ("flow", "dt")
+# the axes of each array: P points, D states, I inputs; and its kind
+_AXES = {
+    "x": "PD", "u": "PI", "q": "P", "kind": "P", "jacobian": "PDD", "input_jacobian": "PDI", "eigenvalues": "PD",
+    "n_unstable": "P", "index": "P", "certificate": "P", "radius": "P", "error": "P", "isolated": "P", "hits": "P",
+    "horizon": "P",
+}  # fmt: skip
+_KINDS = {"n_unstable": "i", "index": "i", "hits": "i", "isolated": "b", "eigenvalues": "c", "kind": "U",
+          "certificate": "U"}  # fmt: skip
+
+
+def write(path: str | PathLike, values: Mapping[str, Any]) -> None:
+    """Write the fields of FixedPoints, but for its dynamics, whole or not at all."""
+    arrays = {k: np.asarray(v) for k, v in values.items() if isinstance(v, (torch.Tensor, np.ndarray))}
+    arrays |= {name: arrays[name].astype("U16") for name in _TEXT}
+    meta: dict[str, Any] = {"format": _FORMAT, "record": asdict(values["record"])}
+    meta |= {name: values[name] for name in _SIMPLE}
+    for k, cycle in enumerate(values["cycles"]):
+        arrays |= {f"cycle{k}_{name}": np.asarray(value) for name, value in asdict(cycle).items()}
+    meta["n_cycles"] = len(values["cycles"])
+    write_npz(path, arrays, meta)
+
+
+def read(path: str | PathLike) -> dict[str, Any]:
+    """The fields that `write` wrote.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is no such file, was changed since, or is of a format that this version does not know.
+    """
+    arrays, meta = read_npz(path)
+    if isinstance(meta.get("format"), int) and meta["format"] > _FORMAT:
+        raise ValueError(f"{path}: expected format {_FORMAT}, got {meta['format']}. Update conjugacy.")
+    try:
+        return _fields(arrays, meta)
+    except Exception as error:
+        raise not_readable(path, error) from None
+
+
+def _fields(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> dict[str, Any]:
+    if meta["format"] != _FORMAT:
+        raise ValueError(f"no file of fixed points in format {_FORMAT}")
+    cycles = tuple(
+        Cycle.from_arrays({f.name: arrays.pop(key) for f in fields(Cycle) if (key := f"cycle{k}_{f.name}") in arrays})
+        for k in range(meta["n_cycles"])
+    )
+    _check_axes(arrays)
+    kept: dict[str, Any] = {name: a if name in _TEXT else torch.from_numpy(a) for name, a in arrays.items()}
+    kept |= {name: meta[name] for name in _SIMPLE if name in meta}
+    record = SearchRecord(**{**meta["record"], "sample": tuple(meta["record"]["sample"])})
+    return {**kept, "cycles": cycles, "record": record}
+
+
+def _check_axes(arrays: dict[str, np.ndarray]) -> None:
+    sizes: dict[str, int] = {}
+    for name, axes in _AXES.items():
+        if name not in arrays:
+            raise ValueError(f"`{name}` is missing")
+        array = arrays[name]
+        kind = _KINDS.get(name, "f")
+        if array.ndim != len(axes) or array.dtype.kind != kind:
+            raise ValueError(f"`{name}` has shape {array.shape} and type {array.dtype}")
+        for axis, n in zip(axes, array.shape):
+            if sizes.setdefault(axis, n) != n:
+                raise ValueError(f"`{name}` has shape {array.shape}, which does not fit the others")
