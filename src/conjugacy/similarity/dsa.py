@@ -109,7 +109,7 @@ def operator_of(name: str, matrix: Any) -> Operator:
     except (TypeError, ValueError):
         raise TypeError(f"`{name}`: expected a square matrix of real numbers, got {kind_of(matrix)}.") from None
     if a.ndim != 2 or a.shape[0] != a.shape[1] or a.shape[0] == 0:
-        raise ValueError(f"`{name}`: expected a square matrix, got shape {a.shape}.")
+        raise ValueError(f"`{name}`: expected a square matrix, got {kind_of(matrix)}.")
     if not np.isfinite(a).all():
         raise ValueError(f"`{name}`: expected finite values, got {int((~np.isfinite(a)).sum())} NaN or infinite.")
     if not a.any():

@@ -232,10 +232,7 @@ def _train_pair(train: Any) -> tuple[System | None, System | None]:
     if train is None:
         return None, None
     if not isinstance(train, (tuple, list)) or len(train) != 2:
-        size = f" of {len(train)}" if isinstance(train, (tuple, list)) else ""
-        raise TypeError(
-            f"`train`: expected a pair of systems (a_train, b_train), got {kind_of(train) if not size else type(train).__name__ + size}."
-        )
+        raise TypeError(f"`train`: expected a pair of systems (a_train, b_train), got {kind_of(train)}.")
     return as_system("train[0]", train[0]), as_system("train[1]", train[1])
 
 

@@ -155,7 +155,7 @@ def _points(name: str, x: Any) -> np.ndarray:
     if np.iscomplexobj(x) or x.ndim == 1:
         x = np.stack([x.real, x.imag], axis=-1)
     if x.ndim != 2 or len(x) == 0:
-        raise ValueError(f"`{name}`: expected points (point,) or (point, axis), got shape {x.shape}.")
+        raise ValueError(f"`{name}`: expected points (point,) or (point, axis), got {kind_of(given)}.")
     if not np.isfinite(x).all():
         raise ValueError(f"`{name}`: expected finite values, got {int((~np.isfinite(x)).sum())} NaN or infinite.")
     return x.astype(np.float64)
