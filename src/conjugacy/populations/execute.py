@@ -23,7 +23,7 @@ from conjugacy.populations.ray_workers import RayWorkers, ray_module
 from conjugacy.runs.folder import as_folder, holds_run, write_folder
 from conjugacy.runs.lock import locked
 from conjugacy.runs.run import Run, load
-from conjugacy.training.train import begin, differing, planned_config
+from conjugacy.training.train import as_begun_in, begin, differing, planned_config
 
 RUNS = "runs"
 _SECONDS_BETWEEN_TABLES = 5.0
@@ -170,7 +170,8 @@ class _Records:
             found = load(folder, [type(planned.task), type(planned.network)], False)
         except (ValueError, OSError) as error:
             raise ValueError(f"{error} Or delete the folder: the sweep then trains it again.") from None
-        others = differing(planned_config(planned.task, planned.network, planned.seed, planned.recipe), found.config())
+        recipe = as_begun_in(folder, planned.task, planned.recipe)
+        others = differing(planned_config(planned.task, planned.network, planned.seed, recipe), found.config())
         if others:
             self.status[name] = "failed"
             self.error[name] = (

@@ -116,6 +116,15 @@ def read(folder: Path, config: dict[str, Any], model: Any, average: Any, optimiz
         raise _not_whole(path, error) from None
 
 
+def config_in(folder: Path) -> Any:
+    """The config of the interrupted training in a folder; None where there is none that can be read."""
+    try:
+        header, _ = _read_checked(folder / FILE)
+        return parse("config", header["config"])
+    except Exception:
+        return None
+
+
 def delete(folder: Path) -> None:
     """Remove the checkpoint: its training is over, and saved."""
     for name in FILES:

@@ -125,6 +125,21 @@ class Recipe:
         """The defaults, with the settings that the task names in its attribute `recipe` (a dict), if it has one."""
         return cls(**getattr(task, "recipe", {}))
 
+    def as_begun(self, task: Any, saved: dict) -> Recipe:
+        """The recipe of a training that was begun with a former recipe of the task, if `self` is the present one of it.
+
+        Else a version that brings another recipe would not know the trainings that were begun before. Where the task's
+        ``former_recipes`` (dicts like `recipe`) differ from the present one, `saved` may differ in the same way.
+        """
+        saved, now = self.completed(saved), self.as_dict()
+        default = self.for_task(task).as_dict()
+        for former in getattr(task, "former_recipes", ()):
+            then = self.completed(type(self)(**former).as_dict())
+            kept = {k: then[k] if now[k] == default[k] else now[k] for k in now}
+            if kept == saved:
+                return type(self)(**saved)
+        return self
+
     @classmethod
     def completed(cls, saved: dict) -> dict:
         """A recipe that was saved, with the settings that came later: as they were done then, which is not at all."""

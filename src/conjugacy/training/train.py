@@ -23,7 +23,15 @@ from conjugacy._notes import note
 from conjugacy._plain_torch import plain_torch
 from conjugacy._threads import threads_for, torch_threads
 from conjugacy.networks.network import Network
-from conjugacy.runs.folder import as_folder, check_holds_no_more_than, finish, holds_run, is_unfinished, write_folder
+from conjugacy.runs.folder import (
+    as_folder,
+    check_holds_no_more_than,
+    finish,
+    holds_run,
+    is_unfinished,
+    read_config,
+    write_folder,
+)
 from conjugacy.runs.lock import at_once, locked
 from conjugacy.runs.rollout import rollout
 from conjugacy.runs.run import Run, load, weight_bytes
@@ -353,8 +361,9 @@ def begin(
             f"got {model.input_size} and {model.output_size}. Build it with init_model({input_size(task)}, "
             f"{output_size(task)})."
         )
-    run = Run(task, model, seed, TrialSets.from_seed(seed), recipe.as_dict())
     folder = None if out is None else as_folder("out", out)
+    recipe = recipe if folder is None else as_begun_in(folder, task, recipe)
+    run = Run(task, model, seed, TrialSets.from_seed(seed), recipe.as_dict())
     if folder is not None:
         if not fresh:
             raise ValueError(
@@ -374,6 +383,15 @@ def begin(
     average = copy.deepcopy(model)
     state = checkpoint.read(folder, run.config(), model, average, optimizer) if folder is not None else Progress()
     return Training(run, recipe, device, folder, optimizer, average, state)
+
+
+def as_begun_in(folder: Path, task: Task, recipe: Recipe) -> Recipe:
+    """The recipe with which the run or the interrupted training in a folder was begun, if it is a former `recipe`."""
+    config: Any = None
+    with suppress(ValueError, OSError):  # what cannot be read is said when it is loaded
+        config = read_config(folder) if holds_run(folder) else checkpoint.config_in(folder)
+    saved = config.get("recipe") if isinstance(config, dict) else None
+    return recipe.as_begun(task, saved) if isinstance(saved, dict) else recipe
 
 
 def planned_config(task: Task, network: Network, seed: int, recipe: Recipe) -> dict[str, Any]:
