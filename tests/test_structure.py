@@ -29,7 +29,7 @@ LAYERS = (
     "networks",
     "arm",
     "system trials",
-    "_check _config _files _lazy _moved _threads _torch _version",
+    "_check _config _csv _files _jit _json _lazy _moved _notes _npz _plain_torch _threads _torch _version",
 )
 HEIGHT = {name: i for i, layer in enumerate(LAYERS) for name in layer.split()}
 # methods that only hand on to a higher floor: file -> what it asks `higher` of `_lazy.py` for
@@ -48,7 +48,7 @@ MADE_UP = {
     ("_moved.py", "f'conjugacy.{module}'"),
     ("measure.py", "f'conjugacy.similarity.{module}'"),
     ("train_flags.py", "f'conjugacy.{package}'"),
-    ("plan.py", "module"),
+    ("commands.py", "module"),
     ("worker.py", "module"),
     ("ray_workers.py", "'ray'"),
 }

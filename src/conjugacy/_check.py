@@ -12,12 +12,30 @@ import torch
 from torch import Tensor
 
 
+def shown(value: Any) -> str:
+    """`value` as it appears in messages: its representation on one line and not long, arrays by their shape."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and len(shape) > 0:
+        return f"{type(value).__name__} of shape {tuple(shape)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}... ({type(value).__name__})"
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False, or say what it is: a text such as "False" would count as true."""
+    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+        return bool(value)
+    raise TypeError(f"`{name}`: expected True or False, got {type(value).__name__} {shown(value)}.")
+
+
 def check_int(name: str, value: Any, low: int, high: int | None = None, hint: str = "") -> int:
     """Return `value` as an int in [low, high], or say what is wrong with it."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or int(value) < low or (high is not None and int(value) > high):
         span = f"an integer >= {low}" if high is None else f"an integer in [{low}, {high}]"
-        raise ValueError(f"`{name}`: expected {span}, got {value!r}. {hint}".rstrip())
+        raise ValueError(f"`{name}`: expected {span}, got {shown(value)}. {hint}".rstrip())
     return int(value)
 
 
@@ -36,7 +54,7 @@ def check_number(
         left = "(" if open_low or low == -math.inf else "["
         right = ")" if high == math.inf else "]"
         raise ValueError(
-            f"`{name}`: expected a number in {left}{low:g}, {high:g}{right}, got {value!r}. {hint}".rstrip()
+            f"`{name}`: expected a number in {left}{low:g}, {high:g}{right}, got {shown(value)}. {hint}".rstrip()
         )
     return number
 
@@ -44,12 +62,12 @@ def check_number(
 def check_choice(name: str, value: Any, choices: Iterable[str], hint: str = "") -> str:
     """Return `value` if it is one of `choices`, or name the choices and the nearest one."""
     choices = list(choices)
-    if value in choices:
+    if isinstance(value, str) and value in choices:
         return value
-    near = difflib.get_close_matches(str(value), choices, n=1)
+    near = difflib.get_close_matches(value, choices, n=1) if isinstance(value, str) else []
     guess = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(
-        f"`{name}`: expected one of {', '.join(map(repr, choices))}, got {value!r}.{guess} {hint}".rstrip()
+        f"`{name}`: expected one of {', '.join(map(repr, choices))}, got {shown(value)}.{guess} {hint}".rstrip()
     )
 
 

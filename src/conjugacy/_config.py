@@ -13,6 +13,8 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 
 def describe(thing: Any) -> dict[str, Any]:
     """``{"class": name, "args": {...}}``, with which `build` makes an object equal to `thing`.
@@ -32,7 +34,7 @@ def describe(thing: Any) -> dict[str, Any]:
             raise TypeError(
                 f"`{kind.__name__}`: cannot be saved, its argument `{name}` is not kept. Add `self.{name} = {name}`."
             )
-        args[name] = _plain(f"{kind.__name__}.{name}", getattr(thing, name))
+        args[name] = plain(f"{kind.__name__}.{name}", getattr(thing, name))
     return {"class": kind.__name__, "args": args}
 
 
@@ -65,13 +67,22 @@ def _built(what: str, value: Any, known: dict[str, type]) -> Any:
     return value
 
 
-def _plain(name: str, value: Any) -> Any:
+def plain(name: str, value: Any) -> Any:
+    """`value` as json can hold it: NumPy's numbers become Python's, tuples lists, objects what `describe` gives.
+
+    Raises
+    ------
+    TypeError
+        If something in it can be none of these; the message says what, from `name` on.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
-        return [_plain(f"{name}[{i}]", v) for i, v in enumerate(value)]
+        return [plain(f"{name}[{i}]", v) for i, v in enumerate(value)]
     if isinstance(value, dict):
-        return {str(k): _plain(f"{name}[{k!r}]", v) for k, v in value.items()}
+        return {str(k): plain(f"{name}[{k!r}]", v) for k, v in value.items()}
     if inspect.isfunction(type(value).__init__):  # a class of one's own, not a builtin or an array
         return describe(value)
     raise TypeError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from conjugacy._csv import as_csv
+from conjugacy._files import write_file
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.analysis.comparison import compare
 from conjugacy.networks import GRU, NODE
@@ -46,7 +48,7 @@ def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
     print("Comparing ...", flush=True)
     comparison = compare(runs, MEASURES, seed=seed, n_trials=100, null="auto", progress=progress)
     comparison.plot_trials_3d_reference().savefig(out / "affine_overlay.png", dpi=150)
-    comparison.table().to_csv(out / "comparison.csv")
+    write_file(out / "comparison.csv", as_csv(comparison.table(), index=True))
     written += [out / "affine_overlay.png", out / "comparison.csv"]
     print(text_table(comparison))
     print("Written:", *(f"  {path}" for path in written), sep="\n")

@@ -79,3 +79,33 @@ def test_runs_are_held_against_untrained_networks_where_trials_are_not_paired(sm
     kinds = {s.measure: (s.null.kind, s.null.n_surrogates) for s in scores}
     assert kinds == {"cka": ("shuffled_trials", 7), "dsa": ("systems given", 7)}
     assert [s.measure for s in scores] == ["cka", "dsa"]
+
+
+def test_networks_that_do_not_do_the_task_are_marked(small_runs):
+    from conjugacy.report.text_table import text_table
+
+    with pytest.warns(
+        UserWarning, match=r"GRU-7 \(test accuracy 0\.\d+ < 0\.\d+\), .*: below the threshold of the task"
+    ):
+        comparison = cj.compare(small_runs, "cka", n_trials=6, null="auto", n_surrogates=20, interval=None)
+    assert list(comparison.task_scores["does_the_task"]) == [False, False]
+    assert "does not do the task" in text_table(comparison)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"interval": 5}, "`interval`: expected a number in (0, 1], got 5"),
+        ({"n_resamples": 0}, "`n_resamples`: expected an integer in [10, 10000000], got 0"),
+        ({"names": "ab"}, "`names`: expected a list of 2 names, got str 'ab'"),
+        ({"measures": "dsaa"}, "`measure`: expected one of"),
+        ({"measures": "dsa", "null": "shuffled_trials"}, "`null`: 'shuffled_trials' leaves 'dsa' as it is"),
+        ({"measures": "portrait"}, "`step`: 'portrait' needs a step function, and 'x' has no step function"),
+        ({"progress": "False"}, "`progress`: expected True or False, got str 'False'"),
+    ],
+)
+def test_errors_come_at_the_call(options, message):
+    x = np.random.default_rng(0).normal(size=(6, 9, 3))
+    systems = [cj.System.from_arrays(name, x) for name in "xy"]
+    with pytest.raises((TypeError, ValueError), match="^" + re.escape(message)):
+        cj.compare(systems, **options)

@@ -103,3 +103,14 @@ def test_input_r2_is_state_r2_of_inputs(data):
 def test_bad_spikes_are_named(rates, counts, message):
     with pytest.raises(ValueError, match=message):
         bits_per_spike(rates, counts)
+
+
+def test_a_neuron_silent_in_training_that_fires_is_named():
+    counts = np.ones((2, 3, 4))
+    with pytest.raises(ValueError, match=r"^`null_rates`: expected rates > 0 .*, got 0 .* for neuron 1, 3: the null"):
+        bits_per_spike(np.ones((2, 3, 4)), counts, null_rates=[1.0, 0.0, 1.0, 0.0])
+    counts[..., [1, 3]] = 0
+    rates = np.full((2, 3, 4), 0.5)
+    # silent on both sides: only the rate that the model gives it costs
+    expected = (6 * 2 * (np.log(0.5) + 0.5) - 6 * 2 * 0.5) / 12 / np.log(2)
+    assert bits_per_spike(rates, counts, null_rates=[1.0, 0.0, 1.0, 0.0]) == pytest.approx(expected)

@@ -14,6 +14,7 @@ from conjugacy.networks import Network
 def edit_config(folder, **changes):
     config = json.loads((folder / "config.json").read_text())
     config.update(changes)
+    config.pop("config_sha256", None)  # as by somebody who means the change
     (folder / "config.json").write_text(json.dumps(config))
 
 
@@ -21,6 +22,7 @@ def rehash(folder, name):
     """Make a changed file pass the hash check, to reach the checks behind it."""
     config = json.loads((folder / "config.json").read_text())
     config["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    config.pop("config_sha256", None)
     (folder / "config.json").write_text(json.dumps(config))
 
 
@@ -54,7 +56,7 @@ def test_trials_can_be_kept(small_runs, tmp_path):
 
 
 def test_saving_again_replaces_and_a_failed_save_leaves_the_old_run(small_runs, folder, monkeypatch):
-    small_runs[1].save(folder)
+    small_runs[1].save(folder, overwrite=True)
     assert cj.load(folder).name == small_runs[1].name
 
     def killed(*_):
@@ -63,9 +65,9 @@ def test_saving_again_replaces_and_a_failed_save_leaves_the_old_run(small_runs, 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", killed)
         with pytest.raises(KeyboardInterrupt):
-            small_runs[0].save(folder)
+            small_runs[0].save(folder, overwrite=True)
     assert cj.load(folder).name == small_runs[1].name
-    assert os.listdir(folder.parent) == ["gru"]
+    assert os.listdir(folder.parent) == ["gru"] and len(os.listdir(folder)) == 4
 
 
 def test_a_folder_with_other_things_is_refused(small_runs, tmp_path):
@@ -129,7 +131,7 @@ def test_newer_formats_broken_configs_and_unknown_classes_are_named(folder):
     ):
         cj.load(folder)
     edit_config(folder, format=1, network={"class": "GRU2", "args": {}})
-    with pytest.raises(ValueError, match=r"config\.json: network`: expected one of the classes .*, got 'GRU2'"):
+    with pytest.raises(ValueError, match=r"config\.json: `network`: expected one of the classes .*, got 'GRU2'"):
         cj.load(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json: not a run's config"):
@@ -142,6 +144,7 @@ def test_newer_formats_broken_configs_and_unknown_classes_are_named(folder):
 def test_trials_that_are_no_longer_the_same_are_noticed(folder):
     config = json.loads((folder / "config.json").read_text())
     config["task"]["args"]["noise"] = 0.2
+    config.pop("config_sha256")
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"the trials drawn from seed \d+ are not those of the run"):
         cj.load(folder)

@@ -155,7 +155,7 @@ def test_operators_are_left_alone():
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        (np.ones((2, 3)), np.ones((2, 2)), r"`A`: expected a square matrix, got shape \(2, 3\)"),
+        (np.ones((2, 3)), np.ones((2, 2)), r"`A`: expected a square matrix, got ndarray of shape \(2, 3\)"),
         (np.eye(2), np.zeros((2, 2)), "`B`: expected an operator other than zero"),
         (np.eye(2), np.eye(2) * np.nan, "`B`: expected finite values, got 4 NaN"),
         (np.eye(2), np.eye(3), r"`B`: expected the size \(2, 2\) of `A`, got \(3, 3\)"),

@@ -85,3 +85,31 @@ def test_bad_conditions_are_named():
         stochastic_shape_distance(x, x, np.arange(120))
     with pytest.raises(ValueError, match="`conditions`: expected the same conditions"):
         stochastic_shape_distance(x, x, (condition, condition % 2))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.7])
+def test_the_stochastic_distance_is_the_minimum_of_a_scan_of_the_plane(alpha):
+    rng = np.random.default_rng(5)
+    condition = np.repeat([0, 1, 2], 12)
+    x, y = (
+        rng.normal(size=(36, 1, 2)) @ np.diag(rng.uniform(0.1, 3, 2)) + 3 * rng.normal(size=(3, 1, 2))[condition]
+        for _ in range(2)
+    )
+    found = stochastic_shape_distance(x, y, condition, alpha=alpha)
+    (mx, sx), (my, sy) = (
+        [np.array(v) for v in zip(*[(z[condition == k, 0].mean(0), np.cov(z[condition == k, 0].T)) for k in range(3)])]
+        for z in (x, y)
+    )
+    mx, my, best = mx - mx.mean(0), my - my.mean(0), np.inf
+    for angle in np.linspace(0, 2 * np.pi, 721):
+        for sign in (1, -1):
+            q = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([1, sign])
+            noise = [
+                np.trace(a) + np.trace(b) - 2 * np.sqrt(np.linalg.eigvals(a @ q.T @ b @ q).real.clip(0)).sum()
+                for a, b in zip(sx, sy)
+            ]
+            best = min(best, alpha * ((mx - my @ q) ** 2).sum(1).mean() + (2 - alpha) * np.mean(noise))
+    assert found["distance"] <= np.sqrt(best) * (1 + 1e-9) and found["distance"] == pytest.approx(
+        np.sqrt(best), rel=1e-3
+    )
+    assert 1 <= found["n_agree"] <= found["n_starts"] == 67

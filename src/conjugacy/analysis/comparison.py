@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from conjugacy._check import check_int
+from conjugacy._check import check_flag, check_int
 from conjugacy._config import describe
 from conjugacy._lazy import higher
 from conjugacy.analysis.analysis import Analysis
@@ -75,8 +75,7 @@ class Comparison:
                 f"`systems`: expected a different name for each, got {', '.join(names)}. Give names=[...]."
             )
         check_int("reference", reference, 0, len(systems) - 1)
-        if not isinstance(progress, bool):
-            raise TypeError(f"`progress`: expected True or False, got {kind_of(progress)}.")
+        check_flag("progress", progress)
         self.systems, self.train, self.reference = list(systems), None if train is None else list(train), reference
         self.measures = list(measure_list(measures).values())
         self.untrained, self.task_scores = untrained, task_scores

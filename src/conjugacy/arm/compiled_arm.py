@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
 from conjugacy._check import check_finite
+from conjugacy._jit import njit
 from conjugacy.arm.muscles import MujocoHillMuscle, ReluMuscle, RigidTendonHillMuscle
 from conjugacy.arm.state import ArmState
 

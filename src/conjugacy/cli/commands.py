@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def train(
         print(f"Interrupted. The same command goes on from {out}.")
         return
     if keep_trials:
-        run.save(out, keep_trials=True)
+        run.save(out, keep_trials=True, overwrite=True)
     _print_run(run, out)
 
 
@@ -48,25 +49,16 @@ def repeat(run: str, out: str, progress: bool = True) -> None:
 
     Args:
         run: Folder of the run to repeat.
-        out: Folder for the new run.
+        out: Folder for the new run; it may hold nothing yet.
         progress: Show a progress bar.
     """
-    import torch
+    from conjugacy.training.repeat import repeat as again
 
-    from conjugacy._config import build, describe
-    from conjugacy.networks import Network
-    from conjugacy.runs.run import load, public_classes
-    from conjugacy.training.recipe import Recipe
-    from conjugacy.training.train import train as fit
-
-    old = load(run)
-    if "trainer" in old.recipe:
-        raise ValueError(f"`run`: {run} was trained by a Lightning Trainer, whose settings are not in the run.")
-    network: Network = build("network", describe(old.network), public_classes())
-    new = fit(old.task, network, old.seed, progress, recipe=Recipe(**old.recipe), out=out)
-    pairs = zip(old.network.state_dict().values(), new.network.state_dict().values())
-    same = all(torch.equal(a, b) for a, b in pairs)
+    new, same = again(run, out, progress)
     _print_run(new, out)
+    if new.metrics["stopped"] == "interrupted":
+        print(f"Interrupted at step {new.metrics['steps']}: nothing can be said of the weights.")
+        return
     print(f"The weights are {'the same as' if same else 'not those'} of {run}{', bit for bit' if same else ''}.")
 
 
@@ -90,6 +82,8 @@ def compare(
         names: Names for the runs in place of their own, separated by commas.
         null: Kind of null to compare each score with; auto takes what suits each measure.
     """
+    from conjugacy._csv import as_csv
+    from conjugacy._files import write_file
     from conjugacy.analysis.comparison import compare as compare_runs
     from conjugacy.report.text_table import text_table
     from conjugacy.runs.run import load
@@ -109,7 +103,7 @@ def compare(
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
-        comparison.table().to_csv(folder / "comparison.csv")
+        write_file(folder / "comparison.csv", as_csv(comparison.table(), index=True))
         comparison.plot_trials_3d_reference().savefig(folder / "affine_overlay.png", dpi=150)
         print(f"Written: {folder / 'comparison.csv'}, {folder / 'affine_overlay.png'}")
 
@@ -123,6 +117,7 @@ def sweep(
     gpus_per_run: float | None = None,
     dry_run: bool = False,
     progress: bool = True,
+    classes: str | None = None,
 ) -> None:
     """Train all runs of a sweep: a grid or a random search, described by a yaml file.
 
@@ -137,11 +132,13 @@ def sweep(
         gpus_per_run: GPUs of a run on Ray, for example 0.25 for four runs at a time on each.
         dry_run: Only say what would be trained.
         progress: Show a progress bar.
+        classes: Task and network classes of your own that the file may name, as import paths separated by commas, for
+            example my_package.MyTask.
     """
     from conjugacy.populations.execute import run_sweep
     from conjugacy.populations.plan import Plan
 
-    plan = Plan.read(file)
+    plan = Plan.read(file, _imported_classes(classes))
     if dry_run:
         for planned in plan.runs:
             print(planned.name, *(f"{k}={planned.settings.get(k)}" for k in plan.varied))
@@ -199,6 +196,8 @@ def fixed_points(
         out: Folder for the points (npz), their table (csv) and figures; nothing is written without it.
         progress: Show a progress bar.
     """
+    from conjugacy._csv import as_csv
+    from conjugacy._files import file_stem, write_file
     from conjugacy.analysis.analysis import Analysis
     from conjugacy.report.figure_files import draw_fixed_points
     from conjugacy.runs.run import load
@@ -215,9 +214,10 @@ def fixed_points(
     if out is not None:
         folder = Path(out)
         paths = draw_fixed_points(analysis, points, folder)
-        points.save(folder / f"{analysis.name}_fixed_points.npz")
-        points.table().to_csv(folder / f"{analysis.name}_fixed_points.csv")
-        print("Written:", *paths, *sorted(folder.glob(f"{analysis.name}_fixed_points.[nc]*")), sep="\n  ")
+        npz, csv = (folder / f"{file_stem(analysis.name)}_fixed_points.{kind}" for kind in ("npz", "csv"))
+        points.save(npz)
+        write_file(csv, as_csv(points.table(), index=True))
+        print("Written:", *paths, csv, npz, sep="\n  ")
 
 
 def check_measures(
@@ -272,6 +272,18 @@ def demo(out: str = "demo", seed: int = 0, progress: bool = True) -> None:
 def _names(text: str) -> list[str]:
     """The names in a text that separates them by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _imported_classes(paths: str | None) -> list[type]:
+    """The classes that the user has named by their import paths."""
+    found = []
+    for path in _names(paths or ""):
+        module, _, name = path.rpartition(".")
+        try:
+            found.append(getattr(importlib.import_module(module), name))
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(f"`classes`: cannot import {path} ({error}).") from None
+    return found
 
 
 def _run_folders(folder: Path) -> list[Path]:

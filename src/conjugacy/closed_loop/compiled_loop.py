@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor, nn
 
+from conjugacy._jit import njit
 from conjugacy.arm.arm26 import RigidTendonArm26
 from conjugacy.arm.compiled_arm import N_OUTSIDE, N_STATE, N_TAPE, Constants, constants, step_back, step_forward
 from conjugacy.arm.plant import Noise, Plant

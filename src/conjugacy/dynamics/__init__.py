@@ -29,6 +29,10 @@ _PUBLIC = {
     "linearisation_error": "linearisation",
     "memory_times": "gates",
     "MemoryTimes": "gates",
+    "held_certificate": "_held_certificate",
+    "HeldCertificate": "_held_certificate",
+    "horizon_curve": "_held_certificate",
+    "AffineForm": "affine_form",
     "participation": "mode_shares",
 }
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from conjugacy._check import check_axes, check_choice, check_finite
 from conjugacy.dynamics.closed_forms import gru_map, lstm_map, rnn_map
 from conjugacy.dynamics.map import Function, Map
+from conjugacy.dynamics.step_bounds import torch_cell_bounds
 from conjugacy.system import System
 
 _TORCH_CELLS = (nn.GRUCell, nn.RNNCell, nn.LSTMCell)
@@ -70,7 +71,9 @@ def _from_system(system: System, flow: bool) -> Map:
     if cell is not None and (_torch_cell(cell) is not None or callable(getattr(cell, "jacobian", None))):
         dynamics = _from_module(cell, flow)
     elif system.step is not None:
-        dynamics = Map(_two_arguments(system.step), flow=flow, box=_box_of(cell), leak=_leak_of(cell))
+        dynamics = Map(
+            _two_arguments(system.step), flow=flow, box=_box_of(cell), leak=_leak_of(cell), bounds=_bounds_of(cell)
+        )
     else:
         raise TypeError(
             f"`step_or_system`: expected a System that knows its step, got {system!r}, which has trajectories only. "
@@ -95,14 +98,13 @@ def _thinned(states: Tensor, most: int = 50_000) -> Tensor:
 
 
 def _from_module(module: nn.Module, flow: bool) -> Map:
-
     known = _torch_cell(module)
     if isinstance(known, nn.GRUCell):
-        return gru_map(known)
+        return replace(gru_map(known), bounds=torch_cell_bounds(known))
     if isinstance(known, nn.RNNCell):
-        return rnn_map(known)
+        return replace(rnn_map(known), bounds=torch_cell_bounds(known))
     if isinstance(known, nn.LSTMCell):
-        return lstm_map(known)
+        return replace(lstm_map(known), bounds=torch_cell_bounds(known))
     # a copy, so that neither dtype nor mode nor trainability of the caller's module changes
     module = copy.deepcopy(module).double().cpu().eval().requires_grad_(False)
     name = type(module).__name__
@@ -125,6 +127,7 @@ def _from_module(module: nn.Module, flow: bool) -> Map:
         lipschitz=lipschitz,
         reduced=reduced,
         leak=_leak_of(module),
+        bounds=_bounds_of(module),
         name=name,
     )
 
@@ -156,7 +159,8 @@ def _torch_cell(module: nn.Module) -> nn.Module | None:
 
 def _takes_input_first(module: nn.Module) -> bool:
     """Whether a module is a cell(u, x): it says so by offering part of the contract, or by its argument names."""
-    if hasattr(module, "jacobian_lipschitz") or hasattr(module, "box") or callable(getattr(module, "leak", None)):
+    offered = any(hasattr(module, name) for name in ("jacobian_lipschitz", "box", "step_bounds"))
+    if offered or callable(getattr(module, "leak", None)):
         return True
     names = list(inspect.signature(module.forward).parameters)
     return bool(names) and names[0] in ("u", "input", "inputs") and len(names) > 1
@@ -185,6 +189,13 @@ def _leak_of(module: nn.Module | None) -> Function | None:
         return share
 
     return evaluate
+
+
+def _bounds_of(module: nn.Module | None) -> Callable[..., Any] | None:
+    if not callable(getattr(module, "step_bounds", None)):
+        return None
+    bounds: Any = copy.deepcopy(module)
+    return bounds.double().cpu().eval().requires_grad_(False).step_bounds
 
 
 def _two_arguments(function: Callable) -> Function:

@@ -74,7 +74,7 @@ class AttractorSearch:
                     if not len(self.moving):
                         return
                     final = k + 1 == len(_LONG) or self.looks >= most
-                    n_long = max(256, min(n_long, most - self.looks + n_long // 4) // (1 if per_look < 8 else 2))
+                    n_long = max(512, int(n_long / np.clip(per_look / 4, 1, 8)))
                     wait = self.turns(n_long, final)
                     bar.update(int((self.owner >= 0).sum()) - bar.n)
                     if not len(self.moving) or final:

@@ -27,16 +27,20 @@ def cycle_of_map(
     """The Attractor of a cycle of the strobe."""
     p, d = made.points.shape
     period = p * strobe.time
-    values = made.multipliers
-    if values is None:
-        n = p * max(1, 200 // p)
-        frame = first_frame(1, d, min(n_exponents, d), generator)
-        frame = grow(strobe, made.points[:1], frame, n)[2]
+    values, k = made.multipliers, min(n_exponents, d)
+    if values is None or float(values[k - 1].abs()) < 1e-8:
+        # eigenvalues of a long product lose the small ones: a frame carried round the cycle keeps them
+        n = p * -(-200 // p)
+        frame = grow(strobe, made.points[:1], first_frame(1, d, k, generator), n)[2]
         logs = grow(strobe, made.points[:1], frame, n)[0][0]
-        rates = logs.sum(0).sort(descending=True).values / n
-        values = (rates * p).exp().to(torch.complex128)
+        rates = logs.mean(0).sort(descending=True).values
+        moduli = (rates * p).exp()
+        first = 0 if values is None else int((values[:k].abs() >= 1e-8).sum())
+        head = moduli[:0].cdouble() if values is None else values[:first]
+        rates[:first] = head.abs().log() / p
+        values = torch.cat([head, moduli[first:].cdouble()])
     else:
-        rates = values.abs().log()[:n_exponents] / p
+        rates = values.abs().log()[:k] / p
     states = made.points if len(strobe.inputs) == 1 else strobe.within(made.points).flatten(0, 1)
     certificate, radius = _certificate(strobe, made, generator)
     size = max(made.size, 1e-300)
@@ -117,12 +121,16 @@ def rational_groups(
     cycles = strobe.path(x, p + 1)
     flat = cycles[:, :-1].flatten(0, 1)
     size = float((flat - flat.mean(0)).norm(dim=-1).max())
-    n = max(32, min(400, _POINTS // p))
-    pick = flat[torch.randint(len(flat), (n,), generator=generator)]
-    noise = torch.randn(pick.shape, generator=generator, dtype=torch.float64) / pick.shape[1] ** 0.5
-    seeds = strobe.run(pick + 0.3 * size * noise, n_settle)
-    more = strobe.path(seeds, p + 1)
-    back = (more[:, -1] - more[:, 0]).norm(dim=-1) <= 1e-7 * size
+    seeds = []
+    some = cycles[:: max(1, len(cycles) // 16)][:16]
+    n = max(2, min(400, _POINTS // p) // len(some))
+    for cycle in some:
+        values, vectors = torch.linalg.eig(product_along(strobe, cycle[:-1]))
+        along = vectors[:, (values - 1).abs().argmin()].real
+        way = 2 * torch.rand(n, 1, generator=generator, dtype=torch.float64) - 1
+        seeds.append(cycle[0] + 0.3 * size * way * along / along.norm().clamp_min(1e-12))
+    more = strobe.path(strobe.run(torch.cat(seeds), n_settle), p + 1)
+    back = (more[:, -1] - more[:, 0]).norm(dim=-1) <= 1e-3 * size
     back &= (more - flat.mean(0)).norm(dim=-1).amax(1) <= 2 * size
     orbits = torch.cat([cycles, more[back]])[:, :-1].numpy()
     centre, axes = principal(orbits.reshape(-1, orbits.shape[-1]))

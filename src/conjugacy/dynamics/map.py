@@ -6,19 +6,23 @@ A cell of yours joins with closed forms by offering, beside ``cell(u, x) -> x_ne
     box              (lower (D,), upper (D,)), or box(u) -> the same: the map takes this box into itself
     jacobian_lipschitz(u, x, radius (B,)) -> (B,)             L with |J(y) - J(y')| <= L |y - y'| (spectral norm) for
                                                               all y, y' in the ball of that radius around x
+    step_bounds(u, x) -> AffineForm                           what a step does to a whole set of states, proved (see
+                                                              `step_bounds`)
     reduced()      -> Reduced                                 an equation in fewer unknowns with the same zeros
     leak(u, x)     -> (B, N)                                  the share of its state that each of N gated units
                                                               replaces in the step, in [0, 1]: 1 - z of a GRU
 
 The first saves automatic differentiation, the second tells the index sum that a complete set must have, the third
-turns the residual of a point into a proof (see `certificate.py`), the fourth is what is searched, the fifth says for
-how long units hold what they have (`gates.py`). None is required.
+turns the residual of a point into a proof (see `certificate.py`), the fourth proves for how long a memory is held
+(`held_certificate`), the fifth is what is searched, the sixth says for how long units hold what they have
+(`gates.py`). None is required.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,6 +71,8 @@ class Map:
         A better equation with the same zeros.
     leak : callable or None
         (x, u) -> (B, N), see the module docstring; None where units have no gates.
+    bounds : callable or None
+        (u (I,), AffineForm) -> AffineForm, the step on a set of states (see `step_bounds`).
     readout : callable or None
         x (B, D) -> y (B, O).
     dt : float or None
@@ -89,6 +95,7 @@ class Map:
     lipschitz: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     reduced: Reduced | None = None
     leak: Function | None = None
+    bounds: Callable[..., Any] | None = None
     readout: Callable[[Tensor], Tensor] | None = None
     dt: float | None = None
     visited: Tensor | None = None

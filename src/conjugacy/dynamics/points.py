@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -332,10 +333,27 @@ class FixedPoints:
 
         Raises
         ------
+        OSError
+            If the file cannot be read.
         ValueError
-            If the file is of a format that this version does not know.
+            If it is no such file, was changed since, or is of a format that this version does not know.
         """
         return cls(**read(path), dynamics=dynamics)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: everything but `dynamics`, as with `save`."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"dynamics": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FixedPoints:
+        """A copy with arrays of its own and the same `dynamics`."""
+        own = {f.name: copy.deepcopy(getattr(self, f.name), memo) for f in fields(self) if f.name != "dynamics"}
+        return replace(self, **own)
+
+    def __copy__(self) -> FixedPoints:
+        return replace(self)
 
     # the names of the seed notebook and of other fixed-point finders, as NumPy arrays
 

@@ -1,8 +1,7 @@
-"""Fixed points on disk: one npz file of numbers and strings, no pickle. Fields that a file lacks are left out."""
+"""Fixed points on disk: one npz file of numbers and strings, no pickle; fields that it lacks take their defaults."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from os import PathLike
@@ -11,32 +10,33 @@ from typing import Any
 import numpy as np
 import torch
 
+from conjugacy._npz import not_readable, read_npz, write_npz
 from conjugacy.dynamics.audit import SearchRecord
 from conjugacy.dynamics.cycles import Cycle
-from conjugacy.dynamics.plateaus import Plateau
 
 _FORMAT = 1
-_TEXT = ("kind", "certificate", "sides")
-_SIMPLE = ("flow", "dt", "asked_horizon", "scale", "reach", "walls")
+_TEXT = ("kind", "certificate")
+_SIMPLE = ("flow", "dt")
+# the axes of each array: P points, D states, I inputs; and its kind
+_AXES = {
+    "x": "PD", "u": "PI", "q": "P", "kind": "P", "jacobian": "PDD", "input_jacobian": "PDI", "eigenvalues": "PD",
+    "n_unstable": "P", "index": "P", "certificate": "P", "radius": "P", "error": "P", "isolated": "P", "hits": "P",
+    "horizon": "P",
+}  # fmt: skip
+_KINDS = {"n_unstable": "i", "index": "i", "hits": "i", "isolated": "b", "eigenvalues": "c", "kind": "U",
+          "certificate": "U"}  # fmt: skip
 
 
 def write(path: str | PathLike, values: Mapping[str, Any]) -> None:
-    """Write the fields of FixedPoints, but for its dynamics."""
+    """Write the fields of FixedPoints, but for its dynamics, whole or not at all."""
     arrays = {k: np.asarray(v) for k, v in values.items() if isinstance(v, (torch.Tensor, np.ndarray))}
-    arrays |= {name: arrays[name].astype(str) for name in _TEXT}
+    arrays |= {name: arrays[name].astype("U16") for name in _TEXT}
     meta: dict[str, Any] = {"format": _FORMAT, "record": asdict(values["record"])}
     meta |= {name: values[name] for name in _SIMPLE}
     for k, cycle in enumerate(values["cycles"]):
         arrays |= {f"cycle{k}_{name}": np.asarray(value) for name, value in asdict(cycle).items()}
     meta["n_cycles"] = len(values["cycles"])
-    meta["plateaus"] = []
-    for k, plateau in enumerate(values["plateaus"]):
-        arrays |= {f"plateau{k}_states": plateau.states.numpy(), f"plateau{k}_readout": plateau.readout.numpy()}
-        numbers = {f.name: getattr(plateau, f.name) for f in fields(plateau) if f.name not in ("states", "readout")}
-        meta["plateaus"].append(numbers)
-    arrays["meta"] = np.array(json.dumps(meta))
-    with open(path, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    write_npz(path, arrays, meta)
 
 
 def read(path: str | PathLike) -> dict[str, Any]:
@@ -44,28 +44,43 @@ def read(path: str | PathLike) -> dict[str, Any]:
 
     Raises
     ------
+    OSError
+        If the file cannot be read.
     ValueError
-        If the file is of a format that this version does not know.
+        If it is no such file, was changed since, or is of a format that this version does not know.
     """
-    with np.load(path, allow_pickle=False) as data:
-        arrays = {key: data[key] for key in data.files}
-    meta = json.loads(str(arrays.pop("meta")))
+    arrays, meta = read_npz(path)
+    if isinstance(meta.get("format"), int) and meta["format"] > _FORMAT:
+        raise ValueError(f"{path}: expected format {_FORMAT}, got {meta['format']}. Update conjugacy.")
+    try:
+        return _fields(arrays, meta)
+    except Exception as error:
+        raise not_readable(path, error) from None
+
+
+def _fields(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> dict[str, Any]:
     if meta["format"] != _FORMAT:
-        raise ValueError(f"`path`: expected format {_FORMAT}, got {meta['format']} in {path}. Update conjugacy.")
+        raise ValueError(f"no file of fixed points in format {_FORMAT}")
     cycles = tuple(
         Cycle.from_arrays({f.name: arrays.pop(key) for f in fields(Cycle) if (key := f"cycle{k}_{f.name}") in arrays})
         for k in range(meta["n_cycles"])
     )
-    plateaus = tuple(
-        Plateau(
-            states=torch.from_numpy(arrays.pop(f"plateau{k}_states")),
-            readout=torch.from_numpy(arrays.pop(f"plateau{k}_readout")),
-            **numbers,
-        )
-        for k, numbers in enumerate(meta.get("plateaus", []))
-    )
+    _check_axes(arrays)
     kept: dict[str, Any] = {name: a if name in _TEXT else torch.from_numpy(a) for name, a in arrays.items()}
     kept |= {name: meta[name] for name in _SIMPLE if name in meta}
-    kept["walls"] = tuple(tuple(wall) for wall in meta.get("walls", ()))
     record = SearchRecord(**{**meta["record"], "sample": tuple(meta["record"]["sample"])})
-    return {**kept, "cycles": cycles, "plateaus": plateaus, "record": record}
+    return {**kept, "cycles": cycles, "record": record}
+
+
+def _check_axes(arrays: dict[str, np.ndarray]) -> None:
+    sizes: dict[str, int] = {}
+    for name, axes in _AXES.items():
+        if name not in arrays:
+            raise ValueError(f"`{name}` is missing")
+        array = arrays[name]
+        kind = _KINDS.get(name, "f")
+        if array.ndim != len(axes) or array.dtype.kind != kind:
+            raise ValueError(f"`{name}` has shape {array.shape} and type {array.dtype}")
+        for axis, n in zip(axes, array.shape):
+            if sizes.setdefault(axis, n) != n:
+                raise ValueError(f"`{name}` has shape {array.shape}, which does not fit the others")

@@ -50,7 +50,7 @@ def fixed_points_ahead(
     keep = _leaders(found, (strobe.step(found) - found).norm(dim=-1), 1e-6 * scale)
     found, regular = found[keep], regular[keep]
     gap, nearest = distances(x[slow], found).min(1)
-    here = (gap <= 0.25 * scale) & _approaches(strobe, x[slow], found[nearest], scale)
+    here = (gap <= scale) & _approaches(strobe, x[slow], found[nearest], scale)
     rests: list[Rest] = []
     for p in range(len(found)):
         orbits = slow[here & (nearest == p)].tolist()
@@ -114,7 +114,7 @@ def _leaders(x: Tensor, rank: Tensor, gap: float) -> Tensor:
 
 
 def _newton(strobe: Strobe, x: Tensor, scale: float, n_iters: int = 12) -> tuple[Tensor, Tensor]:
-    """Zeros of G(x) - x near `x`, where Newton's method goes no farther than a quarter of the spread from there."""
+    """Zeros of G(x) - x near `x`, where Newton's method goes no farther than the spread from there."""
     start, x = x, x.clone()
     eye = torch.eye(x.shape[1], dtype=torch.float64)
     regular = torch.ones(len(x), dtype=torch.bool)
@@ -133,7 +133,7 @@ def _newton(strobe: Strobe, x: Tensor, scale: float, n_iters: int = 12) -> tuple
             step, info = torch.linalg.solve_ex(jacobian, miss[..., None])
             step = step[..., 0]
             fine = (info == 0) & torch.isfinite(step).all(-1)
-            fine &= (now - step - start[part]).norm(dim=-1) <= 0.25 * scale
+            fine &= (now - step - start[part]).norm(dim=-1) <= scale
             x[part] = torch.where(fine[:, None], now - step, now)
             regular[part] = fine
     return x, regular
@@ -161,7 +161,7 @@ def _stable(strobe: Strobe, x: Tensor, margin: float = _NEUTRAL) -> Tensor:
     return ok
 
 
-def _approaches(strobe: Strobe, x: Tensor, target: Tensor, scale: float, every: int = 30) -> Tensor:
+def _approaches(strobe: Strobe, x: Tensor, target: Tensor, scale: float) -> Tensor:
     """Whether each orbit at `x` comes nearer to its `target` as the slowest mode there promises, three times running."""
     speed = (strobe.step(x) - x).norm(dim=-1)
     near = (x - target).norm(dim=-1)
@@ -174,6 +174,8 @@ def _approaches(strobe: Strobe, x: Tensor, target: Tensor, scale: float, every: 
     left, info = torch.linalg.inv_ex(vectors)
     left = torch.where((info == 0)[:, None, None], left, torch.eye(x.shape[1], dtype=left.dtype))[which]
     rate = rates[which, 0]
+    # as long as a slow mode needs to show: what passes by a point comes nearer for a while as well
+    every = int((0.2 / rate.abs().min().clamp_min(2e-4)).clamp(30, 1000))
 
     def size(state):
         away = (state - target[ask]).to(left.dtype)

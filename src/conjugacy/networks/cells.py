@@ -55,6 +55,11 @@ class LeakyCell(nn.Module):
         bound = self.alpha * _TANH_BEND * torch.linalg.matrix_norm(w, 2) * torch.linalg.vector_norm(w, dim=1).max()
         return bound.expand_as(radius)
 
+    def step_bounds(self, u, x):
+        """The step on a set of states, see `conjugacy.dynamics.step_bounds`."""
+        drive = x.matmul(self.weight_hh).add_product(self.weight_ih, u, self.bias)
+        return x * (1 - self.alpha) + drive.tanh() * self.alpha
+
 
 class LowRankCell(nn.Module):
     """x' = (1 - alpha) x + alpha (M N^T tanh(x) / D + V u + b): recurrent connectivity of a given rank.
@@ -101,6 +106,12 @@ class LowRankCell(nn.Module):
         weight = (self.m @ self.n.T).detach() / len(self.m)
         return (self.alpha * _TANH_BEND * torch.linalg.matrix_norm(weight, 2)).expand_as(radius)
 
+    def step_bounds(self, u, x):
+        """The step on a set of states, see `conjugacy.dynamics.step_bounds`."""
+        # M N^T tanh(x) / D; dividing by D is a product with 1 / D up to a rounding that `*` counts
+        recurrent = (x.tanh().matmul(self.n.T) * (1 / len(self.m))).matmul(self.m)
+        return x * (1 - self.alpha) + recurrent.add_product(self.weight_ih, u, self.bias) * self.alpha
+
 
 class RateCell(nn.Module):
     """x' = (1 - alpha) x + alpha (W tanh(x) + V u + b), an Euler step of tau dx/dt = -x + W tanh(x) + V u + b.
@@ -142,6 +153,11 @@ class RateCell(nn.Module):
         """Lipschitz constant of dx'/dx anywhere: alpha c |W|, with |tanh''| <= c."""
         bound = self.alpha * _TANH_BEND * torch.linalg.matrix_norm(self.weight_hh.detach(), 2)
         return bound.expand_as(radius)
+
+    def step_bounds(self, u, x):
+        """The step on a set of states, see `conjugacy.dynamics.step_bounds`."""
+        drive = x.tanh().matmul(self.weight_hh).add_product(self.weight_ih, u, self.bias)
+        return x * (1 - self.alpha) + drive * self.alpha
 
 
 class DaleCell(nn.Module):
@@ -190,6 +206,11 @@ class DaleCell(nn.Module):
         """0 where no unit changes sides within the ball, and the map is affine there; else no bound."""
         return torch.where((x.abs() > radius[..., None]).all(-1), 0.0, torch.inf).to(x.dtype)
 
+    def step_bounds(self, u, x):
+        """The step on a set of states, see `conjugacy.dynamics.step_bounds`."""
+        drive = x.relu().matmul(self.weight_hh).add_product(self.weight_ih, u, self.bias)
+        return x * (1 - self.alpha) + drive * self.alpha
+
 
 class FlowCell(nn.Module):
     """x' = x + step MLP([x, u]): an Euler step of a neural ODE dx/dt = MLP([x, u]) with ReLU layers.
@@ -218,6 +239,15 @@ class FlowCell(nn.Module):
     def forward(self, u: Tensor, x: Tensor) -> Tensor:
         """One step; u (..., input), x (..., latent)."""
         return x + self.step * self.field(torch.cat([x, u], -1))
+
+    def step_bounds(self, u, x):
+        """The step on a set of states, see `conjugacy.dynamics.step_bounds`."""
+        first, *others = [layer for layer in self.field if isinstance(layer, nn.Linear)]
+        n = first.in_features - len(u)
+        y = x.matmul(first.weight[:, :n]).add_product(first.weight[:, n:], u, first.bias)
+        for layer in others:
+            y = y.relu().matmul(layer.weight, layer.bias)
+        return x + y * self.step
 
 
 class LSTMStateCell(nn.Module):

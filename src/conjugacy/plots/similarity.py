@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from conjugacy._check import check_flag
+from conjugacy.similarity.samples import kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +42,10 @@ def similarity_matrix(
     ax : Axes, optional
         Drawn into this, else into a new figure.
     """
+    _check("result", result, "a Pairwise (conjugacy.similarity.pairwise)", "dissimilarity")
+    check_flag("order", order)
+    if values is not None:
+        check_flag("values", values)
     matrix = result.matrix(measure)
     name = measure or next(iter(result.values))
     traits = result.measures[name].traits
@@ -93,10 +101,13 @@ def similarity_map(
     ax : Axes, optional
         Drawn into this, else into a new figure.
     """
+    _check("result", result, "a Pairwise (conjugacy.similarity.pairwise)", "mds")
+    if groups is not None and (isinstance(groups, (str, bytes)) or not isinstance(groups, Sequence)):
+        raise TypeError(f"`groups`: expected a list of {len(result.rows)} labels, got {kind_of(groups)}.")
     if groups is not None and len(groups) != len(result.rows):
         raise ValueError(f"`groups`: expected a label for each of the {len(result.rows)} systems, got {len(groups)}.")
-    name = measure or next(iter(result.values))
     points = result.mds(measure)
+    name = measure or next(iter(result.values))
     d = result.dissimilarity(measure)
     found = np.linalg.norm(points[:, None] - points[None], axis=2)
     stress = np.sqrt(((found - d) ** 2).sum() / max((d**2).sum(), 1e-300))
@@ -128,6 +139,9 @@ def parameter_surface(surface: Surface, *, fig: Figure | None = None) -> Figure:
     fig : Figure, optional
         Drawn into this, else into a new figure.
     """
+    _check("surface", surface, "a Surface (conjugacy.similarity.surface)", "disagreement")
+    if fig is not None:
+        _check("fig", fig, "a matplotlib Figure or None", "subplots")
     n = len(surface.n_delays)
     figure = Figure(figsize=(1.2 + 2.2 * n, 3.0), layout="constrained") if fig is None else fig
     axes = figure.subplots(1, n, sharey=True, squeeze=False)[0]
@@ -178,9 +192,16 @@ def known_answers(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     if ax is not None:
+        _check("ax", ax, "matplotlib Axes or None", "get_figure")
         return ax.get_figure(root=True), ax  # type: ignore[return-value]
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots()
+
+
+def _check(name: str, value: object, kind: str, member: str) -> None:
+    """Raise TypeError unless `value` is an instance that has the member by which its kind is known."""
+    if isinstance(value, type) or not hasattr(value, member):
+        raise TypeError(f"`{name}`: expected {kind}, got {kind_of(value)}.")
 
 
 def _unit(high: float) -> str:

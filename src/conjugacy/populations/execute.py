@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,15 @@ from safetensors.torch import load as load_tensors
 from tqdm.auto import tqdm
 
 from conjugacy._check import check_int, check_number
+from conjugacy._csv import as_csv
+from conjugacy._files import write_file
 from conjugacy.populations.plan import Plan, PlannedRun
 from conjugacy.populations.processes import Crew, cores, job_of
 from conjugacy.populations.ray_workers import RayWorkers, ray_module
+from conjugacy.runs.folder import as_folder, holds_run, write_folder
 from conjugacy.runs.lock import locked
 from conjugacy.runs.run import Run, load
-from conjugacy.training.train import begin
+from conjugacy.training.train import as_begun_in, begin, differing, planned_config
 
 RUNS = "runs"
 _SECONDS_BETWEEN_TABLES = 5.0
@@ -36,6 +38,7 @@ def run_sweep(
     ray: str | None = None,
     gpus_per_run: float | None = None,
     progress: bool = True,
+    classes: Iterable[type] = (),
 ) -> pd.DataFrame:
     """Train every run of a sweep, and go on where it was left if it was interrupted or killed.
 
@@ -55,6 +58,9 @@ def run_sweep(
         GPUs of a run on Ray; by default 1 where the sweep's device is a GPU, else 0.
     progress : bool
         Show a progress bar.
+    classes : iterable of classes
+        Task and network classes of your own that the file may name, by their import paths; it can name no others but
+        those of conjugacy.
 
     Returns
     -------
@@ -68,17 +74,20 @@ def run_sweep(
     ValueError
         If the sweep names anything that does not exist, or values that are not taken; nothing has been trained then.
     """
-    plan = sweep if isinstance(sweep, Plan) else Plan.of(sweep) if isinstance(sweep, Mapping) else Plan.read(sweep)
+    if not isinstance(sweep, Plan):
+        sweep = Plan.of(sweep, classes=classes) if isinstance(sweep, Mapping) else Plan.read(sweep, classes)
+    plan = sweep
     folder = out if out is not None else plan.out
     if folder is None:
         raise ValueError("`out`: missing. Name a folder for the runs, there or in the file.")
+    folder = as_folder("out", folder)
     gpu = plan.device != "cpu"
     workers = (1 if gpu else cores()) if workers is None else check_int("workers", workers, 1)
-    check_int("threads", threads, 1)
+    threads = check_int("threads", threads, 1)
     gpus = (1.0 if gpu else 0.0) if gpus_per_run is None else check_number("gpus_per_run", gpus_per_run, 0)
     if ray is not None:
         ray_module()  # if it is not there, that is said before anything starts
-    records = _Records(plan, Path(folder))
+    records = _Records(plan, folder)
     jobs = _jobs(plan, records, threads)
     records.open()
     with _Bar(plan, records, progress) as bar:
@@ -99,7 +108,7 @@ def _jobs(plan: Plan, records: _Records, threads: int) -> dict[str, dict[str, An
     """A job for each run that has not finished."""
     jobs = {}
     for run in plan.runs:
-        if records.status[run.name] == "finished":
+        if records.status[run.name] != "waiting":
             continue
         job = job_of(run.task, run.network, run.seed, run.recipe, records.folder_of(run.name), plan.device, threads)
         if job is None:
@@ -151,14 +160,26 @@ class _Records:
         if folder.exists() and any(folder.iterdir()) and not (folder / "sweep.yaml").exists():
             raise FileExistsError(f"`out`: {folder} exists and holds no sweep. Name an empty or a new folder.")
         for name in self.runs:
-            if (self.folder_of(name) / "config.json").exists():
-                try:
-                    found = load(
-                        self.folder_of(name), [type(self.runs[name].task), type(self.runs[name].network)], False
-                    )
-                except (ValueError, OSError) as error:
-                    raise ValueError(f"{error} Or delete the folder: the sweep then trains it again.") from None
-                self.status[name], self.metrics[name] = "finished", found.metrics
+            if holds_run(self.folder_of(name)):
+                self._take(name)
+
+    def _take(self, name: str) -> None:
+        """Count a run that is there as finished, if it is the one that is planned."""
+        folder, planned = self.folder_of(name), self.runs[name]
+        try:
+            found = load(folder, [type(planned.task), type(planned.network)], False)
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{error} Or delete the folder: the sweep then trains it again.") from None
+        recipe = as_begun_in(folder, planned.task, planned.recipe)
+        others = differing(planned_config(planned.task, planned.network, planned.seed, recipe), found.config())
+        if others:
+            self.status[name] = "failed"
+            self.error[name] = (
+                f"{folder} holds a run of another config (other {', '.join(others)}). Move it away: "
+                "the sweep then trains this one."
+            )
+        else:
+            self.status[name], self.metrics[name] = "finished", found.metrics
 
     def folder_of(self, name: str) -> Path:
         """The folder of a run."""
@@ -167,7 +188,7 @@ class _Records:
     def open(self) -> None:
         """Make the folder."""
         (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
-        _write(self.folder / "sweep.yaml", self.plan.text.encode())
+        write_file(self.folder / "sweep.yaml", self.plan.text.encode())
 
     def note(self, name: str, event: str, **more: str) -> None:
         """Something happened to a run."""
@@ -180,9 +201,9 @@ class _Records:
 
     def keep(self, name: str, message: dict[str, Any]) -> None:
         """A run has finished: its folder is there, or is written now."""
-        if not (self.folder_of(name) / "config.json").exists():
+        if not holds_run(self.folder_of(name)):
             with locked(self.folder_of(name)):
-                self._run(self.runs[name], message).save(self.folder_of(name))
+                write_folder(self.folder_of(name), self._run(self.runs[name], message).files())
         self.metrics[name] = message["metrics"]
         self.note(name, "finished")
 
@@ -206,13 +227,13 @@ class _Records:
             }
             rows.append({k: json.dumps(v) if isinstance(v, list | dict) else v for k, v in row.items()})
         table = pd.DataFrame(rows)
-        _write(self.folder / "table.csv", table.to_csv(index=False).encode())
+        write_file(self.folder / "table.csv", as_csv(table))
         try:
             import pyarrow  # noqa: F401  # pyright: ignore[reportMissingImports]
         except ImportError:
             pass
         else:
-            _write(self.folder / "table.parquet", _parquet(table))
+            write_file(self.folder / "table.parquet", _parquet(table))
         self._written = time.monotonic()
         return table
 
@@ -223,12 +244,6 @@ def _parquet(table: pd.DataFrame) -> bytes:
     data = table.astype({c: str for c in mixed}).to_parquet(index=False)
     assert data is not None
     return data
-
-
-def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_bytes(data)
-    os.replace(fresh, path)
 
 
 class _Bar:

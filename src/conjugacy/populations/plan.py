@@ -7,13 +7,12 @@ setting may also have a range: ``{uniform: [low, high]}``, ``{log_uniform: [low,
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import itertools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import yaml
 
 from conjugacy import networks, tasks
 from conjugacy._check import check_choice, check_int, check_number
+from conjugacy._files import read_file
 from conjugacy.networks.network import Network
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.tasks.task import Task, input_size, output_size
@@ -31,6 +31,12 @@ from conjugacy.training.recipe import Recipe
 _KEYS = ("task", "network", "recipe", "seeds", "samples", "search_seed", "out", "device")
 _RANGES = ("uniform", "log_uniform", "integers")
 _GRID, _PARTS = "grid", ("task", "network", "recipe")
+_MOST_RUNS, _MOST_VALUES = 100_000, 1_000_000
+# where the classes of a part are, and what each of them has
+_CLASSES: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "task": (tasks, ("trials", "loss", "success_rate")),
+    "network": (networks, ("make_cell",)),
+}
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,14 @@ class Plan:
     text: str
 
     @classmethod
-    def read(cls, file: str | Path) -> Plan:
+    def read(cls, file: str | Path, classes: Iterable[type] = ()) -> Plan:
         """The sweep that a yaml (or json) file describes; see docs/sweeps.md.
+
+        Parameters
+        ----------
+        file : path
+        classes : iterable of classes
+            Task and network classes of your own that the file may name; it can name no others but those of conjugacy.
 
         Raises
         ------
@@ -93,22 +105,24 @@ class Plan:
         if not file.is_file():
             raise FileNotFoundError(f"`file`: {file} does not exist. Give the yaml file of a sweep.")
         try:
-            return cls.parse(file.read_text())
+            return cls.parse(read_file(file).decode("utf-8-sig"), classes)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
 
     @classmethod
-    def parse(cls, text: str) -> Plan:
+    def parse(cls, text: str, classes: Iterable[type] = ()) -> Plan:
         """The sweep that a yaml text describes; see `read`."""
         try:
             config = yaml.load(text, _Loader)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError, TypeError, OverflowError) as error:
             raise ValueError(f"not a yaml file ({' '.join(str(error).split())}).") from None
-        return cls.of(config, text)
+        _check_size(config)
+        return cls.of(config, text, classes)
 
     @classmethod
-    def of(cls, config: Any, text: str | None = None) -> Plan:
+    def of(cls, config: Any, text: str | None = None, classes: Iterable[type] = ()) -> Plan:
         """The sweep that a mapping of the same form describes; see `read`."""
+        own = _own_classes(classes)
         if not isinstance(config, Mapping):
             raise ValueError(f"expected the keys task, network and so on, got {type(config).__name__}.")
         for key in config:
@@ -118,17 +132,20 @@ class Plan:
                 raise ValueError(f"`{key}`: missing. Name a class, for example {key}: {{class: {_example(key)}}}.")
         seeds = _seeds(config.get("seeds", [0]))
         samples = config.get("samples", _GRID)
-        parts = {part: _alternatives(part, {} if config.get(part) is None else config[part]) for part in _PARTS}
+        parts = {part: _alternatives(part, {} if config.get(part) is None else config[part], own) for part in _PARTS}
         if samples == _GRID:
+            n = math.prod(_n_combinations(alternatives) for alternatives in parts.values())
+            check_int("sweep", n * len(seeds), 1, _MOST_RUNS, hint="It is the number of runs of the grid.")
             chosen = [
                 dict(itertools.chain(*(own.items() for own in c)))
                 for c in itertools.product(*map(_grid, parts.values()))
             ]
         else:
             n = check_int("samples", samples, 1, hint="It is the number of draws of a random search.")
+            check_int("samples", n * len(seeds), 1, _MOST_RUNS, hint="It is the number of runs, all seeds together.")
             search_seed = check_int("search_seed", config.get("search_seed", 0), 0)
             chosen = [_sample(parts, search_seed, k) for k in range(n)]
-        made = [_build(settings) for settings in chosen]
+        made = [_build(settings, own) for settings in chosen]
         runs = [
             PlannedRun(_name(task, network, settings, seed), {**settings, "seed": seed}, task, network, recipe, seed)
             for settings, (task, network, recipe) in zip(chosen, made)
@@ -147,7 +164,8 @@ class Plan:
 
 def _seeds(seeds: Any) -> list[int]:
     if isinstance(seeds, int) and not isinstance(seeds, bool):
-        seeds = list(range(check_int("seeds", seeds, 1, hint="It is a number of seeds, or a list of them.")))
+        hint = "It is a number of seeds, or a list of them."
+        seeds = list(range(check_int("seeds", check_int("seeds", seeds, 1, hint=hint), 1, _MOST_RUNS, hint)))
     if not isinstance(seeds, list) or not seeds:
         raise ValueError(f"`seeds`: expected a number of seeds or a list of them, got {seeds!r}.")
     seeds = [check_int("seeds", seed, 0) for seed in seeds]
@@ -156,7 +174,7 @@ def _seeds(seeds: Any) -> list[int]:
     return seeds
 
 
-def _alternatives(part: str, given: Any) -> list[dict[str, Any]]:
+def _alternatives(part: str, given: Any, own: Mapping[str, type]) -> list[dict[str, Any]]:
     """What stands under `part`, each alternative with its settings under dotted names, all of which exist."""
     alternatives, listed = [], []
     for i, one in enumerate(given if isinstance(given, list) else [given]):
@@ -175,7 +193,7 @@ def _alternatives(part: str, given: Any) -> list[dict[str, Any]]:
         elif "class" not in one:
             raise ValueError(f"`{where}.class`: missing. Name one, for example {_example(part)}.")
         else:
-            names = list(inspect.signature(_class(where, part, one["class"])).parameters)
+            names = list(inspect.signature(_class(where, part, one["class"], own)).parameters)
         for name, value in one.items():
             if name == "class" and part != "recipe":
                 continue
@@ -192,21 +210,38 @@ def _example(part: str) -> str:
     return {"task": "NBitFlipFlop", "network": "GRU"}[part]
 
 
-def _class(where: str, part: str, name: Any) -> type:
-    """A task or network class: one of ours by its name, one of the reader's by its import path."""
-    if isinstance(name, str) and "." in name:
-        module, _, kind = name.rpartition(".")
-        try:
-            return getattr(importlib.import_module(module), kind)
-        except (ImportError, AttributeError) as error:
-            raise ValueError(f"`{where}.class`: cannot import {name} ({error}).") from None
-    package, member = {"task": (tasks, "trials"), "network": (networks, "make_cell")}[part]
+def _own_classes(classes: Iterable[type]) -> dict[str, type]:
+    """The classes that the user has given, by their names and by their import paths."""
+    own: dict[str, type] = {}
+    for kind in classes:
+        if not isinstance(kind, type) or not any(_can_be(part, kind) for part in _CLASSES):
+            raise TypeError(f"`classes`: expected classes of tasks and networks, got {kind!r}.")
+        own |= {kind.__name__: kind, f"{kind.__module__}.{kind.__qualname__}": kind}
+    return own
+
+
+def _can_be(part: str, kind: type) -> bool:
+    return issubclass(kind, Network) if part == "network" else all(hasattr(kind, m) for m in _CLASSES[part][1])
+
+
+def _class(where: str, part: str, name: Any, own: Mapping[str, type]) -> type:
+    """A task or network class: one of conjugacy by its name, or one of the user's; a file cannot have others made."""
+    package, _ = _CLASSES[part]
     known = {
         n: kind
         for n, kind in vars(package).items()
-        if isinstance(kind, type) and hasattr(kind, member) and n not in ("Task", "Network", "CellNetwork")
+        if isinstance(kind, type) and _can_be(part, kind) and n not in ("Task", "Network", "CellNetwork")
     }
-    return known[check_choice(f"{where}.class", name, known, "A class of your own: give its import path.")]
+    if isinstance(name, str) and name not in known and name in own:
+        if not _can_be(part, own[name]):
+            raise ValueError(f"`{where}.class`: expected a {part}, got the class {name}.")
+        return own[name]
+    if isinstance(name, str) and "." in name:
+        raise ValueError(
+            f"`{where}.class`: {name} is no class of conjugacy, and a file cannot have others imported. If it is your "
+            f"own, name it beside the file: classes=[{name.rpartition('.')[2]}], or --classes {name}."
+        )
+    return known[check_choice(f"{where}.class", name, known, "A class of your own: give it as classes=[...] too.")]
 
 
 def _check_range(where: str, value: Any) -> None:
@@ -228,6 +263,10 @@ def _check_range(where: str, value: Any) -> None:
 
 def _is_range(value: Any) -> bool:
     return isinstance(value, Mapping) and len(value) == 1 and set(value) <= set(_RANGES)
+
+
+def _n_combinations(alternatives: list[dict[str, Any]]) -> int:
+    return sum(math.prod(len(v) for v in one.values() if isinstance(v, list)) for one in alternatives)
 
 
 def _grid(alternatives: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -268,17 +307,18 @@ def _draw(value: Any, rng: np.random.Generator) -> Any:
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
-def _build(settings: dict[str, Any]) -> tuple[Task, Network, Recipe]:
+def _build(settings: dict[str, Any], classes: Mapping[str, type]) -> tuple[Task, Network, Recipe]:
     """Task, network and recipe of these settings; what one of them does not take is said with the part it is in."""
     own = {part: {k.split(".", 1)[1]: v for k, v in settings.items() if k.startswith(f"{part}.")} for part in _PARTS}
     built: dict[str, Any] = {}
     for part in ("task", "network"):
-        kind = _class(part, part, own[part].pop("class"))
+        kind = _class(part, part, own[part].pop("class"), classes)
         with_values = ", ".join(f"{k}={v!r}" for k, v in own[part].items())
         try:
             built[part] = kind(**own[part])
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"`{part}`: {kind.__name__}({with_values}) is refused: {error}") from None
+        except Exception as error:
+            why = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"`{part}`: {kind.__name__}({with_values}) is refused: {why}") from None
     try:
         recipe = Recipe(**{**getattr(built["task"], "recipe", {}), **own["recipe"]})
     except (ValueError, TypeError) as error:
@@ -292,6 +332,17 @@ def _name(task: Task, network: Network, settings: dict[str, Any], seed: int) -> 
     digest = hashlib.sha256(json.dumps({**settings, "seed": seed}, sort_keys=True, default=str).encode()).hexdigest()
     kind = f"{type(network).__name__}-{network.latent_size}_{task.name}_seed={seed}"
     return f"{re.sub(r'[^A-Za-z0-9_=.+-]', '_', kind)[:100]}_{digest[:8]}"
+
+
+def _check_size(config: Any) -> None:
+    """Refuse what is small as a text and endless when it is read: aliases of aliases."""
+    left, n = [config], 0
+    while left:
+        value = left.pop()
+        n += 1
+        if n > _MOST_VALUES:
+            raise ValueError(f"holds more than {_MOST_VALUES} values, those behind aliases counted.")
+        left += value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else []
 
 
 class _Loader(yaml.SafeLoader):

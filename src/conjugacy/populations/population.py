@@ -7,9 +7,11 @@ import inspect
 import itertools
 import json
 import re
+import sys
 import warnings
 from collections import deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,16 @@ from safetensors.torch import load as load_tensors
 from tqdm.auto import tqdm
 
 from conjugacy._check import check_choice, check_int
-from conjugacy._config import describe
+from conjugacy._config import describe, plain
 from conjugacy._threads import torch_threads
 from conjugacy.networks.network import Network
 from conjugacy.populations.processes import Crew, cores, job_of
 from conjugacy.populations.stacked import fit_stacked, group_of
+from conjugacy.runs.folder import as_folder
+from conjugacy.runs.lock import not_yet
 from conjugacy.runs.run import Run
 from conjugacy.tasks.task import Task
+from conjugacy.training.interrupts import Interrupts, interrupts
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.train import Training, begin, fit
 
@@ -96,10 +101,13 @@ def train_population(
     """
     for name in settings:
         check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
-    recipe = replace(recipe or Recipe.for_task(task), **settings)
+    recipe = replace(Recipe.for_task(task) if recipe is None else recipe, **settings)
     if workers is not None:
-        check_int("workers", workers, 1)
-    members = _members(task, network, list(seeds), dict(vary or {}), recipe, out, device)
+        workers = check_int("workers", workers, 1)
+    vary = {
+        name: plain("vary", getattr(values, "tolist", lambda v=values: v)()) for name, values in (vary or {}).items()
+    }
+    members = _members(task, network, list(seeds), vary, recipe, out, device)
     runs = {i: m for i, m in enumerate(members) if isinstance(m, Run)}
     left = {i: m for i, m in enumerate(members) if isinstance(m, Training)}
     with _Bar(members, progress) as bar:
@@ -113,8 +121,8 @@ def train_population(
         except KeyboardInterrupt:
             if progress:
                 tqdm.write("Interrupted: the best weights so far are kept.")
-    for i, training in left.items():
-        training.interrupt()
+    for i, training in left.items():  # whose turn did not come
+        training.stopped = training.stopped or "interrupted"
         runs[i] = training.end()
     for run in runs.values():
         if run.metrics["stopped"] == "diverged":
@@ -138,8 +146,7 @@ def _members(
     """Everything that can go wrong, and then the members, each as `train` begins it."""
     if not seeds:
         raise ValueError("`seeds`: expected at least one seed, got none.")
-    for seed in seeds:
-        check_int("seeds", seed, 0)
+    seeds = [check_int("seeds", seed, 0) for seed in seeds]
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"`seeds`: expected each seed once, got {seeds}. Equal seeds give equal networks.")
     of_network = _check_vary(network, vary)
@@ -150,7 +157,7 @@ def _members(
         how = replace(recipe, **{k: v for k, v in chosen.items() if k not in of_network})
         plans += [(made, how, chosen, seed) for seed in seeds]
     names = [member_name({**chosen, "seed": seed}) for _, _, chosen, seed in plans]
-    folders = [None if out is None else Path(out) / name for name in names]
+    folders = [None if out is None else as_folder("out", out) / name for name in names]
     return [begin(task, made, seed, how, folder, device) for (made, how, _, seed), folder in zip(plans, folders)]
 
 
@@ -235,9 +242,23 @@ def _fit_stacked(left: dict[int, Training], runs: dict[int, Run], bar: _Bar) -> 
         if group is not None:
             groups.setdefault(group, []).append(i)
     for members in groups.values():
-        fit_stacked([left[i] for i in members], bar.tell)
-        for i in members:
-            runs[i] = left.pop(i).end()
+        with ExitStack() as stack, interrupts() as pressed:
+            for i in members:
+                found = stack.enter_context(left[i].held(not_yet))
+                if found is not None:
+                    runs[i] = found
+                    bar.at(left.pop(i), found.metrics["steps"], over=True)
+
+            def tell(training: Training, pressed: Interrupts = pressed) -> None:
+                bar.tell(training)
+                pressed.check()
+
+            ours = [left[i] for i in members if i in left]
+            try:
+                if ours:
+                    fit_stacked(ours, tell)
+            finally:
+                _end([i for i in members if i in left], left, runs, pressed)
 
 
 def _fit_side_by_side(left: dict[int, Training], runs: dict[int, Run], n_workers: int, bar: _Bar) -> None:
@@ -276,9 +297,32 @@ def _fit_side_by_side(left: dict[int, Training], runs: dict[int, Run], n_workers
 def _fit_in_turn(left: dict[int, Training], runs: dict[int, Run], bar: _Bar) -> None:
     """Train one after the other, here; move them from `left` to `runs`."""
     for i, training in list(left.items()):
-        with torch_threads(training.n_threads):
-            fit(training, bar.tell)
-        runs[i] = left.pop(i).end()
+        with training.held(not_yet) as found, interrupts() as pressed:
+            if found is not None:
+                runs[i] = found
+                bar.at(left.pop(i), found.metrics["steps"], over=True)
+                continue
+
+            def tell(training: Training, pressed: Interrupts = pressed) -> None:
+                bar.tell(training)
+                pressed.check()
+
+            try:
+                with torch_threads(training.n_threads):
+                    fit(training, tell)
+            finally:
+                _end([i], left, runs, pressed)
+
+
+def _end(members: list[int], left: dict[int, Training], runs: dict[int, Run], pressed: Interrupts) -> None:
+    """End trainings whose folders are held; those that an exception has broken off keep a checkpoint."""
+    for i in members:
+        training = left[i]
+        failed = sys.exc_info()[0]
+        if failed is not None:
+            training.interrupt(in_a_step=pressed.count > 1 or failed is not KeyboardInterrupt)
+        if failed is None or failed is KeyboardInterrupt:
+            runs[i] = left.pop(i).end()
 
 
 def _received(training: Training, message: dict[str, Any]) -> Run:

@@ -22,6 +22,7 @@ from typing import Any
 from safetensors.torch import save
 
 from conjugacy._config import build
+from conjugacy._plain_torch import plain_torch
 from conjugacy._threads import torch_threads
 from conjugacy.networks.network import Network
 from conjugacy.runs.lock import locked
@@ -71,7 +72,7 @@ def do_job(
     """Train what a job (`crew.job_of`) tells of, saying how it goes; the answer as `Crew.hear` describes it."""
     classes = [*public_classes(), *(_imported(name) for name in job["classes"])]
     task, network = build("task", job["task"], classes), build("network", job["network"], classes)
-    with nullcontext() if job["out"] is None else locked(job["out"], asked_to_leave):
+    with plain_torch(), nullcontext() if job["out"] is None else locked(job["out"], asked_to_leave):
         return _trained(job, task, network, asked_to_leave, say)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg as sla
 from scipy.special import xlogy
 
-from conjugacy._check import check_choice, check_int, check_number
+from conjugacy._check import check_choice, check_flag, check_int, check_number
 from conjugacy.similarity._state_r2 import state_r2
 from conjugacy.similarity.principal_components import principal_axes
 from conjugacy.similarity.samples import Samples, as_system, kind_of
@@ -29,7 +29,8 @@ def rate_r2(true: Any, predicted: Any) -> float:
 
 def input_r2(true: Any, inferred: Any, *, train: tuple[Any, Any] | float = 0.8, **options: Any) -> Score:
     """R2 of inferred inputs, predicted from the true ones by an affine map on held-out trials (as State R2)."""
-    return state_r2(true, inferred, train=train, **options)
+    pair = as_system("true", true), as_system("inferred", inferred)
+    return state_r2(*pair, train=train, **options)
 
 
 def bits_per_spike(rates: Any, counts: Any, *, null_rates: Any = None) -> float:
@@ -76,7 +77,7 @@ def _null_rates(null_rates: Any, n_neurons: int) -> np.ndarray:
     except (TypeError, ValueError):
         raise TypeError(f"`null_rates`: expected an array of {n_neurons} rates, got {kind_of(null_rates)}.") from None
     if null.shape != (n_neurons,):
-        raise ValueError(f"`null_rates`: expected one for each of the {n_neurons} neurons, got shape {null.shape}.")
+        raise ValueError(f"`null_rates`: expected one for each of the {n_neurons} neurons, got {kind_of(null_rates)}.")
     if not (np.isfinite(null).all() and (null >= 0).all()):
         wrong = np.flatnonzero(~(np.isfinite(null) & (null >= 0)))
         raise ValueError(f"`null_rates`: expected finite rates >= 0, got {null[wrong[0]]:g} for neuron {wrong[0]}.")
@@ -89,8 +90,8 @@ def _check_null(null: np.ndarray, counts: np.ndarray, names: np.ndarray, argumen
     if len(fires):
         which = ", ".join(map(str, names[fires][:10])) + (", ..." if len(fires) > 10 else "")
         raise ValueError(
-            f"`{argument}`: expected rates > 0 for all neurons that fire, got 0 (silent in training) for neuron "
-            f"{which}: the null likelihood is 0, and bits per spike are undefined. Leave these neurons out, or give a rate > 0."
+            f"`{argument}`: expected rates > 0 for neurons that fire, got 0 (silent in training) for neuron "
+            f"{which}: the null likelihood is 0, and bits per spike are undefined. Leave them out, or give a rate > 0."
         )
 
 
@@ -185,6 +186,7 @@ def cycle_consistency(
         definition of CtDB, which does not look at the validation rates at all).
     """
     check_number("variance", variance, 0, 1, open_low=True)
+    check_flag("pca", pca)
     check_choice("source", source, ("rates", "predictions"))
     _check_train(train, "log_rates")
     z, y = _rows_of("latents", latents, "log_rates", log_rates)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from conjugacy import plots
+from conjugacy._files import file_stem
 
 
 def draw(analysis: Any, folder: Path) -> list[Path]:
@@ -25,7 +26,7 @@ def draw(analysis: Any, folder: Path) -> list[Path]:
         }
     paths = []
     for name, figure in figures.items():
-        paths.append(folder / f"{analysis.name}_{name}.png")
+        paths.append(folder / f"{file_stem(analysis.name)}_{name}.png")
         figure.savefig(paths[-1], dpi=150)
     return paths
 
@@ -39,6 +40,6 @@ def draw_fixed_points(analysis: Any, points: Any, folder: Path) -> list[Path]:
     }
     paths = []
     for name, figure in figures.items():
-        paths.append(folder / f"{analysis.name}_{name}.png")
+        paths.append(folder / f"{file_stem(analysis.name)}_{name}.png")
         figure.savefig(paths[-1], dpi=150)
     return paths

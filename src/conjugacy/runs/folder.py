@@ -1,84 +1,187 @@
-"""The folder of a run on disk: written whole or not at all, and read with every file checked."""
+"""The folder of a run on disk: written whole or not at all, and read with every file checked.
+
+The hashes of all files are in config.json, and so is its own. It is the seal of the set (see `conjugacy._files`): it is
+replaced in one step, and from then on the folder holds the new run.
+"""
 
 from __future__ import annotations
 
-import glob
-import hashlib
-import json
 import os
-import shutil
-import tempfile
+from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from conjugacy._check import check_int
+from conjugacy._files import clear_staged, find, finish_sealed, is_staged, read_file, same_text, write_sealed
+from conjugacy._json import digest, dump, parse
+from conjugacy._notes import OlderFileWarning, note
 from conjugacy._version import __version__
 
 FORMAT = 1
-
-
+CONFIG = "config.json"
 FILES = ("weights.safetensors", "history.csv", "metrics.json")
+KEPT_TRIALS = "trials.h5"
+CHECKPOINT = "checkpoint.safetensors"  # of a training that goes on
+_OWN_HASH = "config_sha256"
+_ALL = (*FILES, KEPT_TRIALS, CONFIG)
+_KINDS: dict[str, type] = {"name": str, "task": dict, "network": dict, "recipe": dict, "trials": dict, "sha256": dict}
+_COUNTS = {"input_size": 1, "output_size": 1, "seed": 0}
+# what systems put into folders by themselves
+_NOT_OURS = ("lost+found", "Thumbs.db", "desktop.ini")
+
+
+def as_folder(name: str, value: str | os.PathLike) -> Path:
+    """The absolute path of a folder that is given as argument `name`; it need not be there."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value) or isinstance(os.fspath(value), bytes):
+        raise TypeError(f"`{name}`: expected the path of a folder, got {value!r}.")
+    path = Path(os.path.abspath(os.fspath(value)))
+    try:
+        is_file = path.exists() and not path.is_dir()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"`{name}`: expected the path of a folder, got {str(path)[:200]!r} ({error}).") from None
+    if is_file:
+        raise FileExistsError(f"`{name}`: {path} is a file. Name a folder.")
+    return path
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run was saved in a folder."""
+    return os.path.lexists(folder / CONFIG)
+
+
+def check_holds_no_more_than(name: str, folder: Path, files: Iterable[str]) -> None:
+    """Refuse, as argument `name`, a folder that holds anything but `files` and hidden files."""
+    if not folder.exists():
+        return
+    for there in sorted(os.listdir(folder)):
+        if not (there.startswith(".") or there in (*files, *_ALL, *_NOT_OURS)):
+            raise FileExistsError(f"`{name}`: {folder} exists and holds no run. Name an empty or a new folder.")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The config of the run in a folder, if it is whole and of a format that is known."""
-    path = folder / "config.json"
-    if not path.exists():
-        here = "has no config.json" if folder.exists() else "does not exist"
+    path = folder / CONFIG
+    if not os.path.lexists(path):
+        here = f"has no {CONFIG}" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"`folder`: {folder} {here}, so it holds no run. Give the folder passed to save().")
     try:
-        config = json.loads(path.read_text())
+        config = parse(str(path), read_file(path))
         version = check_int("format", config["format"], 1)
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a run's config ({error}). Save the run again.") from None
+        raise ValueError(
+            f"{path}: not a run's config ({_without(path, error)}). Restore it, or save the run again."
+        ) from None
     if version > FORMAT:
         raise ValueError(
-            f"{path}: written in format {version} by conjugacy {config.get('versions', {}).get('conjugacy', '?')}; "
+            f"{path}: written in format {version} by conjugacy {writer(config)}; "
             f"this is conjugacy {__version__}, which reads formats up to {FORMAT}. Upgrade conjugacy."
         )
-    lacking = sorted({"task", "network", "input_size", "output_size", "seed", "trials", "sha256"} - set(config))
-    if lacking:
-        raise ValueError(f"{path}: the entries {', '.join(lacking)} are missing. Save the run again.")
+    _check_own_hash(path, config)
+    _check_entries(path, config)
     return config
+
+
+def _check_own_hash(path: Path, config: dict[str, Any]) -> None:
+    if _OWN_HASH in config and config[_OWN_HASH] != digest({k: v for k, v in config.items() if k != _OWN_HASH}):
+        raise ValueError(
+            f"{path}: its content is not what was saved (its own hash differs). Restore it, or save the run again; "
+            f"if you mean the change, delete the entry {_OWN_HASH}."
+        )
+
+
+def note_if_unchecked(folder: Path, config: dict[str, Any]) -> None:
+    """Say of a run that has been read if its config could have been changed without notice."""
+    if _OWN_HASH not in config:
+        note(
+            f"{folder / CONFIG}: without a hash of its own, as conjugacy 0.1 wrote it: changes would not be noticed.",
+            OlderFileWarning,
+            stacklevel=3,
+        )
+
+
+def _check_entries(path: Path, config: dict[str, Any]) -> None:
+    missing = sorted({*_KINDS, *_COUNTS} - set(config))
+    if missing:
+        raise ValueError(f"{path}: the entries {', '.join(missing)} are missing. Save the run again.")
+    for name, kind in _KINDS.items():
+        if not isinstance(config[name], kind):
+            raise ValueError(f"{path}: `{name}`: expected a {kind.__name__}, got {str(config[name])[:80]!r}.")
+    for name, low in _COUNTS.items():
+        try:
+            check_int(name, config[name], low)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+def writer(config: dict[str, Any]) -> str:
+    """The version of conjugacy that wrote a config, if it says so."""
+    versions = config.get("versions")
+    return str(versions.get("conjugacy", "?") if isinstance(versions, dict) else "?")
+
+
+def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The config of the run in a folder, and the content of its other files, all as they were saved."""
+    for last in (False, False, True):
+        config = read_config(folder)
+        try:
+            return config, {name: read_checked(folder / name, config) for name in FILES}
+        except (ValueError, OSError):
+            if last or read_config(folder) == config:  # else another run was saved there while we read
+                raise
+    raise AssertionError
 
 
 def read_checked(path: Path, config: dict[str, Any]) -> bytes:
     """The content of a file of a run, if its hash is the one in the config."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: missing. The run is incomplete; save it again.")
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != config["sha256"].get(path.name):
+    try:
+        data = find(path, lambda found: _is_right(path.name, found, config))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: missing. The run is incomplete; save it again.") from None
+    if not _is_right(path.name, data, config):
         raise ValueError(
-            f"{path}: its content is not what was saved ({len(data)} bytes; the hash in config.json differs). "
+            f"{path}: its content is not what was saved ({len(data)} bytes; the hash in {CONFIG} differs). "
             "It was cut off or changed; save the run again."
         )
     return data
 
 
+def sealed(config: dict[str, Any], files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of a run with its config.json, which has the hashes of all."""
+    config = {**config, "sha256": {name: sha256(data).hexdigest() for name, data in files.items()}}
+    config |= {_OWN_HASH: digest(config)}
+    return {**files, CONFIG: dump("config", config).encode()}
+
+
 def write_folder(folder: Path, files: dict[str, bytes]) -> None:
-    """Write beside the folder, then swap: a kill at any time leaves the old run or none, never half of one."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    """Write the files of a run, see `sealed`, to a folder that is locked: a kill leaves the old run or the new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    before = finish(folder)
+    write_sealed(folder, files, CONFIG)
+    if KEPT_TRIALS in before and KEPT_TRIALS not in files:  # of the old run
+        (folder / KEPT_TRIALS).unlink(missing_ok=True)
+
+
+def finish(folder: Path) -> dict[str, Any]:
+    """Bring to its end what a kill has interrupted in a folder that is locked; the hashes of the run there, if any."""
     try:
-        fresh.chmod(0o755)
-        for name, data in files.items():
-            with open(fresh / name, "wb") as f:
-                f.write(data)
-                f.flush()
-                os.fsync(f.fileno())
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            os.replace(folder, old)
-            os.replace(fresh, folder)
-            shutil.rmtree(old)
-        else:
-            os.replace(fresh, folder)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+        config = read_config(folder)
+    except (ValueError, OSError):
+        clear_staged(folder, _ALL)
+        return {}
+    finish_sealed(folder, _ALL, lambda name, data: _is_right(name, data, config))
+    return config["sha256"]
 
 
-def clear_half_written(folder: Path) -> None:
-    """Remove what a kill in the middle of saving a run to `folder` has left beside it; nobody may be saving it now."""
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}-{'?' * 8}"):
-        shutil.rmtree(left, ignore_errors=True)
+def is_unfinished(folder: Path) -> bool:
+    """Whether a kill has left something in a folder that `finish` brings to its end."""
+    return any(is_staged(name, _ALL) for name in os.listdir(folder))
+
+
+def _is_right(name: str, data: bytes, config: dict[str, Any]) -> bool:
+    wanted = config["sha256"].get(name)
+    return sha256(data).hexdigest() == wanted or (name.endswith((".csv", ".json")) and same_text(str(wanted), data))
+
+
+def _without(path: Path, error: Exception) -> str:
+    return f"the entry {error} is missing" if isinstance(error, KeyError) else str(error).removeprefix(f"{path}: ")

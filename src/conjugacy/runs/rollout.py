@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_axes
+from conjugacy._plain_torch import plain_dtype
 from conjugacy._threads import threads_for, torch_threads
 from conjugacy.arm.arm26 import transformed
 from conjugacy.arm.plant import Noise, Plant
@@ -20,6 +21,7 @@ from conjugacy.trials import Rollout, Trials
 _WORTH_COMPILING = 1000  # steps of all trials in closed loop; below, loading the kernel takes longer than it saves
 
 
+@plain_dtype()
 def rollout(
     network: Network,
     task: Task,

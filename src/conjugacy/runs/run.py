@@ -2,7 +2,7 @@
 
 A run folder holds numbers and names, never code or pickles:
 
-    config.json           task, network, recipe, seeds, versions, and the hashes of the other files
+    config.json           task, network, recipe, seeds, versions, and the hashes of all files, its own among them
     weights.safetensors   the network's parameters
     history.csv           loss and validation scores during training
     metrics.json          scores on the test trials
@@ -11,26 +11,41 @@ A run folder holds numbers and names, never code or pickles:
 from __future__ import annotations
 
 import copy
-import hashlib
 import io
-import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from conjugacy import arm, networks, tasks
-from conjugacy._config import build, describe
+from conjugacy._config import build, describe, plain
+from conjugacy._json import dump, parse
+from conjugacy._plain_torch import plain_dtype
 from conjugacy._version import __version__
 from conjugacy.networks.network import Network
-from conjugacy.runs.folder import FILES, FORMAT, read_checked, read_config, write_folder
+from conjugacy.runs.folder import (
+    CHECKPOINT,
+    CONFIG,
+    FORMAT,
+    KEPT_TRIALS,
+    as_folder,
+    check_holds_no_more_than,
+    holds_run,
+    note_if_unchecked,
+    read_config,
+    read_run,
+    sealed,
+    write_folder,
+    writer,
+)
+from conjugacy.runs.lock import at_once, locked
 from conjugacy.runs.rollout import rollout
 from conjugacy.runs.trial_sets import TrialSets
 from conjugacy.system import System
@@ -137,7 +152,7 @@ class Run:
 
     def config(self) -> dict[str, Any]:
         """Everything that repeats the run, as plain values."""
-        return {
+        config = {
             "format": FORMAT,
             "name": self.name,
             "task": describe(self.task),
@@ -147,41 +162,63 @@ class Run:
             "seed": self.seed,
             "recipe": self.recipe,
             "trials": {**vars(self.sets)},
-            "versions": {"conjugacy": __version__, "torch": torch.__version__},
+            "versions": {"conjugacy": __version__, "torch": str(torch.__version__)},
         }
+        return plain("config", config)
 
-    def save(self, folder: str | os.PathLike, keep_trials: bool = False) -> Path:
-        """Write the run to a folder, whole or not at all; a run that is there already is replaced.
+    def save(self, folder: str | os.PathLike, keep_trials: bool = False, overwrite: bool = False) -> Path:
+        """Write the run to a folder, whole or not at all.
 
         Parameters
         ----------
         folder : path
-            Made if it is not there. A folder that holds anything but a run is refused.
+            Made if it is not there; it may be a symbolic link or a mount point. A folder that holds anything but a run
+            is refused, and so is one that holds another run, unless `overwrite` is True.
         keep_trials : bool
             Store the trials too (trials.h5); by default they are drawn again from their seed and checked by hash.
+        overwrite : bool
+            Replace another run, or an interrupted training, that is there. Other files in its folder stay.
 
         Returns
         -------
         Path
             The folder.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder holds something else.
+        OSError
+            If it cannot be written, or another process trains there; the message names the folder.
+        TypeError
+            If the run has something that cannot be saved; the message says what.
         """
-        folder = Path(folder)
-        if folder.exists() and any(folder.iterdir()) and not (folder / "config.json").exists():
-            raise FileExistsError(f"`folder`: {folder} exists and holds no run. Name an empty or a new folder.")
+        path = as_folder("folder", folder)
+        files = self.files(keep_trials)
+        if not holds_run(path):
+            check_holds_no_more_than("folder", path, [CHECKPOINT] if overwrite else [])
+        with locked(path, at_once, "folder"):
+            if holds_run(path) and not overwrite and not _is_same(path, files):
+                raise FileExistsError(
+                    f"`folder`: {path} holds another run. Name another folder, or give overwrite=True to replace it."
+                )
+            write_folder(path, files)
+            (path / CHECKPOINT).unlink(missing_ok=True)
+        return Path(folder)
+
+    def files(self, keep_trials: bool = False) -> dict[str, bytes]:
+        """The files of its folder; see `save`."""
         trials = self.trials("all")
         files = {
-            "weights.safetensors": save_tensors({k: v.contiguous() for k, v in self.network.state_dict().items()}),
-            "history.csv": self.history.to_csv(index=False).encode(),
-            "metrics.json": json.dumps(self.metrics, indent=2).encode(),
+            "weights.safetensors": weight_bytes(self.network),
+            "history.csv": self.history.to_csv(index=False, lineterminator="\n").encode(),
+            "metrics.json": dump("metrics", self.metrics).encode(),
         }
         if keep_trials:
-            files["trials.h5"] = _trials_as_h5(trials)
+            files[KEPT_TRIALS] = _trials_as_h5(trials)
         config = self.config()
         config["trials"]["sha256"] = trials.digest()
-        config["sha256"] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-        files["config.json"] = json.dumps(config, indent=2).encode()
-        write_folder(folder, files)
-        return folder
+        return sealed(config, files)
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{k} {v:.3f}" for k, v in self.metrics.items() if k in ("test_r2", "test_accuracy"))
@@ -209,44 +246,95 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
         names the file.
     """
     folder = Path(folder)
-    config = read_config(folder)
-    data = {name: read_checked(folder / name, config) for name in FILES}
-    task = build(f"{folder}/config.json: task", config["task"], [*public_classes(), *classes])
-    network = build(f"{folder}/config.json: network", config["network"], [*public_classes(), *classes])
-    network.init_model(config["input_size"], config["output_size"])
+    config, data = read_run(folder)
+    path, known = folder / CONFIG, [*public_classes(), *classes]
+    with plain_dtype(), _named(path):
+        task = build("task", config["task"], known)
+        network = build("network", config["network"], known)
+        network.init_model(config["input_size"], config["output_size"])
+        sizes = input_size(task), output_size(task)
     load_weights(network, data["weights.safetensors"], folder / "weights.safetensors")
-    if (input_size(task), output_size(task)) != (network.input_size, network.output_size):
+    if sizes != (network.input_size, network.output_size):
         raise ValueError(
-            f"{folder}/config.json: the task has {input_size(task)} inputs and {output_size(task)} outputs, "
+            f"{path}: the task has {sizes[0]} inputs and {sizes[1]} outputs, "
             f"the network {network.input_size} and {network.output_size}. The file was changed."
         )
     recipe_of_trials = dict(config["trials"])
     digest = recipe_of_trials.pop("sha256", None)
+    with _named(path):
+        sets = TrialSets(**recipe_of_trials)
     run = Run(
         task,
         network.eval(),
         config["seed"],
-        TrialSets(**recipe_of_trials),
+        sets,
         config["recipe"],
-        pd.read_csv(io.BytesIO(data["history.csv"])) if data["history.csv"].strip() else pd.DataFrame(),
-        json.loads(data["metrics.json"]),
+        _history(folder / "history.csv", data["history.csv"]),
+        _metrics(folder / "metrics.json", data["metrics.json"]),
         config["name"],
     )
-    if check_trials and digest is not None and run.trials("all").digest() != digest:
-        raise ValueError(
-            f"{folder}/config.json: the trials drawn from seed {run.sets.seed} are not those of the run: its task has "
-            f"changed since (this is conjugacy {__version__}, the run is of {config['versions']['conjugacy']}). "
-            "Load with check_trials=False to go on with the new ones."
-        )
+    if check_trials and digest is not None:
+        with _named(path):
+            same = run.trials("all").digest() == digest
+        if not same:
+            raise ValueError(
+                f"{path}: the trials drawn from seed {run.sets.seed} are not those of the run: its task has changed "
+                f"since (this is conjugacy {__version__}, the run is of {writer(config)}). "
+                "Load with check_trials=False to go on with the new ones."
+            )
+    note_if_unchecked(folder, config)
     return run
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Have errors of what is made from a file name it."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: {reason}") from error
+
+
+def _history(path: Path, data: bytes) -> pd.DataFrame:
+    if not data.strip():
+        return pd.DataFrame()
+    with _named(path):
+        return pd.read_csv(io.BytesIO(data))
+
+
+def _metrics(path: Path, data: bytes) -> dict[str, Any]:
+    metrics = parse(str(path), data)
+    if not isinstance(metrics, dict):
+        raise ValueError(f"{path}: expected scores by their names, got {str(metrics)[:80]!r}. Save the run again.")
+    return metrics
+
+
+def _is_same(folder: Path, files: dict[str, bytes]) -> bool:
+    """Whether the run in a folder is the one that `files` hold: of the same config, with the same weights."""
+    try:
+        there = read_config(folder)
+    except (ValueError, OSError):
+        return False
+    new = parse(CONFIG, files[CONFIG])
+    weights = "weights.safetensors"
+    same = all(there.get(k) == new[k] for k in ("name", "task", "network", "seed", "recipe", "trials"))
+    return same and there["sha256"].get(weights) == new["sha256"][weights]
+
+
+def weight_bytes(network: Network) -> bytes:
+    """The parameters of a network as a safetensors file."""
+    return save_tensors({k: v.contiguous() for k, v in network.state_dict().items()})
 
 
 def load_weights(network: Network, data: bytes, source: str | os.PathLike) -> None:
     """Fill a network with the parameters in safetensors `data`, or say which one of `source` does not fit."""
     try:
         weights = load_tensors(data)
-    except SafetensorError as error:
-        raise ValueError(f"{source}: not a whole safetensors file ({error}). Save the run again.") from None
+    except Exception as error:
+        raise ValueError(
+            f"{source}: not a whole safetensors file ({' '.join(str(error).split())}). Save the run again."
+        ) from None
     wanted = network.state_dict()
     for name in sorted(set(wanted) ^ set(weights)):
         where = "is missing" if name in wanted else "is not part of the network"
@@ -257,8 +345,15 @@ def load_weights(network: Network, data: bytes, source: str | os.PathLike) -> No
                 f"{source}: the weight {name!r} has shape {tuple(weights[name].shape)}, "
                 f"the network takes {tuple(value.shape)}. It was saved from another network."
             )
+        if value.is_floating_point() != weights[name].is_floating_point():
+            raise ValueError(
+                f"{source}: the weight {name!r} is {weights[name].dtype}, the network takes {value.dtype}."
+            )
         if not bool(torch.isfinite(weights[name]).all()):
             raise ValueError(f"{source}: the weight {name!r} holds NaN or infinite values. Train the network again.")
+    kinds = {weights[name].dtype for name, value in wanted.items() if value.is_floating_point()}
+    if len(kinds) == 1:
+        network.to(kinds.pop())  # saved in double precision, say
     network.load_state_dict(weights)
 
 

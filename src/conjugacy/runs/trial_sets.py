@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from conjugacy._check import check_choice, check_int
+from conjugacy._plain_torch import plain_dtype
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Trials
 
@@ -36,10 +37,9 @@ class TrialSets:
     test_seed: int
 
     def __post_init__(self):
-        check_int("n", self.n, 2, hint="It is split into trials for training and for validation.")
-        check_int("seed", self.seed, 0)
-        check_int("n_test", self.n_test, 1)
-        check_int("test_seed", self.test_seed, 0)
+        hint = "It is split into trials for training and for validation."
+        for name, low, more in (("n", 2, hint), ("seed", 0, ""), ("n_test", 1, ""), ("test_seed", 0, "")):
+            object.__setattr__(self, name, check_int(name, getattr(self, name), low, hint=more))
         if self.seed == self.test_seed:
             raise ValueError(f"`test_seed`: expected another seed than `seed`, got {self.test_seed} for both.")
 
@@ -51,10 +51,10 @@ class TrialSets:
     def draw(self, task: Task, phase: str = "all") -> Trials:
         """The trials of a phase: "all", "train", "val" or "test"."""
         check_choice("phase", phase, get_args(Phase))
-        if phase == "test":
-            return task.trials(self.n_test, self.test_seed)
-        trials = task.trials(self.n, self.seed)
-        return trials[self.rows(phase)]
+        with plain_dtype():
+            if phase == "test":
+                return task.trials(self.n_test, self.test_seed)
+            return task.trials(self.n, self.seed)[self.rows(phase)]
 
     def rows(self, phase: str) -> slice:
         """Which rows of the set that is split belong to "all", "train" or "val"."""

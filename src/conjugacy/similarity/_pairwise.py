@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjugacy._check import check_choice, check_int
+from conjugacy._check import check_choice, check_flag, check_int
 from conjugacy._threads import at_most_threads, map_threads, one_blas_thread
 from conjugacy.similarity.measure import Measure, measure_list, measure_names
 from conjugacy.similarity.nulls import Side, default_null, null_kind
 from conjugacy.similarity.resampling import Resampling
-from conjugacy.similarity.samples import check_paired, check_same_steps, layout_of, system_list
+from conjugacy.similarity.samples import check_paired, check_same_steps, kind_of, layout_of, system_list
 from conjugacy.similarity.score import Score
 from conjugacy.system import System
 
@@ -195,7 +195,7 @@ def cross(
     if train is not None:
         if not isinstance(train, (tuple, list)) or len(train) != 2:
             raise TypeError(
-                f"`train`: expected a pair of lists of systems (for systems, for others), got {type(train).__name__}."
+                f"`train`: expected a pair of lists of systems (for systems, for others), got {kind_of(train)}."
             )
         rows, columns = rows.with_train("train[0]", train[0]), columns.with_train("train[1]", train[1])
     return compare_all(rows, columns, measure_list(measures), resampling, n_threads, progress)
@@ -263,8 +263,7 @@ def compare_all(
     """Every row with every column; `columns` may be `rows` itself, and then no system is compared with itself."""
     if n_threads is not None:
         check_int("n_threads", n_threads, 1, hint="Or None for all cores.")
-    if not isinstance(progress, (bool, np.bool_)):
-        raise TypeError(f"`progress`: expected True or False, got {type(progress).__name__} {progress!r:.60}.")
+    check_flag("progress", progress)
     for measure in measures.values():
         check_pairs([*rows.systems, *columns.systems], measure, resampling)
     values = {name: np.full((len(rows.systems), len(columns.systems)), np.nan) for name in measures}

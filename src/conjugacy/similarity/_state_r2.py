@@ -133,7 +133,7 @@ class StateR2(Measure):
         check_int("seed", self.seed, 0)
         if self.train == 1:
             raise ValueError("`train`: expected a share in (0, 1), got 1. Some trials must be held out.")
-        if self.ridge != "cv":
+        if not (isinstance(self.ridge, str) and self.ridge == "cv"):
             check_number("ridge", self.ridge, 0, hint="Or 'cv'.")
         if self.n_components is not None:
             check_int("n_components", self.n_components, 1)

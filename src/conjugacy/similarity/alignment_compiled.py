@@ -7,8 +7,9 @@ small on purpose: each takes seconds to compile, once.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from conjugacy._jit import njit
 
 _GRID = 2 * np.pi * np.arange(12) / 12
 _COS, _SIN = np.cos(_GRID), np.sin(_GRID)
@@ -16,12 +17,7 @@ _COS2, _SIN2 = np.cos(2 * _GRID), np.sin(2 * _GRID)
 _BLAS_FROM = 20  # below this size, plain loops beat the overhead of a call
 
 
-def _jit(function):
-    options = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep the compiled code
-        return numba.njit(**options)(function)
+_jit = njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
 
 
 @_jit

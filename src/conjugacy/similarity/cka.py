@@ -22,7 +22,7 @@ import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from typing_extensions import override
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_flag, check_int, check_number
 from conjugacy._threads import map_threads
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances, map_products
 from conjugacy.similarity.hsic import LinearSums, unbiased_hsic, unbiased_own_hsic
@@ -48,6 +48,9 @@ class LinearCKA(CovarianceMeasure):
     """
 
     angular: bool = False
+
+    def __post_init__(self):
+        check_flag("angular", self.angular)
 
     @property
     @override
@@ -156,6 +159,7 @@ class KernelCKA(Measure):
         if self.bandwidth is not None:
             check_number("bandwidth", self.bandwidth, 0, open_low=True)
         check_int("max_samples", self.max_samples, 4)
+        check_flag("unbiased", self.unbiased)
 
     @property
     @override

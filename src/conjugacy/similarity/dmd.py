@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import scipy.linalg as sla
 
-from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.similarity.samples import Samples, as_system, check_varies, part, split_trials
+from conjugacy._check import check_choice, check_flag, check_int, check_number
+from conjugacy.similarity.samples import Samples, as_system, check_varies, kind_of, part, split_trials
 from conjugacy.system import System
 
 
@@ -169,7 +169,8 @@ def dmd(
         If trials are shorter than the embedding, or `rank` exceeds the rank of the data.
     """
     check_number("ridge", ridge, 0)
-    if rank == "held_out":
+    check_int("seed", seed, 0)
+    if isinstance(rank, str) and rank == "held_out":
         rank = held_out_rank(
             system, n_delays, delay_interval, steps=steps, ridge=ridge, center=center, method=method, seed=seed
         )
@@ -192,6 +193,7 @@ def embed(
     check_int("n_delays", n_delays, 1)
     check_int("delay_interval", delay_interval, 1)
     check_int("steps", steps, 1)
+    check_flag("center", center)
     check_choice("method", method, ("auto", "gram", "qr"))
     if isinstance(rank, str):
         check_choice("rank", rank, ("optimal", "all", "held_out"), "Or an integer.")
@@ -258,6 +260,9 @@ def sweep(
         ``{(rank, n_delays): {"dmd": DMD on all trials, "r2": share of the variance of the embedded states of held-out
         trials that a one-step prediction explains}}``; combinations beyond the rank of the data are left out.
     """
+    ranks, n_delays = integer_list("ranks", ranks), integer_list("n_delays", n_delays)
+    check_number("train", train, 0, 1, open_low=True)
+    check_int("seed", seed, 0)
     system = as_system("system", system)
     chosen = split_trials(system.n_trials, train, seed) if system.n_trials > 1 else None
     out: dict[tuple[int, int], dict[str, Any]] = {}
@@ -313,6 +318,9 @@ def held_out_rank(
     **options: Any,
 ) -> int:
     """The smallest rank whose one-step prediction of held-out trials is within `tolerance` (in R2) of the best."""
+    check_number("train", train, 0, 1, open_low=True)
+    check_number("tolerance", tolerance, 0)
+    check_int("seed", seed, 0)
     system = as_system("system", system)
     chosen = split_trials(system.n_trials, train, seed)
     fitted, held = (part(system, "trials", np.flatnonzero(c)) for c in (chosen, ~chosen))
@@ -320,6 +328,16 @@ def held_out_rank(
     r2 = prediction_r2(fitted, held, list(range(1, most + 1)), n_delays, delay_interval, **options)
     best = max(r2.values())
     return min(r for r, value in r2.items() if value >= best - tolerance)
+
+
+def integer_list(name: str, values: Any) -> list[int]:
+    """`values` as different integers >= 1 in rising order, or say what is wrong with them."""
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__") or getattr(values, "ndim", 1) == 0:
+        raise TypeError(f"`{name}`: expected a list of integers >= 1, got {kind_of(values)}.")
+    checked = sorted({check_int(f"{name}[{i}]", value, 1) for i, value in enumerate(values)})
+    if not checked:
+        raise ValueError(f"`{name}`: expected at least one integer >= 1, got an empty list.")
+    return checked
 
 
 def optimal_threshold(singular: np.ndarray, shape: tuple[int, int]) -> int:

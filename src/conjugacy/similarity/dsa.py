@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from typing_extensions import override
 
-from conjugacy._check import check_choice, check_int
+from conjugacy._check import check_choice, check_flag, check_int
 from conjugacy.similarity.alignment import Alignment, Operator, align, align_many
 from conjugacy.similarity.dmd import DMD, embed, fit
 from conjugacy.similarity.measure import Measure
-from conjugacy.similarity.samples import check_same_steps
+from conjugacy.similarity.samples import check_same_steps, kind_of
 from conjugacy.similarity.score import OFF_DATA, Score, Traits
 from conjugacy.system import System
 
@@ -83,6 +83,12 @@ def pairwise_angles(
         Show a bar.
     """
     check_choice("score", score, ("angular", "euclidean"))
+    check_flag("progress", progress)
+    check_int("effort", effort, 0)
+    if n_threads is not None:
+        check_int("n_threads", n_threads, 1, hint="Or None for all cores.")
+    if isinstance(operators, (str, bytes, type)) or not hasattr(operators, "__iter__"):
+        raise TypeError(f"`operators`: expected a list of square matrices, got {kind_of(operators)}.")
     prepared = [operator_of(f"operators[{i}]", m) for i, m in enumerate(operators)]
     for i, operator in enumerate(prepared):
         _check_sizes(prepared[0], operator, "operators[0]", f"operators[{i}]")
@@ -98,9 +104,12 @@ def operator_of(name: str, matrix: Any) -> Operator:
     """A checked operator, ready for the search."""
     if isinstance(matrix, torch.Tensor):
         matrix = matrix.detach().cpu().numpy()
-    a = np.array(matrix, dtype=np.float64)
+    try:
+        a = np.array(matrix, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"`{name}`: expected a square matrix of real numbers, got {kind_of(matrix)}.") from None
     if a.ndim != 2 or a.shape[0] != a.shape[1] or a.shape[0] == 0:
-        raise ValueError(f"`{name}`: expected a square matrix, got shape {a.shape}.")
+        raise ValueError(f"`{name}`: expected a square matrix, got {kind_of(matrix)}.")
     if not np.isfinite(a).all():
         raise ValueError(f"`{name}`: expected finite values, got {int((~np.isfinite(a)).sum())} NaN or infinite.")
     if not a.any():
@@ -154,7 +163,8 @@ class OperatorMeasure(Measure):
     unequal: str = "error"
 
     def __post_init__(self):
-        if self.rank != "optimal":
+        check_flag("center", self.center)
+        if not (isinstance(self.rank, str) and self.rank == "optimal"):
             check_int("rank", self.rank, 1, hint="Or 'optimal'.")
         check_int("n_delays", self.n_delays, 1)
         check_int("delay_interval", self.delay_interval, 1)
@@ -181,7 +191,8 @@ class OperatorMeasure(Measure):
 
     def doubts(self, a: OperatorFeatures, b: OperatorFeatures) -> dict[str, Any]:
         """The entry "warnings" of the diagnostics where rank="optimal" finds no noise to put a threshold to."""
-        if self.rank != "optimal":
+        check_flag("center", self.center)
+        if not (isinstance(self.rank, str) and self.rank == "optimal"):
             return {}
         texts = [
             f"rank='optimal' is undefined for {f.name!r}, whose trajectories have no noise: taken is {f.dmd.rank}, the "

@@ -24,7 +24,7 @@ import scipy.linalg as sla
 import torch
 from typing_extensions import override
 
-from conjugacy._check import check_choice, check_int
+from conjugacy._check import check_axes, check_choice, check_int
 from conjugacy.similarity.alignment import Operator, align
 from conjugacy.similarity.dmd import embed
 from conjugacy.similarity.measure import Measure
@@ -183,7 +183,10 @@ def identify(
         If there are no inputs, trials are too short, or `rank` exceeds the rank of the data.
     """
     if inputs is not None:
-        system = System.from_arrays("system", system, inputs)
+        given = as_system("system", system)
+        u = as_system("inputs", inputs).trajectories
+        check_axes("inputs", u, "trial time input", trial=given.n_trials, time=given.trajectories.shape[1])
+        system = replace(given, inputs=u)
     system = as_system("system", system)
     check_int("rank", rank, 1)
     check_int("n_delays", n_delays, 1)

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from conjugacy._check import check_flag, check_int
 from conjugacy.similarity.known_answers import KnownPair, known_pairs
-from conjugacy.similarity.measure import Measure, get_measure, measure_names
+from conjugacy.similarity.measure import Measure, measure_list, measure_names
 from conjugacy.similarity.samples import Samples, steps_differ
 from conjugacy.similarity.score import Traits
 
@@ -59,7 +60,9 @@ def check_measures(
     import pandas as pd
     from tqdm.auto import tqdm
 
-    chosen = [get_measure(m) for m in (measure_names() if measures is None else measures)]
+    check_int("seed", seed, 0)
+    check_flag("progress", progress)
+    chosen = list(measure_list(measure_names() if measures is None else measures).values())
     pairs = known_pairs(seed)
     records = []
     for measure in tqdm(chosen, desc="known answers", disable=not progress, leave=False):

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from conjugacy._check import check_int
 from conjugacy.system import Step, System
 
 DT = 0.1
@@ -56,6 +57,9 @@ def known_pairs(seed: int = 0, n_trials: int = 30, n_steps: int = 160) -> list[K
     n_trials, n_steps : int
         Size of the data; an even number of steps.
     """
+    check_int("seed", seed, 0)
+    check_int("n_trials", n_trials, 3, 10**6)
+    check_int("n_steps", n_steps, 12, 10**6)
     rng = np.random.default_rng(seed)
     u = pulses(rng, n_trials, n_steps, 2)
     a = run("reference", bistable(), 3, u)

@@ -20,12 +20,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from conjugacy._check import check_choice
+from conjugacy._check import check_choice, shown
 from conjugacy._threads import one_blas_thread
 from conjugacy.similarity.bootstrap import bootstrap_interval
 from conjugacy.similarity.nulls import Side, null_summary, value_or_nan
 from conjugacy.similarity.resampling import Resampling
-from conjugacy.similarity.samples import as_system, shown, steps_differ
+from conjugacy.similarity.samples import as_system, kind_of, steps_differ
 from conjugacy.similarity.score import OFF_DATA as OFF_DATA  # for measures of your own, which name it
 from conjugacy.similarity.score import Interval, Null, Score, Traits, Undefined
 from conjugacy.system import System
@@ -232,8 +232,7 @@ def _train_pair(train: Any) -> tuple[System | None, System | None]:
     if train is None:
         return None, None
     if not isinstance(train, (tuple, list)) or len(train) != 2:
-        size = f" of {len(train)}" if isinstance(train, (tuple, list)) else ""
-        raise TypeError(f"`train`: expected a pair of systems (a_train, b_train), got {type(train).__name__}{size}.")
+        raise TypeError(f"`train`: expected a pair of systems (a_train, b_train), got {kind_of(train)}.")
     return as_system("train[0]", train[0]), as_system("train[1]", train[1])
 
 
@@ -297,9 +296,9 @@ def get_measure(name: str | Measure, **parameters: Any) -> Measure:
             )
         return name
     if not isinstance(name, str):
-        got = f"the class {name.__name__}" if isinstance(name, type) else f"{type(name).__name__} {shown(name)}"
         raise TypeError(
-            f"`measure`: expected the name of a measure (conjugacy.similarity.measure_names()) or a Measure, got {got}."
+            "`measure`: expected the name of a measure (conjugacy.similarity.measure_names()) or a Measure, got "
+            f"{kind_of(name)}."
         )
     check_choice("measure", name, measure_names(), "See conjugacy.similarity.measure_names().")
     if name in _REGISTERED:

@@ -48,8 +48,8 @@ class Resampling:
             check_number(
                 "interval", self.interval, 0.0, 1.0, open_low=True, hint="It is a level such as 0.95, or None."
             )
-        check_int("n_resamples", self.n_resamples, 10, hint="Use interval=None for no interval.")
-        check_int("n_surrogates", self.n_surrogates, 1, hint="Use null=None for no null.")
+        check_int("n_resamples", self.n_resamples, 10, 10**7, hint="Use interval=None for no interval.")
+        check_int("n_surrogates", self.n_surrogates, 1, 10**7, hint="Use null=None for no null.")
         check_int("seed", self.seed, 0)
         if isinstance(self.null, Mapping):
             for name, null in self.null.items():

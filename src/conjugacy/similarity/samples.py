@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from conjugacy._check import check_choice
+from conjugacy._check import check_choice, shown
 from conjugacy.system import System
-
-
-def shown(value: Any) -> str:
-    """The beginning of the representation of `value`, on one line, for messages."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def kind_of(value: Any) -> str:
     """What `value` is, for messages: its class, and the value where that is short."""
     if isinstance(value, type):
-        return f"the class {value.__name__}; give an instance of it"
-    if hasattr(value, "shape"):
-        return f"{type(value).__name__} of shape {tuple(value.shape)}"
-    return f"{type(value).__name__} {shown(value)}"
+        return f"the class {value.__name__} ({type(value).__name__}); give an instance of it"
+    text = shown(value)
+    return text if text.startswith(type(value).__name__) else f"{type(value).__name__} {text}"
 
 
 def as_system(name: str, data: Any) -> System:
@@ -43,13 +37,20 @@ def as_system(name: str, data: Any) -> System:
         if isinstance(made, System):
             return made
     is_path = isinstance(data, str) or hasattr(data, "__fspath__")
-    if data is None or is_path or isinstance(data, (bytes, bool, type)) or callable(data):
+    empty = isinstance(data, (list, tuple)) and not (len(data) and hasattr(data[0], "__len__"))
+    number = isinstance(data, (int, float, complex, np.generic, Mapping, range))
+    if data is None or is_path or empty or number or isinstance(data, (bytes, type)) or callable(data):
         raise TypeError(
             f"`{name}`: expected a System, a Run or an array (trial, time, unit), got {kind_of(data)}."
             f"{' Load it first: conjugacy.load(path).' if is_path else ''}"
         )
     if isinstance(data, np.ndarray):
         data = np.ascontiguousarray(data)  # torch takes no reversed views
+    size = getattr(data, "shape", None)
+    if size is not None and 0 in tuple(size):
+        raise ValueError(
+            f"`{name}`: expected an array (trial, time, unit) with values, got shape {tuple(size)}: empty."
+        )
     try:
         return System.from_arrays(name, data)
     except (TypeError, ValueError) as error:
@@ -240,7 +241,7 @@ def check_varies(samples: Samples, measure: str) -> None:
     if np.abs(rows[:8] - rows[0]).max() <= least and np.abs(rows - rows[0]).max() <= least:
         raise ValueError(
             f"`trajectories` of {samples.name!r}: all {len(rows)} states are the same, so {measure!r} is undefined. "
-            "Check that the system was run and that the activity is not saturated."
+            "Give states that vary: check that the system was run and that the activity is not saturated."
         )
 
 

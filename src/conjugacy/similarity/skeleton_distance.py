@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from typing_extensions import override
 
-from conjugacy._check import check_choice, check_int
+from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.score import Interval, Traits
@@ -61,6 +61,11 @@ class PortraitMeasure(Measure):
     def __post_init__(self):
         check_choice("part", self.part, PARTS)
         check_int("n_inits", self.n_inits, 1)
+        check_number("reach", self.reach, 0)
+        check_int("seed", self.seed, 0)
+        given = self.held_input if isinstance(self.held_input, (tuple, list)) else [self.held_input]
+        for value in given:
+            check_number("held_input", value, hint="Give a number, or one for each input.")
 
     @property
     @override

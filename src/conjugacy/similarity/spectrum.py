@@ -20,9 +20,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from typing_extensions import override
 
-from conjugacy._check import check_choice, check_int
+from conjugacy._check import check_choice, check_flag, check_int
 from conjugacy.similarity.dsa import UNEQUAL, OperatorFeatures, OperatorMeasure
-from conjugacy.similarity.samples import check_same_steps, clocks
+from conjugacy.similarity.samples import check_same_steps, clocks, kind_of
 from conjugacy.similarity.score import OFF_DATA, Traits
 
 _DEAD = 1e-12  # modulus of eigenvalues that rounding cannot tell from zero
@@ -84,6 +84,7 @@ class Spectrum(OperatorMeasure):
     def __post_init__(self):
         super().__post_init__()
         check_int("p", self.p, 1, 2)
+        check_flag("continuous", self.continuous)
 
     @override
     def _policies(self) -> tuple[str, ...]:
@@ -148,11 +149,13 @@ class Spectrum(OperatorMeasure):
 
 
 def _points(name: str, x: Any) -> np.ndarray:
-    x = np.asarray(x)
+    given, x = x, np.asarray(x)
+    if not np.issubdtype(x.dtype, np.number):
+        raise TypeError(f"`{name}`: expected numbers (point,) or points (point, axis), got {kind_of(given)}.")
     if np.iscomplexobj(x) or x.ndim == 1:
         x = np.stack([x.real, x.imag], axis=-1)
     if x.ndim != 2 or len(x) == 0:
-        raise ValueError(f"`{name}`: expected points (point,) or (point, axis), got shape {x.shape}.")
+        raise ValueError(f"`{name}`: expected points (point,) or (point, axis), got {kind_of(given)}.")
     if not np.isfinite(x).all():
         raise ValueError(f"`{name}`: expected finite values, got {int((~np.isfinite(x)).sum())} NaN or infinite.")
     return x.astype(np.float64)

@@ -73,7 +73,7 @@ def stochastic_shape_distance(
     check_int("max_iterations", max_iterations, 1)
     check_int("seed", seed, 0)
     if n_starts is not None:
-        check_int("n_starts", n_starts, 0, hint="Or None.")
+        check_int("n_starts", n_starts, 0, 10**5, hint="Or None.")
     x, y = Samples.of(as_system("a", a)), Samples.of(as_system("b", b))
     pair = conditions if isinstance(conditions, tuple) else (conditions, conditions)
     if len(pair) != 2:
@@ -160,7 +160,7 @@ def _moments(samples: Samples, conditions: np.ndarray) -> tuple[np.ndarray, np.n
     if conditions.shape != (samples.n_trials,):
         raise ValueError(
             f"`conditions`: expected one for each of the {samples.n_trials} trials of {samples.name!r}, got shape "
-            f"{conditions.shape}."
+            f"{conditions.shape} ({conditions.dtype}, {conditions.ravel()[:3].tolist()})."
         )
     if (samples.lengths != samples.x.shape[1]).any():
         raise ValueError(f"`conditions`: trials of {samples.name!r} differ in length. Cut them to one.")

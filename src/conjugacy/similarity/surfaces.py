@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_flag, check_int, check_number
 from conjugacy._threads import map_threads
 from conjugacy.similarity._pairwise import named
-from conjugacy.similarity.dmd import embed, fit
+from conjugacy.similarity.dmd import embed, fit, integer_list
 from conjugacy.similarity.dsa import OperatorMeasure
 from conjugacy.similarity.measure import Measure, get_measure
-from conjugacy.similarity.samples import kind_of, system_list
+from conjugacy.similarity.samples import system_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,8 +102,9 @@ def surface(
         raise ValueError(f"`measure`: expected a measure of operators such as 'dsa', got {operator_measure.name!r}.")
     made = named(system_list("systems", systems, 2), "systems")
     n = len(made)
-    ranks, n_delays = _grid("ranks", ranks), _grid("n_delays", n_delays)
+    ranks, n_delays = tuple(integer_list("ranks", ranks)), tuple(integer_list("n_delays", n_delays))
     check_number("tolerance", tolerance, 0)
+    check_flag("progress", progress)
     if n_threads is not None:
         check_int("n_threads", n_threads, 1, hint="Or None for all cores.")
     values = np.full((len(ranks), len(n_delays), n, n), np.nan)
@@ -131,15 +132,6 @@ def surface(
     disagreement, warning = _order_changes(values, pairs, ranks, n_delays, tolerance, operator_measure.name)
     names = tuple(s.name for s in made)
     return Surface(operator_measure.name, names, ranks, n_delays, values, disagreement, not warning, warning)
-
-
-def _grid(name: str, values: Any) -> tuple[int, ...]:
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
-        raise TypeError(f"`{name}`: expected a list of integers >= 1, got {kind_of(values)}.")
-    checked = tuple(sorted({check_int(f"{name}[{i}]", value, 1) for i, value in enumerate(values)}))
-    if not checked:
-        raise ValueError(f"`{name}`: expected at least one integer >= 1, got an empty list.")
-    return checked
 
 
 def _order_changes(values, pairs, ranks, n_delays, tolerance, name) -> tuple[np.ndarray, str]:

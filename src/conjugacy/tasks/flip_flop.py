@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -88,6 +88,9 @@ class NBitFlipFlop(Task):
     def small(cls) -> NBitFlipFlop:
         """A small instance with short trials, of which tables of all tasks are made."""
         return cls(n=2, n_timesteps=30, switch_prob=0.1)
+
+    # the recipe of version 0.1: trainings that were begun with it are known, and go on with it
+    former_recipes: ClassVar = ({"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "clip": 0.1, "eval_every": 50},)
 
     @property
     def recipe(self) -> dict[str, Any]:

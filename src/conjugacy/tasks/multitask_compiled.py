@@ -9,8 +9,9 @@ polynomials with errors below 1e-6. Nothing is drawn for the padding. Times: ben
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.polynomial import Chebyshev, Polynomial
+
+from conjugacy._jit import njit
 
 _ROUNDS = 10
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from typing import Any
 
 from conjugacy._check import check_int, check_number
@@ -78,17 +79,25 @@ class Recipe:
     rollout: str = "auto"
 
     def __post_init__(self):
-        for name, low in (("steps", 1), ("batch_size", 1), ("short_timesteps", 1), ("eval_every", 1)):
-            check_int(name, getattr(self, name), low)
+        for name in ("steps", "batch_size", "short_timesteps", "eval_every"):
+            self._set(name, check_int(name, getattr(self, name), 1))
         for name in ("learning_rate", "clip"):
-            check_number(name, getattr(self, name), 0, open_low=True)
-        check_number("weight_decay", self.weight_decay, 0)
+            self._set(name, check_number(name, getattr(self, name), 0, open_low=True))
+        self._set("weight_decay", check_number("weight_decay", self.weight_decay, 0))
         highest = 1 / self.learning_rate
-        check_number("recurrent_decay", self.recurrent_decay, 0, highest, hint="Times the learning rate, at most 1.")
-        check_number("averaging", self.averaging, 0, 1 - 1e-6)
+        hint = "Times the learning rate, at most 1."
+        self._set("recurrent_decay", check_number("recurrent_decay", self.recurrent_decay, 0, highest, hint=hint))
+        self._set("averaging", check_number("averaging", self.averaging, 0, 1 - 1e-6))
         for name in ("warmup", "short_share", "whole_share"):
-            check_number(name, getattr(self, name), 0, 1)
+            self._set(name, check_number(name, getattr(self, name), 0, 1))
+        for name in ("stop_accuracy", "stop_r2"):
+            self._set(name, _bound(name, getattr(self, name)))
+        if not isinstance(self.select, str) or not self.select:
+            raise ValueError(f"`select`: expected the name of a score, for example 'r2', got {self.select!r}.")
         check_rollout(self.rollout)
+
+    def _set(self, name: str, value: float) -> None:
+        object.__setattr__(self, name, value)  # a plain number in place of NumPy's
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of gradient step 0 ... steps - 1: a cosine up to the peak, one down to 1/1000 of it."""
@@ -116,6 +125,21 @@ class Recipe:
         """The defaults, with the settings that the task names in its attribute `recipe` (a dict), if it has one."""
         return cls(**getattr(task, "recipe", {}))
 
+    def as_begun(self, task: Any, saved: dict) -> Recipe:
+        """The recipe of a training that was begun with a former recipe of the task, if `self` is the present one of it.
+
+        Else a version that brings another recipe would not know the trainings that were begun before. Where the task's
+        ``former_recipes`` (dicts like `recipe`) differ from the present one, `saved` may differ in the same way.
+        """
+        saved, now = self.completed(saved), self.as_dict()
+        default = self.for_task(task).as_dict()
+        for former in getattr(task, "former_recipes", ()):
+            then = self.completed(type(self)(**former).as_dict())
+            kept = {k: then[k] if now[k] == default[k] else now[k] for k in now}
+            if kept == saved:
+                return type(self)(**saved)
+        return self
+
     @classmethod
     def completed(cls, saved: dict) -> dict:
         """A recipe that was saved, with the settings that came later: as they were done then, which is not at all."""
@@ -129,3 +153,10 @@ class Recipe:
     def names(cls) -> list[str]:
         """Names of the settings."""
         return [f.name for f in fields(cls)]
+
+
+def _bound(name: str, value: Any) -> float:
+    """A score to be reached; inf, which none reaches, is one."""
+    if isinstance(value, Real) and not isinstance(value, bool) and math.isinf(value):
+        return float(value)
+    return check_number(name, value, hint="It is the score at which training stops.")

@@ -6,8 +6,9 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,27 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from conjugacy._check import check_choice, check_device, check_int
+from conjugacy._notes import note
+from conjugacy._plain_torch import plain_torch
 from conjugacy._threads import threads_for, torch_threads
 from conjugacy.networks.network import Network
+from conjugacy.runs.folder import (
+    as_folder,
+    check_holds_no_more_than,
+    finish,
+    holds_run,
+    is_unfinished,
+    read_config,
+    write_folder,
+)
+from conjugacy.runs.lock import at_once, locked
 from conjugacy.runs.rollout import rollout
-from conjugacy.runs.run import Run, load
+from conjugacy.runs.run import Run, load, weight_bytes
 from conjugacy.runs.trial_sets import TrialSets, derive_seed
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
+from conjugacy.training.interrupts import interrupts
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.scores import activity_loss, evaluate
 from conjugacy.trials import Rollout, Trials
@@ -80,11 +94,18 @@ def train(
     """
     for name in settings:
         check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
-    training = begin(task, network, seed, replace(recipe or Recipe.for_task(task), **settings), out, device)
-    if isinstance(training, Run):
-        return training
     if threads is not None:
-        check_int("threads", threads, 1)
+        threads = check_int("threads", threads, 1)
+    recipe = replace(Recipe.for_task(task) if recipe is None else recipe, **settings)
+    with plain_torch():
+        training = begin(task, network, seed, recipe, out, device)
+        if isinstance(training, Run):
+            return training
+        with training.held() as found:
+            return _trained(training, progress, threads) if found is None else found
+
+
+def _trained(training: Training, progress: bool, threads: int | None) -> Run:
     run = training.run
     bar = tqdm(
         total=training.recipe.steps,
@@ -94,21 +115,23 @@ def train(
         unit="step",
         mininterval=0.5,
     )
+    with interrupts() as pressed:
 
-    def tell(training: Training) -> None:
-        bar.update()
-        bar.set_postfix_str(training.last_scores, refresh=False)
+        def tell(training: Training) -> None:
+            bar.update()
+            bar.set_postfix_str(training.last_scores, refresh=False)
+            pressed.check()
 
-    try:
-        with torch_threads(threads or training.n_threads, kernels=threads), bar:
-            fit(training, tell)
-    except KeyboardInterrupt:
-        training.interrupt()
-        if progress:
-            tqdm.write(f"Interrupted at step {training.state.step}: the best weights so far are kept.")
-    if training.stopped == "diverged":
-        warnings.warn(training.why_diverged(), stacklevel=2)
-    return training.end()
+        try:
+            with torch_threads(threads or training.n_threads, kernels=threads), bar:
+                fit(training, tell)
+        except KeyboardInterrupt:
+            training.interrupt(in_a_step=pressed.count > 1)
+            if progress:
+                tqdm.write(f"Interrupted at step {training.state.step}: the best weights so far are kept.")
+        if training.stopped == "diverged":
+            warnings.warn(training.why_diverged(), stacklevel=4)
+        return training.end()
 
 
 @dataclass
@@ -140,11 +163,37 @@ class Training:
     average: Network
     state: Progress
     stopped: str = ""
+    _warned: bool = field(default=False, repr=False)
 
     def __post_init__(self):
-        if self.state.step >= self.recipe.steps:
-            self.stopped = "steps"
+        self._go_on_from(self.state)
         self.start_clock()
+
+    def _go_on_from(self, state: Progress) -> None:
+        self.state, self._safe_step = state, state.step
+        self.stopped = state.stopped or ("steps" if state.step >= self.recipe.steps else "")
+
+    @contextmanager
+    def held(self, give_up: Callable[[], bool] = at_once) -> Iterator[Run | None]:
+        """A context in which nobody else trains in its folder; the run, if somebody has finished it in the meantime.
+
+        Raises
+        ------
+        BlockingIOError
+            If another process trains there, and `give_up` says not to wait for it.
+        OSError
+            If the folder cannot be written.
+        """
+        if self.folder is None:
+            yield None
+            return
+        with locked(self.folder, give_up):
+            if holds_run(self.folder):
+                yield _finished(self.folder, self.run.config(), self.run.task, self.run.network)
+                return
+            own = self.run.network, self.average, self.optimizer
+            self._go_on_from(checkpoint.read(self.folder, self.run.config(), *own))  # as it is now
+            yield None
 
     def start_clock(self) -> None:
         """Count seconds from now on, on top of those that it has taken before."""
@@ -242,47 +291,68 @@ class Training:
         )
 
     def save_checkpoint(self) -> None:
-        """Write down how far it is, if there is a folder."""
-        if self.folder is not None:
-            checkpoint.write(self.folder, self.run.config(), self.run.network, self.average, self.optimizer, self.state)
+        """Write down how far it is, if there is a folder; where that fails, a warning says so, once."""
         self._saved = time.monotonic()
+        stopped = "" if self.stopped == "interrupted" else self.stopped
+        if self.folder is None or (self._safe_step, self.state.stopped) == (self.state.step, stopped):
+            return
+        self.state.stopped = stopped
+        own = self.run.network, self.average, self.optimizer
+        try:
+            checkpoint.write(self.folder, self.run.config(), *own, self.state)
+            self._safe_step = self.state.step
+        except Exception as error:
+            if not self._warned:
+                why = _in_a_line(error)
+                note(f"a checkpoint of {self.run.name} could not be written ({why}). It trains on.", stacklevel=3)
+            self._warned = True
 
-    def interrupt(self) -> None:
-        """End here, to go on another time."""
+    def interrupt(self, in_a_step: bool = False) -> None:
+        """End here, to go on another time; from the last checkpoint, where that is in the middle of a step."""
         if not self.stopped:
             self.stopped = "interrupted"
-            self.save_checkpoint()
+            if not in_a_step and self._safe_step < self.state.step:
+                self.save_checkpoint()
 
     def end(self) -> Run:
         """The run with its best weights, tested; saved if there is a folder and it was not interrupted."""
-        model, state, folder = self.run.network, self.state, self.folder
+        if self.folder is None or self.stopped == "interrupted":
+            return self._tested()
+        self.save_checkpoint()  # from here on, whatever happens, the same call ends with this run
+        run = self._tested()
+        try:
+            write_folder(self.folder, run.files())
+        except Exception as error:  # the run in memory is worth more than the exception
+            note(
+                f"`out`: the trained run could not be saved ({_in_a_line(error)}). It is returned, and is in memory "
+                "only: save it elsewhere, run.save(FOLDER).",
+                stacklevel=3,
+            )
+        else:
+            checkpoint.delete(self.folder)
+        return run
+
+    def _tested(self) -> Run:
+        model, state = self.run.network, self.state
         if state.best:
             model.load_state_dict(state.best)
         model.cpu().eval()
         test = evaluate(model, self.run.task, self.run.trials("test"), self.recipe.rollout)
         metrics = {f"test_{k}": v for k, v in test.items()}
         metrics |= {"stopped": self.stopped, "steps": state.step, "seconds": round(state.seconds, 3)}
-        run = replace(self.run, history=pd.DataFrame(state.history), metrics=metrics)
-        if folder is not None and self.stopped != "interrupted":
-            checkpoint.delete(folder)
-            if folder.exists():
-                folder.rmdir()
-            run.save(folder)
-        return run
+        return replace(self.run, history=pd.DataFrame(state.history), metrics=metrics)
 
 
+@plain_torch()
 def begin(
     task: Task, network: Network, seed: int, recipe: Recipe, out: str | Path | None, device: str
 ) -> Training | Run:
-    """Check all that can go wrong; the training that starts or goes on, or the run if it is over."""
+    """Check all that can go wrong; the training that starts or goes on, or the run if it is over. Writes nothing."""
     device = check_device("device", device)
-    check_int("seed", seed, 0)
-    model = copy.deepcopy(network)
-    fresh = not model.input_size
+    seed = check_int("seed", seed, 0)
+    fresh = not network.input_size
+    model = _prepared(task, network)
     if fresh:
-        prepare = getattr(task, "prepare", None)
-        if prepare is not None:
-            prepare(model)
         with torch_threads(1):  # the last digits of an orthogonal matrix depend on their number
             model.init_model(input_size(task), output_size(task), derive_seed(seed, "weights"))
     elif (model.input_size, model.output_size) != (input_size(task), output_size(task)):
@@ -291,24 +361,66 @@ def begin(
             f"got {model.input_size} and {model.output_size}. Build it with init_model({input_size(task)}, "
             f"{output_size(task)})."
         )
+    folder = None if out is None else as_folder("out", out)
+    recipe = recipe if folder is None else as_begun_in(folder, task, recipe)
     run = Run(task, model, seed, TrialSets.from_seed(seed), recipe.as_dict())
-    folder = Path(out) if out is not None else None
     if folder is not None:
         if not fresh:
             raise ValueError(
                 "`out`: a network with weights of its own cannot be resumed. Train it without `out`, then save."
             )
-        config = run.config()  # raises before any work is done if task or network cannot be saved
-        if (folder / "config.json").exists():
+        config = run.config()
+        if holds_run(folder):
             return _finished(folder, config, task, network)
-        if folder.exists() and any(p.name != checkpoint.FILE for p in folder.iterdir()):
-            raise FileExistsError(f"`out`: {folder} exists and holds no run. Name an empty or a new folder.")
+        check_holds_no_more_than("out", folder, checkpoint.FILES)
+        try:
+            weight_bytes(model)
+        except Exception as error:
+            raise TypeError(
+                f"`out`: the network cannot be saved ({_in_a_line(error)}). Train without `out`."
+            ) from error
     optimizer = torch.optim.Adam(model.to(device).parameters(), weight_decay=recipe.weight_decay)
     average = copy.deepcopy(model)
     state = checkpoint.read(folder, run.config(), model, average, optimizer) if folder is not None else Progress()
     return Training(run, recipe, device, folder, optimizer, average, state)
 
 
+def as_begun_in(folder: Path, task: Task, recipe: Recipe) -> Recipe:
+    """The recipe with which the run or the interrupted training in a folder was begun, if it is a former `recipe`."""
+    config: Any = None
+    with suppress(ValueError, OSError):  # what cannot be read is said when it is loaded
+        config = read_config(folder) if holds_run(folder) else checkpoint.config_in(folder)
+    saved = config.get("recipe") if isinstance(config, dict) else None
+    return recipe.as_begun(task, saved) if isinstance(saved, dict) else recipe
+
+
+def planned_config(task: Task, network: Network, seed: int, recipe: Recipe) -> dict[str, Any]:
+    """The config of the run that `begin` would begin for a network without weights."""
+    model = _prepared(task, network)
+    model.input_size, model.output_size = input_size(task), output_size(task)
+    return Run(task, model, seed, TrialSets.from_seed(seed), recipe.as_dict()).config()
+
+
+def differing(config: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The entries in which the config of a run is not that of a run that was saved, versions apart."""
+    other = {**other, "recipe": Recipe.completed(other["recipe"])}
+    return sorted(k for k in config if k != "versions" and other.get(k) != config[k])
+
+
+def _prepared(task: Task, network: Network) -> Network:
+    """A copy of the network as it is before its weights are drawn, or with those that it has."""
+    model = copy.deepcopy(network)
+    prepare = getattr(task, "prepare", None)
+    if not model.input_size and prepare is not None:
+        prepare(model)
+    return model
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@plain_torch()
 def fit(training: Training, tell: Callable[[Training], None]) -> None:
     """Take gradient steps until the training stops; call `tell` after each."""
     training.start_clock()
@@ -362,6 +474,7 @@ def _move(average: Network, network: Network, share: float) -> None:
 def _look(training: Training, loss: float, scores: dict[str, float]) -> bool:
     """Note the scores on the validation trials, keep the best weights; True if the task has been learned."""
     recipe, state = training.recipe, training.state
+    scores = {k: float(v) for k, v in scores.items()}
     score = _score(scores, recipe.select)
     if score > state.best_score:
         state.best_score = score
@@ -385,12 +498,16 @@ def _score(scores: dict[str, float], select: str) -> float:
 
 
 def _finished(folder: Path, config: dict[str, Any], task: Task, network: Network) -> Run:
+    """The run in a folder, if it is of this config; what a kill has left in the folder is brought to its end."""
     run = load(folder, classes=[type(task), type(network)])
-    there = {**run.config(), "recipe": Recipe.completed(run.recipe)}
-    differing = sorted(k for k in config if k != "versions" and there.get(k) != config[k])
-    if differing:
+    others = differing(config, run.config())
+    if others:
         raise FileExistsError(
-            f"`out`: {folder} holds a finished run of another config (other {', '.join(differing)}). "
-            "Name another folder."
+            f"`out`: {folder} holds a finished run of another config (other {', '.join(others)}). Name another folder."
         )
+    with suppress(OSError):  # somebody else does it now, or it cannot be written: it is whole as it is
+        if (folder / checkpoint.FILE).exists() or is_unfinished(folder):
+            with locked(folder, at_once):
+                finish(folder)
+                checkpoint.delete(folder)
     return run

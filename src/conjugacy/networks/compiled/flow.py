@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from conjugacy._jit import njit
 from conjugacy._threads import on_threads
 from conjugacy.networks.cells import FlowCell
 from conjugacy.networks.compiled.blocks import give_back, take_buffers, trial_blocks

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.polynomial import Chebyshev, Polynomial
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from conjugacy._jit import njit
 from conjugacy._threads import on_threads
 from conjugacy.networks.compiled.blocks import give_back, take_buffers, trial_blocks
 
