@@ -71,8 +71,8 @@ def test_portraits_without_labels_loops_and_lost_branches():
     made = Portrait({0: 3, 1: 5}, None, (0, 0, 0, 1, 1, 1, 1, 1), edges, ("",) * 8, torch.zeros(8, 1) + 0j)
     ax = portrait_graph(made).axes[0]
     assert [t.get_text() for t in ax.texts] == ["0", "1", "2"]
-    # two parallel lines, a loop, a stub; three points
-    assert len(ax.lines) == 4 + 3
+    # two parallel lines, a loop, a stub, a saddle that leads nowhere; three points
+    assert len(ax.lines) == 5 + 3
     a, b = ax.lines[0].get_xydata(), ax.lines[1].get_xydata()
     np.testing.assert_allclose(a[[0, -1]], b[[0, -1]])
     assert not np.allclose(a[15], b[15])
