@@ -110,7 +110,7 @@ def test_settings_vary_and_each_network_stops_by_itself(small_task):
 
 
 def test_networks_that_have_learned_leave_the_stack(small_task):
-    settings = {**QUICK, "stop_accuracy": 0.0}
+    settings = {**QUICK, "stop_accuracy": 0.0, "stop_from": 0.0}
     vary = {"stop_r2": [-100.0, 2.0]}
     runs = cj.train_population(small_task, cj.networks.GRU(7), [2, 1], vary, stacked=True, **settings)
     ends = [(r.metrics["stopped"], r.metrics["steps"]) for r in runs]

@@ -52,7 +52,7 @@ def test_the_best_weights_on_validation_trials_are_kept(small_task):
 
 def test_it_learns_one_bit_and_stops_when_it_has():
     task = cj.tasks.NBitFlipFlop(n=1, n_timesteps=60, switch_prob=0.05, noise=0.05)
-    run = cj.train(task, cj.networks.GRU(16), steps=600, progress=False, stop_accuracy=0.98, stop_r2=0.8)
+    run = cj.train(task, cj.networks.GRU(16), steps=600, progress=False, stop_accuracy=0.98, stop_r2=0.8, stop_from=0)
     assert run.metrics["stopped"] == "learned" and run.metrics["steps"] < 600
     assert run.metrics["test_accuracy"] > 0.97
     assert run.history.iloc[-1].val_accuracy >= 0.98
