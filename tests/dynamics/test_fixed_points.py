@@ -288,7 +288,7 @@ def test_bad_arguments_are_explained(call, error, message):
 
 
 def test_ctrl_c_returns_what_was_found(monkeypatch):
-    from conjugacy.dynamics import search as module
+    from conjugacy.dynamics import stages as module
 
     calls = []
 

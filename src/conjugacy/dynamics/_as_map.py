@@ -87,6 +87,7 @@ def _from_system(system: System, flow: bool) -> Map:
         readout=system.readout,
         dt=system.dt,
         visited=_thinned(system.states()),
+        trial_steps=int(system.lengths.median()),
         name=system.name,
     )
 

@@ -29,6 +29,7 @@ from scipy.optimize import linear_sum_assignment
 
 from conjugacy._check import check_number
 from conjugacy.dynamics._portrait import Portrait
+from conjugacy.dynamics.portrait_core import on_common_horizon
 
 _ROUNDS = 3
 _NEGLIGIBLE = 1e-3  # modes smaller than this at the horizon are left out, on both sides alike
@@ -48,7 +49,9 @@ class PortraitDistance:
         return self.total
 
 
-def portrait_distance(a: Portrait, b: Portrait, *, horizon: float | None = None) -> PortraitDistance:
+def portrait_distance(
+    a: Portrait, b: Portrait, *, horizon: float | None = None, hold: float | None = None
+) -> PortraitDistance:
     """The distance between two portraits; see the module docstring for its parts.
 
     Parameters
@@ -57,14 +60,21 @@ def portrait_distance(a: Portrait, b: Portrait, *, horizon: float | None = None)
     horizon : float, optional
         Time over which modes are compared, in the unit of `Portrait.step` (s, or steps where dt is unknown). Default:
         ten steps of the slower of the two; give one number for a population whose steps differ.
+    hold : float, optional
+        Time for which points must hold to count, in the same unit, see `conjugacy.dynamics.portrait_core`. Default: the
+        longer horizon of the two portraits; both as they are if they consist of exact points. Give one number for a
+        population that mixes the two.
 
     Notes
     -----
-    Symmetric, zero for identical portraits, and it obeys the triangle inequality among portraits that carry responses
-    to the same inputs (or none).
+    Symmetric, zero for identical portraits, and for one `horizon` and `hold` it obeys the triangle inequality among
+    portraits that carry responses to the same inputs (or none).
     """
     clock = max(a.step, b.step)
     horizon = 10 * clock if horizon is None else check_number("horizon", horizon, 0, open_low=True)
+    if hold is not None:
+        check_number("hold", hold, 0, open_low=True)
+    a, b = on_common_horizon(a, b, hold)
     counts = ruzicka(_count_multiset(a), _count_multiset(b))
     colours = zip(_colours(a), _colours(b))
     graph = float(np.mean([ruzicka(x, y) for x, y in colours]))
@@ -83,7 +93,14 @@ def ruzicka(a, b) -> float:
 
 
 def _count_multiset(p: Portrait) -> Counter:
-    return Counter({("fixed", k): n for k, n in p.counts.items()}) + Counter({("cycle",): len(p.cycles)})
+    nodes = Counter((n, _class(p, v)) for v, n in enumerate(p.n_unstable))
+    return nodes + Counter({("cycle",): len(p.cycles)})
+
+
+def _class(p: Portrait, node: int) -> str:
+    """Rings, lines and sheets are kinds of their own; a plateau without a name is a point drawn out."""
+    name = p.topologies[node] if p.topologies else ""
+    return name if name in ("ring", "line", "sheet") else ""
 
 
 def _colours(p: Portrait) -> list[Counter]:
@@ -97,7 +114,7 @@ def _colours(p: Portrait) -> list[Counter]:
                 neighbours[end].append(saddle)
             else:
                 lost[saddle] += 1
-    colour: list[tuple] = [(n, k) for n, k in zip(p.n_unstable, lost)]
+    colour: list[tuple] = [(n, k, _class(p, v)) for v, (n, k) in enumerate(zip(p.n_unstable, lost))]
     rounds = []
     for _ in range(_ROUNDS):
         colour = [(colour[v], tuple(sorted(colour[w] for w in near))) for v, near in enumerate(neighbours)]
@@ -116,7 +133,7 @@ def _spectra(a: Portrait, b: Portrait, horizon: float, clock: float) -> float:
     cost = np.ones((na, nb))
     for i in range(na):
         for j in range(nb):
-            if a.n_unstable[i] == b.n_unstable[j]:
+            if a.n_unstable[i] == b.n_unstable[j] and _class(a, i) == _class(b, j):
                 cost[i, j] = min(1.0, _mode_distance(modes_a[i], modes_b[j]))
     rows, columns = linear_sum_assignment(cost)
     return float((cost[rows, columns].sum() + abs(na - nb)) / max(na, nb))

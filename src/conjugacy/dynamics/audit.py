@@ -37,6 +37,8 @@ class SearchRecord:
         Orbits that were followed, and how many of them settled on no fixed point.
     selection : bool
         Whether some of the points found have been left out since.
+    saturated : bool
+        Whether the search for exact points was cut short because most starts stalled where the state hardly moves.
     """
 
     n_starts: int = 0
@@ -54,6 +56,7 @@ class SearchRecord:
     n_orbits: int = 0
     n_unsettled: int = 0
     selection: bool = False
+    saturated: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,13 +123,24 @@ def judge(
     distinct: bool,
     n_slow: int,
     n_unresolved: int,
+    n_held: int = 0,
+    shares: tuple[float, ...] = (),
+    n_far: int = 0,
 ) -> Audit:
-    """The audit of a set of fixed points with these indices; see the module docstring for the two arguments."""
+    """The audit of a set of fixed points with these indices; see the module docstring for the two arguments.
+
+    The points are all that were found if it is known what their indices must sum to, else those within reach.
+    """
     n = len(index)
     unseen, seen = unseen_points(record.sample, n), coverage(record.sample)
     continuum = n - sum(isolated)
     index_sum = None if continuum else sum(index)
     lines = [f"{n} fixed points from {record.n_starts} starts ({record.n_zero} reached one)."]
+    if record.saturated:
+        lines.append(
+            "The search for exact points ended early: most starts stalled where the state hardly moves. What holds "
+            "there is listed as held; horizon=None searches on for exact points."
+        )
     if record.selection:
         lines = [f"A selection of {n} fixed points; only the whole set can be audited."]
         return Audit(None, index_sum, record.expected_index, unseen, seen, tuple(lines))
@@ -139,7 +153,8 @@ def judge(
             + (f"The rarest point was reached {min(hits)} times." if n else "")
         )
         complete = None if complete and (not covered or n_unresolved) else complete
-        lines.append(_verdict(complete, covered, n_unresolved))
+        if not record.saturated:
+            lines.append(_verdict(complete, covered, n_unresolved))
     if proven:
         lines.append(
             f"{proven} of {n} points are certified (Newton-Kantorovich): exactly one zero within each one's radius"
@@ -149,6 +164,18 @@ def judge(
         lines.append(f"{sampled} of {n} points pass a sampled contraction test: evidence of one zero each, no proof.")
     if n_slow or n_unresolved:
         lines.append(f"Beside them {n_slow} slow points (minima of the speed, no zeros) and {n_unresolved} unresolved.")
+    if n_held:
+        lines.append(f"Beside the fixed points {n_held} held ones: no zeros, but states that rest for the horizon.")
+    if shares:
+        orbits = [round(share * record.n_orbits) for share in shares]
+        once = sum(n == 1 for n in orbits)
+        lines.append(
+            f"{len(shares)} memories: {sum(orbits)} of {record.n_orbits} orbits from the data end at one of them; "
+            f"estimated share of orbits that end at others: {once / max(1, sum(orbits)):.1%} (Good), as far as the "
+            "data go. This is evidence, no proof."
+        )
+    if n_far:
+        lines.append(f"{n_far} points lie farther from the data than the reach of the search; they are not counted.")
     if record.n_running or record.n_diverged:
         lines.append(f"{record.n_running} starts ran out of steps, {record.n_diverged} met values that are not finite.")
     if record.n_unsettled:

@@ -69,12 +69,12 @@ def certify(equation: Reduced, y: Tensor, u: Tensor, scale: float, generator: Ge
 
 def _certify(equation, y, u, scale, generator):
     g, jacobian = equation.residual(y, u), equation.jacobian(y, u)
-    left, singular, right = torch.linalg.svd(jacobian)
+    singular = torch.linalg.svdvals(jacobian)
     least = singular[:, -1] / singular[:, 0].clamp_min(1e-300)
     rounding = (64 + 4 * y.shape[1]) * _EPS * (1 + singular[:, 0])
     beta = 1 / (singular[:, -1] - rounding).clamp_min(1e-300)
-    newton = (right.mT @ ((left.mT @ g[..., None]) / singular[..., None].clamp_min(1e-300)))[..., 0]
-    eta = newton.norm(dim=-1) + beta * rounding * (1 + y.norm(dim=-1))
+    newton = torch.linalg.solve_ex(jacobian, g[..., None])[0][..., 0]
+    eta = newton.norm(dim=-1).nan_to_num(torch.inf) + beta * rounding * (1 + y.norm(dim=-1))
     regular = least > _SINGULAR
     if equation.lipschitz is not None:
         radius, error = _kantorovich(equation, y, u, beta, eta, scale)

@@ -39,8 +39,11 @@ def gru_map(cell: nn.GRUCell) -> Map:
         return r, torch.tanh(i_n + r * a), a
 
     def step(h, u):
-        _, z, n, _ = gates(h, u)
-        return (1 - z) * n + z * h
+        # as few calls as will do: orbits of few states are followed for thousands of steps
+        drive, own = torch.addmm(b_i, u, v.T), torch.addmm(b_h, h, w.T)
+        gate = torch.sigmoid(drive[:, : 2 * d] + own[:, : 2 * d])
+        n = torch.tanh(torch.addcmul(drive[:, 2 * d :], gate[:, :d], own[:, 2 * d :]))
+        return torch.lerp(n, h, gate[:, d:])
 
     def jacobian(h, u):
         r, z, n, a = gates(h, u)
@@ -50,6 +53,23 @@ def gru_map(cell: nn.GRUCell) -> Map:
         dx.diagonal(dim1=-2, dim2=-1).add_(z)
         v_r, v_z, v_n = v.split(d)
         return dx, _rows(s, v_z) + _rows(t, v_n) + _rows(dr, v_r)
+
+    def displacement(h, u):
+        # (1 - z)(n - h) with 1 - z as a sigmoid of its own: exact where z rounds to one
+        i_r, i_z, i_n = (u @ v.T + b_i).split(d, -1)
+        h_r, h_z, a = (h @ w.T + b_h).split(d, -1)
+        return torch.sigmoid(-i_z - h_z) * (torch.tanh(i_n + torch.sigmoid(i_r + h_r) * a) - h)
+
+    def displacement_jacobian(h, u):
+        i_r, i_z, i_n = (u @ v.T + b_i).split(d, -1)
+        h_r, h_z, a = (h @ w.T + b_h).split(d, -1)
+        r, z, keep = torch.sigmoid(i_r + h_r), torch.sigmoid(i_z + h_z), torch.sigmoid(-i_z - h_z)
+        n = torch.tanh(i_n + r * a)
+        t = keep * (1 - n * n)
+        dx = _rows((h - n) * z * keep, w_z)
+        dx.addcmul_((t * r)[..., None], w_n).addcmul_((t * a * r * (1 - r))[..., None], w_r)
+        dx.diagonal(dim1=-2, dim2=-1).sub_(keep)
+        return dx
 
     def residual(h, u):
         return candidate(h, u)[1] - h
@@ -64,6 +84,11 @@ def gru_map(cell: nn.GRUCell) -> Map:
     def leak(h, u):
         # 1 - z without cancellation
         return torch.sigmoid(-(u @ v[d : 2 * d].T + b_i[d : 2 * d] + h @ w_z.T + b_h[d : 2 * d]))
+
+    def times(h, u, v_):
+        r, n, a = candidate(h, u)
+        t = 1 - n * n
+        return _rows(t * r, w_n @ v_).add_(_rows(t * a * r * (1 - r), w_r @ v_)).sub_(v_)
 
     def lipschitz(h, u, radius):
         # bounds over the ball of each factor of diag((1-n^2) r) W_n + diag((1-n^2) a r(1-r)) W_r, by the product rule
@@ -84,8 +109,19 @@ def gru_map(cell: nn.GRUCell) -> Map:
         one = torch.ones(d, dtype=torch.float64)
         return -one, one
 
-    reduced = Reduced(_same, _same_lift, residual, residual_jacobian, lipschitz)
-    return Map(step, d, cell.input_size, jacobian=jacobian, box=box, reduced=reduced, leak=leak, name="GRU")
+    reduced = Reduced(_same, _same_lift, residual, residual_jacobian, lipschitz, times)
+    return Map(
+        step,
+        d,
+        cell.input_size,
+        jacobian=jacobian,
+        box=box,
+        reduced=reduced,
+        leak=leak,
+        displacement=displacement,
+        displacement_jacobian=displacement_jacobian,
+        name="GRU",
+    )
 
 
 def rnn_map(cell: nn.RNNCell) -> Map:
@@ -170,6 +206,12 @@ def lstm_map(cell: nn.LSTMCell) -> Map:
     def lift(h, u):
         return torch.cat([h, memory(h, u)[-1]], -1)
 
+    def displacement(x, u):
+        h, c = x.split(d, -1)
+        i, f_in, g, o = gates(h, u)
+        moved = i * g - torch.sigmoid(-f_in) * c
+        return torch.cat([o * torch.tanh(c + moved) - h, moved], -1)
+
     def residual(h, u):
         _, _, _, o, _, c = memory(h, u)
         return o * torch.tanh(c) - h
@@ -194,7 +236,17 @@ def lstm_map(cell: nn.LSTMCell) -> Map:
         return -upper, upper
 
     reduced = Reduced(lambda x: x[..., :d], lift, residual, residual_jacobian, None)
-    return Map(step, 2 * d, cell.input_size, jacobian=jacobian, box=box, reduced=reduced, leak=leak, name="LSTM")
+    return Map(
+        step,
+        2 * d,
+        cell.input_size,
+        jacobian=jacobian,
+        box=box,
+        reduced=reduced,
+        leak=leak,
+        displacement=displacement,
+        name="LSTM",
+    )
 
 
 def _weights(cell: nn.RNNCellBase) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -37,7 +37,8 @@ class Reduced:
     """An equation g(y, u) = 0 with the same zeros as F(x, u) - x, in as many unknowns or fewer.
 
     ``project(x) -> y`` and ``lift(y, u) -> x`` go between the two; `residual` and `jacobian` are g and dg/dy;
-    ``lipschitz(y, u, radius)`` bounds the change of dg/dy as in the module docstring.
+    ``lipschitz(y, u, radius)`` bounds the change of dg/dy as in the module docstring; ``times(y, u, V)`` is (dg/dy) V
+    for a matrix V (D', k), where that is cheaper than the Jacobian itself.
     """
 
     project: Callable[[Tensor], Tensor]
@@ -45,6 +46,7 @@ class Reduced:
     residual: Function
     jacobian: Function
     lipschitz: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    times: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,10 @@ class Map:
         Seconds per step (maps) or per unit of time (flows).
     visited : Tensor (N, D) or None
         States the system is known to visit.
+    displacement, displacement_jacobian : callables or None
+        F(x, u) - x and its derivative with respect to x in a form that does not cancel where F(x) is near x.
+    trial_steps : int or None
+        Steps of a trial (the median), where the system has trials.
     name : str
     """
 
@@ -93,11 +99,16 @@ class Map:
     readout: Callable[[Tensor], Tensor] | None = None
     dt: float | None = None
     visited: Tensor | None = None
+    displacement: Function | None = None
+    displacement_jacobian: Function | None = None
+    trial_steps: int | None = None
     name: str = "step"
 
     def residual(self, x: Tensor, u: Tensor) -> Tensor:
         """F(x, u) - x of a map, F(x, u) of a flow: zero at fixed points. (B, D)."""
         with torch.no_grad():
+            if self.displacement is not None:
+                return self.displacement(x, u)
             return self.step(x, u) if self.flow else self.step(x, u) - x
 
     def jacobians(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,6 +120,9 @@ class Map:
 
     def residual_jacobian(self, x: Tensor, u: Tensor) -> Tensor:
         """The derivative of `residual` with respect to x, (B, D, D)."""
+        if self.displacement_jacobian is not None:
+            with torch.no_grad():
+                return self.displacement_jacobian(x, u)
         dx = self.jacobians(x, u)[0]
         if not self.flow:
             dx.diagonal(dim1=-2, dim2=-1).sub_(1)

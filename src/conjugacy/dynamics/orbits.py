@@ -10,6 +10,8 @@ from torch import Tensor
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.map import Map
 
+_MOST_MODES = 256  # units up to which the approach to an attractor is judged in the coordinates of its modes
+
 
 @dataclass(frozen=True, eq=False)
 class Settled:
@@ -74,7 +76,12 @@ class Attractors:
         rate = values.real * h if points.flow else values.abs().clamp_min(1e-300).log()
         within = torch.clamp(0.5 * chosen.radius, min=1e-4 * scale)
         near = torch.maximum(within, 0.25 * gap.clamp_max(scale))
-        return cls(chosen.x, within, near, chosen.modes[1], rate)
+        n, d = chosen.x.shape
+        if d <= _MOST_MODES:
+            return cls(chosen.x, within, near, chosen.modes[1], rate)
+        # eigenvectors of large networks cost more than the orbits: plain coordinates will do, with more patience
+        plain = torch.eye(d, dtype=torch.complex128).expand(n, d, d)
+        return cls(chosen.x, within, near, plain, rate)
 
 
 def settle(

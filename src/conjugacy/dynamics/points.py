@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from os import PathLike
@@ -18,12 +19,19 @@ from conjugacy.dynamics.audit import Audit, SearchRecord, judge
 from conjugacy.dynamics.cycles import Cycle
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.map import Map
+from conjugacy.dynamics.memory_graph import memories_of
+from conjugacy.dynamics.plateaus import Plateau
 from conjugacy.dynamics.points_file import read, write
+from conjugacy.dynamics.points_table import horizons_of, summary_of, table_of
+
+
+def _nothing() -> Tensor:
+    return torch.zeros(0, dtype=torch.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class FixedPoints:
-    """P points (fixed first, then slow, then unresolved), all in float64.
+    """P points (fixed first, then held, slow, unresolved), all in float64.
 
     Attributes
     ----------
@@ -33,13 +41,14 @@ class FixedPoints:
     q : Tensor (P,)
         ``0.5 |F(x, u) - x|^2`` at the x that is returned (a flow: ``0.5 |F(x, u)|^2``).
     kind : ndarray of str (P,)
-        "fixed": a zero to rounding. "slow": a local minimum of q that is none. "unresolved": neither established.
+        "fixed": a zero to rounding. "held": no zero, but a state that rests for `asked_horizon` steps. "slow": a local
+        minimum of q that does neither. "unresolved": none of these established.
     jacobian, input_jacobian : Tensor (P, D, D) and (P, D, I)
         dF/dx and dF/du.
     eigenvalues : complex Tensor (P, D)
         Of the Jacobian, the slowest first: by falling modulus (a flow: by falling real part).
     n_unstable : Tensor (P,), int64
-        Number of eigenvalues with modulus > 1 (a flow: real part > 0).
+        Number of eigenvalues with modulus > 1 (a flow: real part > 0); at held points, > 1 + 3 / `asked_horizon`.
     index : Tensor (P,), int64
         sign det(I - J) (a flow: sign det(-J)); 0 where the point is not isolated or not fixed.
     certificate : ndarray of str (P,)
@@ -51,8 +60,9 @@ class FixedPoints:
     hits : Tensor (P,), int64
         Number of starts that reached the point.
     horizon : Tensor (P,)
-        Steps for which a memory at the point is kept: inf at stable fixed points, NaN at saddles, and for slow points
-        the number of steps until the readout (the state, where there is none) has left by a tenth of its spread.
+        Steps for which a memory at the point is kept: inf at stable fixed points, NaN at saddles, and for held and slow
+        points the number of steps until the readout (the state, where there is none) has left by a tenth of its
+        spread; at held points a lower bound, as long as they were followed.
     flow : bool
     dt : float or None
         Seconds per step (a flow: per unit of time).
@@ -60,6 +70,27 @@ class FixedPoints:
         Periodic orbits on which orbits of the search settled; see `conjugacy.dynamics.cycles`.
     record : SearchRecord
         What the search did.
+    asked_horizon : float or None
+        The horizon of the search in steps (a flow: in its unit of time); None: exact points only.
+    n_neutral, n_ambiguous : Tensor (P,), int64
+        Modes with modulus within 1 / `asked_horizon` of one, and those between 1 + 1/H and 1 + 3/H, of which the
+        horizon does not tell whether they grow (a flow: by real parts).
+    distance : Tensor (P,)
+        Distance to the nearest visited state, in units of the spread of the visited states.
+    scale : float or None
+        That spread: the root mean square distance of the visited states from their mean.
+    reach : float
+        Points with a larger `distance` are listed, but not counted; see `counted`.
+    reached : bool Tensor (P,)
+        False for stable points at which no orbit from the data was seen to end.
+    node : Tensor (P,), int64
+        The plateau on which the point lies, as a number in `plateaus`; -1: none.
+    sides : ndarray of str (P,)
+        Of held saddles, the plateaus (numbers, separated by commas) to which their growing directions lead; "-1": none.
+    plateaus : tuple of Plateau
+        The sets of states on which orbits from the data rest; empty where the exact points tell all.
+    walls : tuple of (plateau, plateau, count)
+        Pairs of plateaus whose basins meet, and how many walls were seen between them.
     dynamics : Map or None
         The map itself, for portraits and paths; it is not saved.
     """
@@ -84,6 +115,32 @@ class FixedPoints:
     cycles: tuple[Cycle, ...] = ()
     record: SearchRecord = field(default_factory=SearchRecord)
     dynamics: Map | None = None
+    asked_horizon: float | None = None
+    n_neutral: Tensor = field(default_factory=_nothing)
+    n_ambiguous: Tensor = field(default_factory=_nothing)
+    distance: Tensor = field(default_factory=_nothing)
+    scale: float | None = None
+    reach: float = float("inf")
+    reached: Tensor = field(default_factory=_nothing)
+    node: Tensor = field(default_factory=_nothing)
+    sides: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype="U1"))
+    plateaus: tuple[Plateau, ...] = ()
+    walls: tuple[tuple[int, int, int], ...] = ()
+
+    def __post_init__(self):
+        # what older files, and searches without a horizon, do not know
+        n = len(self.x)
+        unknown = {
+            "n_neutral": torch.zeros(n, dtype=torch.int64),
+            "n_ambiguous": torch.zeros(n, dtype=torch.int64),
+            "distance": torch.full((n,), torch.nan, dtype=torch.float64),
+            "reached": torch.ones(n, dtype=torch.bool),
+            "node": torch.full((n,), -1),
+            "sides": np.full(n, "", dtype="U1"),
+        }
+        for name, value in unknown.items():
+            if len(getattr(self, name)) != n:
+                object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -108,9 +165,14 @@ class FixedPoints:
         names = {0: "stable", 1: "with 1 unstable direction"}
         parts = [f"{n} {names.get(k, f'with {k}')}" for k, n in self.counts.items()]
         other = Counter(k for k in self.kind.tolist() if k != "fixed")
+        held = other.pop("held", 0)
+        n_memories = int((self.memories & (self.kind == "held")).sum())
+        parts += [f"{held} held for {self.asked_horizon:g}, {n_memories} of them memories"] if held else []
         parts += [f"{n} {kind}" for kind, n in other.items()]
+        far = int((~self.counted).sum())
+        parts += [f"{far} beyond reach"] if far else []
         sum_ = "" if self.index_sum is None else f"; index sum {self.index_sum:+d}"
-        return f"FixedPoints({int(fixed.sum())} fixed: {', '.join(parts)}{sum_})"
+        return f"FixedPoints({int((fixed & self.counted).sum())} fixed: {', '.join(parts)}{sum_})"
 
     @property
     def fixed(self) -> np.ndarray:
@@ -118,14 +180,35 @@ class FixedPoints:
         return self.kind == "fixed"
 
     @property
+    def counted(self) -> np.ndarray:
+        """Boolean (P,): True where `distance` is within `reach`, or not known."""
+        return ~(self.distance > self.reach).numpy()
+
+    @property
+    def memories(self) -> np.ndarray:
+        """Boolean (P,): True for one point of each memory, that is of each set of states on which orbits rest.
+
+        Of a search whose exact points tell all, these are the stable ones.
+        """
+        first = np.zeros(len(self), dtype=bool)
+        for k in range(len(self.plateaus)):
+            rows = torch.nonzero(self.node == k)[:, 0]
+            if len(rows):
+                first[int(rows[self.n_unstable[rows].argmin()])] = True
+        return first if self.plateaus else self.fixed & self.counted & self.is_stable
+
+    @property
     def counts(self) -> dict[int, int]:
-        """Number of fixed points by number of unstable directions."""
-        return dict(sorted(Counter(self.n_unstable[torch.from_numpy(self.fixed)].tolist()).items()))
+        """Number of fixed points within reach by number of unstable directions."""
+        return dict(sorted(Counter(self.n_unstable[torch.from_numpy(self.fixed & self.counted)].tolist()).items()))
 
     @property
     def index_sum(self) -> int | None:
-        """Sum of the indices of the fixed points; None where points that are not isolated have no index."""
-        fixed = torch.from_numpy(self.fixed)
+        """Sum of the indices of the fixed points; None where points that are not isolated have no index.
+
+        Over all of them where it is known what the sum must be (a box is kept), else over those within reach.
+        """
+        fixed = torch.from_numpy(self.fixed if self.record.expected_index is not None else self.fixed & self.counted)
         return int(self.index[fixed].sum()) if bool(self.isolated[fixed].all()) else None
 
     @property
@@ -173,9 +256,28 @@ class FixedPoints:
         with torch.no_grad():
             return _read(self.dynamics.readout, self.x)
 
+    def memory_of(self, x: Tensor, n_steps: int | None = None) -> Tensor:
+        """The number in `plateaus` of the memory at which each state (N, D) is after `n_steps`, or -1; int64 (N,).
+
+        By default after one horizon; 0 asks of states that rest already. See `conjugacy.dynamics.memory_graph`.
+
+        Raises
+        ------
+        ValueError
+            If the points have no plateaus, or have lost their dynamics.
+        """
+        if self.dynamics is None or self.asked_horizon is None or self.scale is None or not self.plateaus:
+            raise ValueError(
+                "`memory_of`: expected points with plateaus and dynamics, got ones without. Search with a horizon; "
+                "where exact points tell all, orbits end at the nearest stable one."
+            )
+        visited = self.x if self.dynamics.visited is None else self.dynamics.visited
+        known = memories_of(self.dynamics, self.plateaus, self.u[0], visited, self.scale, self.asked_horizon)
+        return known.name(x.double(), n_steps)
+
     def audit(self) -> Audit:
         """What is established about the completeness of the set, and what is not; print it."""
-        fixed = self.fixed
+        fixed = self.fixed if self.record.expected_index is not None else self.fixed & self.counted
         return judge(
             self.record,
             index=self.index[torch.from_numpy(fixed)].tolist(),
@@ -186,6 +288,9 @@ class FixedPoints:
             distinct=self.distinct,
             n_slow=int((self.kind == "slow").sum()),
             n_unresolved=int((self.kind == "unresolved").sum()),
+            n_held=int((self.kind == "held").sum()),
+            shares=tuple(plateau.share for plateau in self.plateaus),
+            n_far=int((self.distance > self.reach).sum()),
         )
 
     def portrait(self, **options):
@@ -204,30 +309,19 @@ class FixedPoints:
 
     def table(self):
         """One row a point, as a pandas DataFrame; times in steps (a flow: in its unit), and in s where dt is known."""
-        import pandas as pd
+        return table_of(self)
 
-        slowest = self.time_constants[:, 0] if len(self) else torch.zeros(0)
-        columns: dict[str, Any] = {
-            "kind": self.kind,
-            "n_unstable": self.n_unstable.numpy(),
-            "index": self.index.numpy(),
-            "q": self.q.numpy(),
-            "speed": self.speed.numpy(),
-            "max_eigenvalue": self.eigenvalues[:, 0].numpy() if len(self) else np.zeros(0),
-            "time_constant": slowest.numpy(),
-        }
-        if self.dt is not None:
-            columns["time_constant_s"] = (slowest * self.dt).numpy()
-        columns |= {
-            "certificate": self.certificate,
-            "radius": self.radius.numpy(),
-            "hits": self.hits.numpy(),
-            "horizon": self.horizon.numpy(),
-        }
-        readout = self.readout
-        if readout is not None:
-            columns |= {f"readout_{k}": readout[:, k].numpy() for k in range(readout.shape[1])}
-        return pd.DataFrame(columns).rename_axis("point")
+    def at_horizons(self, horizons: Sequence[float]):
+        """What of these points holds for other horizons, in steps (a flow: its unit of time); one row a horizon.
+
+        A pandas DataFrame: "fixed" exact points; "memories" that were seen to hold so long; "saddles", that is held
+        points with growing directions whose speed times the horizon is below 5 % of the spread; "ambiguous" ones.
+        """
+        return horizons_of(self, horizons)
+
+    def summary(self) -> str:
+        """One plain sentence of what was found and how sure it is, and one of what lies away from the data."""
+        return summary_of(self)
 
     def save(self, path: str | PathLike) -> None:
         """Write everything but `dynamics` to an npz file (numbers and strings only, no pickle)."""

@@ -8,6 +8,7 @@ again around it. What stalls at a local minimum of q = 0.5 |F(x, u) - x|^2 (Suss
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -17,15 +18,13 @@ from torch import Generator, Tensor
 from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number
 from conjugacy._threads import torch_threads
 from conjugacy.dynamics._as_map import as_input, as_map
-from conjugacy.dynamics.audit import SearchRecord, well_covered
 from conjugacy.dynamics.classify import collect
+from conjugacy.dynamics.horizon import as_horizon
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.points import FixedPoints
-from conjugacy.dynamics.solver import DIVERGED, MINIMUM, RUNNING, ZERO, Found, solve
-from conjugacy.dynamics.starts import continued_starts, first_starts, spread, visited_states
+from conjugacy.dynamics.stages import Stages
+from conjugacy.dynamics.starts import visited_states
 from conjugacy.dynamics.step_checks import check_jacobian, check_step
-
-_MAX_ROUNDS = 12
 
 
 def fixed_points(
@@ -44,6 +43,8 @@ def fixed_points(
     slow_speed: float = 0.01,
     max_iters: int | None = None,
     n_orbits: int = 32,
+    horizon: float | str | None = "trial",
+    reach: float = 3.0,
     progress: bool = True,
     **adam_options: Any,
 ) -> FixedPoints:
@@ -84,6 +85,13 @@ def fixed_points(
         Steps of the trust region, and again of Levenberg-Marquardt, per start. Default 60.
     n_orbits : int
         Orbits that are followed to see whether anything but fixed points attracts (cycles); 0 for none.
+    horizon : number, str or None
+        For how long points that are no zeros must hold to be reported as "held": in steps (a flow: its unit of time),
+        as seconds ("2.5 s", where dt is known), or "trial": the length of the System's trials, and exact points only
+        where there are none. None: exact points only. See `conjugacy.dynamics.horizon` for what it decides.
+    reach : float
+        Points farther from every visited state than this, in units of the spread of the visited states, are listed but
+        not counted; the search for zeros of a function about which nothing is known ends there. inf: no limit.
     progress : bool
         Show a bar if it takes longer than two seconds.
 
@@ -106,7 +114,9 @@ def fixed_points(
     if method == "newton" and adam_options:
         name = next(iter(adam_options))
         raise TypeError(f"`{name}`: expected only with method='adam', got method='newton'. Drop it.")
+    reach = reach if reach == math.inf else check_number("reach", reach, 0, open_low=True)
     dynamics, x0, u, generator = prepare(step_or_system, x0, inputs, kind, box, seed)
+    asked = as_horizon(horizon, dynamics)
     if method == "adam":
         from conjugacy.dynamics.adam import adam_search
 
@@ -116,7 +126,7 @@ def fixed_points(
     max_iters = 60 if max_iters is None else check_int("max_iters", max_iters, 1)
     # batches of small factorisations gain little from threads, and lose much where cores are shared
     with torch_threads(1):
-        search_ = _Search(dynamics, x0, u, generator, max_iters, progress, expected_index, box is not None)
+        search_ = Stages(dynamics, x0, u, generator, max_iters, progress, expected_index, box is not None, asked, reach)
         search_.run(n_inits, search)
         return collect(
             dynamics,
@@ -130,6 +140,8 @@ def fixed_points(
             slow_speed=slow_speed,
             visited=x0,
             n_orbits=check_int("n_orbits", n_orbits, 0),
+            horizon=asked,
+            reach=reach,
             generator=generator,
         )
 
@@ -167,144 +179,3 @@ def _as_states(x0: Any, n_units: int | None) -> Tensor:
     if n_units is not None:
         check_axes("x0", x, "state unit", unit=n_units)
     return check_finite("x0", x, "Drop the states that are not finite.")
-
-
-class _Search:
-    """The stages of one search and what they have found."""
-
-    def __init__(self, dynamics, visited, u, generator, max_iters, progress, expected_index, given_box):
-        self.dynamics, self.visited, self.u, self.generator = dynamics, visited, u, generator
-        self.max_iters, self.progress = max_iters, progress
-        self.equation = dynamics.equation()
-        self.scale = spread(visited)
-        probe = self.equation.project(visited[: min(8, len(visited))])
-        jacobian = self.equation.jacobian(probe, u.expand(len(probe), -1))
-        jacobian = jacobian[torch.isfinite(jacobian).all(-1).all(-1)]
-        # what rounding does to g is proportional to the size of its Jacobian
-        self.stiffness = max(
-            1.0, *torch.linalg.matrix_norm(jacobian, ord=2).sort().values[len(jacobian) // 2 :][:1].tolist(), 1.0
-        )
-        self.found = Found.nothing(probe.shape[1])
-        self.leftover: list[Tensor] = []
-        self.sample: tuple[int, ...] = ()
-        self.counts = dict.fromkeys((ZERO, MINIMUM, RUNNING, DIVERGED), 0)
-        self.n_starts = self.n_sample = self.rounds = 0
-        self.interrupted = self.exhausted = False
-        self.expected_index, self.reason = expected_index, "given"
-        if expected_index is None and dynamics.box is not None:
-            self.expected_index = 1
-            what = "no orbit leaves" if dynamics.flow else "the map takes into itself"
-            self.reason = f"a box that {what}" + (", as given" if given_box else "")
-
-    def run(self, n_inits: int, search: str) -> None:
-        try:
-            if search == "given":
-                self.stage(self.visited, sample=True)
-                return
-            n_first = n_inits if n_inits < 8 else n_inits - n_inits // 4
-            self.stage(first_starts(self.dynamics, self.visited, self.u, n_first, self.generator), sample=True)
-            for n in ((n_inits - n_first + 1) // 2, (n_inits - n_first) // 2):
-                self.around(n)
-            if search == "until_complete":
-                self.go_on(max(1, n_inits // 2))
-        except KeyboardInterrupt:
-            self.interrupted = True
-
-    def stage(self, starts: Tensor, sample: bool = False) -> None:
-        if not len(starts):
-            return
-        from tqdm import tqdm
-
-        with tqdm(
-            total=len(starts), desc="fixed points", delay=2, leave=False, disable=None if self.progress else True
-        ) as bar:
-
-            def tick(n: int) -> None:
-                bar.update(n - bar.n)
-
-            outcome = solve(
-                self.equation,
-                self.equation.project(starts),
-                self.u,
-                self.found,
-                scale=self.scale,
-                tol=1e-12 * self.stiffness,
-                generator=self.generator,
-                max_iters=self.max_iters,
-                tick=tick,
-            )
-        self.n_starts += len(starts)
-        for status in self.counts:
-            self.counts[status] += int((outcome.status == status).sum())
-        rest = (outcome.status == MINIMUM) | (outcome.status == RUNNING)
-        if rest.any():
-            y = outcome.y[rest]
-            self.leftover.append(self.equation.lift(y, self.u.expand(len(y), -1)))
-        if sample:
-            hits = torch.bincount(outcome.owner[outcome.owner >= 0], minlength=len(self.found.y))
-            before = torch.zeros_like(hits)
-            before[: len(self.sample)] = torch.tensor(self.sample, dtype=hits.dtype)
-            self.sample, self.n_sample = tuple((before + hits).tolist()), self.n_sample + len(starts)
-
-    def around(self, n: int) -> None:
-        """A stage from `n` starts around the points found."""
-        if n < 1 or not len(self.found.y):
-            return
-        self.rounds += 1
-        # a continuum would fill the batch with itself; a few hundred points tell where to look
-        y = self.found.y[:256]
-        x = self.equation.lift(y, self.u.expand(len(y), -1))
-        growth, direction = self.fastest(x)
-        unstable = (growth > (1e-9 if self.dynamics.flow else 1)).long()
-        self.stage(continued_starts(x, unstable, direction, n, self.generator))
-
-    def fastest(self, x: Tensor, n_iters: int = 100) -> tuple[Tensor, Tensor]:
-        """Rate and direction of fastest growth at each point, by power iteration; good enough to step off a saddle."""
-        jacobian = self.dynamics.jacobians(x, self.u.expand(len(x), -1))[0]
-        size = torch.linalg.matrix_norm(jacobian)[:, None].clamp_min(1e-300)
-        v = torch.randn(x.shape, generator=self.generator, dtype=torch.float64)
-        growth = torch.ones(len(x), 1, dtype=torch.float64)
-        for _ in range(n_iters):
-            w = (jacobian @ v[..., None])[..., 0]
-            # of a flow, the modes of I + J / |J|: the fastest growing one dominates
-            w = v + w / size if self.dynamics.flow else w
-            growth = w.norm(dim=-1, keepdim=True).clamp_min(1e-300)
-            v = w / growth
-        return ((growth - 1) * size if self.dynamics.flow else growth)[:, 0], v
-
-    def go_on(self, n: int) -> None:
-        for _ in range(_MAX_ROUNDS):
-            if self.agrees():
-                return
-            self.stage(first_starts(self.dynamics, self.visited, self.u, n, self.generator), sample=True)
-            self.around(n // 2)
-        self.exhausted = not self.agrees()
-
-    def agrees(self) -> bool:
-        """Whether index sum and coverage speak for a complete set; also when there is nothing to agree with."""
-        if not len(self.found.y):
-            return True
-        if not well_covered(self.sample, self.found.hits):
-            return False
-        if self.expected_index is None or "none" in self.found.method:
-            return True
-        x = self.equation.lift(self.found.y, self.u.expand(len(self.found.y), -1))
-        jacobian = -self.dynamics.residual_jacobian(x, self.u.expand(len(x), -1))
-        return int(torch.linalg.slogdet(jacobian)[0].sum().round()) == self.expected_index
-
-    def record(self) -> SearchRecord:
-        sample = self.sample + (0,) * (len(self.found.y) - len(self.sample))
-        return SearchRecord(
-            n_starts=self.n_starts,
-            n_zero=self.counts[ZERO],
-            n_minimum=self.counts[MINIMUM],
-            n_running=self.counts[RUNNING],
-            n_diverged=self.counts[DIVERGED],
-            n_sample=self.n_sample,
-            sample=sample,
-            expected_index=self.expected_index,
-            reason=self.reason if self.expected_index is not None else "",
-            rounds=self.rounds,
-            interrupted=self.interrupted,
-            exhausted=self.exhausted,
-        )

@@ -87,6 +87,9 @@ def solve(
     tol: float,
     generator: Generator,
     max_iters: int = 60,
+    last_iters: int | None = None,
+    inside: Callable[[Tensor], Tensor] | None = None,
+    balanced: bool = False,
     tick: Callable[[int], None] = lambda n: None,
 ) -> Outcome:
     """Run every start to a zero, a local minimum of |g|, or the end of the budget; new zeros are added to `found`.
@@ -102,32 +105,51 @@ def solve(
         Typical distance between states; the first trust radius, and the unit of the merging distance (1e-6 of it).
     tol : float
         |g| at which a point counts as a zero, times max(1, |y|).
-    max_iters : int
-        Steps of each of the two methods.
+    max_iters, last_iters : int
+        Steps of the first method, and of the second (default: as many).
+    inside : callable, optional
+        y (B, D') -> bool (B,): steps that lead outside are refused.
+    balanced : bool
+        Divide every component of g by the norm of its gradient, so that none is small only because it is flat: a gated
+        unit that hardly moves has its residual and its gradient scaled down alike.
     tick : callable
         Told how many starts have ended, after every step.
     """
-    search = _Descent(equation, starts, u, found, scale, tol, generator, tick)
+    search = _Descent(equation, starts, u, found, scale, tol, generator, tick, inside, balanced)
     search.dogleg(max_iters)
-    search.levenberg_marquardt(max_iters)
+    search.levenberg_marquardt(max_iters if last_iters is None else last_iters)
     return Outcome(search.y, search.g.norm(dim=-1), search.owner, search.status)
 
 
 class _Descent:
-    def __init__(self, equation, starts, u, found, scale, tol, generator, tick):
+    def __init__(self, equation, starts, u, found, scale, tol, generator, tick, inside, balanced):
         self.equation, self.u, self.found, self.scale, self.tol = equation, u, found, scale, tol
-        self.generator, self.tick = generator, tick
+        self.generator, self.tick, self.inside = generator, tick, inside
         found.spacing = 1e-2 * scale
         self.y = starts.clone()
         self.g = self.residual(starts)
         self.owner = torch.full((len(starts),), -1)
         self.status = torch.where(torch.isfinite(self.g).all(-1), RUNNING, DIVERGED)
+        self.balanced, self.weight = balanced, torch.ones_like(starts)
+        if balanced:
+            for part in chunks(len(starts), starts.shape[1]):
+                k = torch.nonzero(self.status[part] == RUNNING)[:, 0] + part.start
+                self.system(k)
 
     def residual(self, y):
         return self.equation.residual(y, self.u.expand(len(y), -1))
 
     def jacobian(self, y):
         return self.equation.jacobian(y, self.u.expand(len(y), -1))
+
+    def system(self, k):
+        """Jacobian and residual at the points `k`, balanced if so asked."""
+        jacobian, g = self.jacobian(self.y[k]), self.g[k]
+        if not self.balanced or not len(k):
+            return jacobian, g
+        size = jacobian.norm(dim=-1)
+        self.weight[k] = 1 / size.clamp_min(1e-14 * float(size.max()))
+        return jacobian.mul_(self.weight[k][..., None]), g * self.weight[k]
 
     def dogleg(self, max_iters):
         n, d = self.y.shape
@@ -141,9 +163,10 @@ class _Descent:
             todo = active[stale[active]]
             for part in chunks(len(todo), d):
                 k = todo[part]
-                newton[k], gradient[k], bent[k] = _directions(self.jacobian(self.y[k]), self.g[k])
+                newton[k], gradient[k], bent[k] = _directions(*self.system(k))
             stale[active] = False
-            step, model = _dogleg_step(self.g[active], newton[active], gradient[active], bent[active], radius[active])
+            g = self.weight[active] * self.g[active]
+            step, model = _dogleg_step(g, newton[active], gradient[active], bent[active], radius[active])
             taken, ratio = self.attempt(active, step, model)
             radius[active] = _next_radius(radius[active], ratio, step.norm(dim=-1))
             stale[active[taken]] = True
@@ -161,7 +184,7 @@ class _Descent:
             flat = torch.zeros(len(active), dtype=torch.bool)
             for part in chunks(len(active), self.y.shape[1], 2):
                 k = active[part]
-                step[part], model[part], flat[part] = _levenberg_step(self.jacobian(self.y[k]), self.g[k], damping[k])
+                step[part], model[part], flat[part] = _levenberg_step(*self.system(k), damping[k])
             self.status[active[flat]] = MINIMUM
             step, model, active = step[~flat], model[~flat], active[~flat]
             _, ratio = self.attempt(active, step, model)
@@ -175,10 +198,13 @@ class _Descent:
         """Try steps whose linear model leaves the residual `model`; take those that help. -> (taken, ratio)."""
         trial = self.y[active] + step
         g = self.residual(trial)
-        before = self.g[active].square().sum(-1)
-        gain = before - g.square().sum(-1)
+        weight = self.weight[active]
+        before = (weight * self.g[active]).square().sum(-1)
+        gain = before - (weight * g).square().sum(-1)
         ratio = gain / (before - model.square().sum(-1)).clamp_min(1e-300)
         ratio = torch.where(torch.isfinite(ratio), ratio, -1.0)
+        if self.inside is not None:
+            ratio = torch.where(self.inside(trial), ratio, -1.0)
         taken = ratio > 1e-4
         self.y[active[taken]], self.g[active[taken]] = trial[taken], g[taken]
         return taken, ratio
@@ -190,7 +216,8 @@ class _Descent:
         )
         self.credit(active[owner >= 0], owner[owner >= 0])
         active = active[owner < 0]
-        done = self.g[active].norm(dim=-1) <= self.tol * self.y[active].norm(dim=-1).clamp_min(1)
+        size = (self.weight[active] * self.g[active]).norm(dim=-1)
+        done = size <= self.tol * self.y[active].norm(dim=-1).clamp_min(1)
         self.settle(active[done])
         self.tick(int((self.status != RUNNING).sum()))
         return active[~done]

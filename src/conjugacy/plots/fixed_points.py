@@ -105,26 +105,38 @@ def portrait_graph(portrait: Portrait, ax: Any = None) -> Figure:
     """The graph of a portrait: stable points, joined where the branches of a one-unstable saddle end in them.
 
     With a readout of k channels the points stand on the corners of a drawn hypercube, as their labels say; without,
-    on a circle. Two saddles between the same points give two lines; a branch that reached nothing ends in a cross.
+    on a circle. Two saddles between the same points give two lines, one of them dashed where no saddle was found but
+    the basins meet. A branch that reached nothing ends in a cross; saddles none of whose branches did stand below.
+    Rings, lines and sheets are named beside their node.
     """
     if ax is None:
         ax = new_figure(5.4, 5.0).subplots()
     fig = ax.get_figure()
     place = _places(portrait)
     drawn: dict[tuple[int, int], int] = {}
-    for _, a, b in portrait.edges:
+    nowhere = 0
+    for saddle, a, b in portrait.edges:
         if a < 0 or b < 0:
             end = max(a, b)
             if end >= 0:
                 stub = place[end] * 1.25 + 0.05
                 ax.plot(*np.stack([place[end], stub]).T, color=_SADDLES[0], lw=1, marker="x", markevery=[1])
+            else:
+                low = min((y for _, y in place.values()), default=0.0) - 0.35
+                left = np.mean([x for x, _ in place.values()]) if place else 0.0
+                x = left + 0.25 * nowhere
+                ax.plot([x - 0.08, x, x + 0.08], [low] * 3, color=_SADDLES[0], lw=1, marker="x", markevery=[0, 2])
+                nowhere += 1
             continue
+        wall = bool(portrait.kinds) and portrait.kinds[saddle] == "wall"
         k = drawn[a, b] = drawn.get((a, b), -1) + 1
-        ax.plot(*_curve(place[a], place[b], 0.12 * k).T, color=_SADDLES[0], lw=1.4, zorder=1)
+        ax.plot(*_curve(place[a], place[b], 0.12 * k).T, color=_SADDLES[0], lw=1.4, ls="--" if wall else "-", zorder=1)
     plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     for p, (x, y) in place.items():
         ax.plot(x, y, "o", ms=9, color=_STABLE, zorder=2)
         text = portrait.labels[p] or str(p)
+        if portrait.topologies and portrait.topologies[p] in ("ring", "line", "sheet"):
+            text += f" ({portrait.topologies[p]})"
         ax.annotate(
             text, (x, y), textcoords="offset points", xytext=(8, 8), size="small", family="monospace", bbox=plain
         )
@@ -132,7 +144,12 @@ def portrait_graph(portrait: Portrait, ax: Any = None) -> Figure:
     ax.set_aspect("equal")
     ax.set_axis_off()
     counts = ", ".join(f"{n} with {k}" for k, n in portrait.counts.items()) or "none"
-    ax.set_title(f"fixed points by unstable directions: {counts}", fontsize="medium")
+    title = f"fixed points by unstable directions: {counts}"
+    if portrait.horizon is not None:
+        unit = "" if portrait.step == 1 else " s"
+        title = f"what holds for {portrait.horizon:g}{unit}, by unstable directions: {counts}"
+    lost = f"\n{portrait.n_lost} branches end nowhere" if portrait.n_lost else ""
+    ax.set_title(title + lost, fontsize="medium")
     return fig
 
 
@@ -159,7 +176,7 @@ def _groups(points: FixedPoints) -> list[tuple[str, str, np.ndarray]]:
     for k in sorted(set(n[fixed].tolist())):
         name = "stable" if k == 0 else f"{k} unstable"
         groups.append((name, _STABLE if k == 0 else _SADDLES[min(k, len(_SADDLES)) - 1], fixed & (n == k)))
-    other = [(kind, _SLOW, points.kind == kind) for kind in ("slow", "unresolved")]
+    other = [(kind, _SLOW, points.kind == kind) for kind in ("held", "slow", "unresolved")]
     return groups + [g for g in other if g[2].any()]
 
 

@@ -1,0 +1,140 @@
+"""Fixed points as tables and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from conjugacy.dynamics.horizon import TOLERANCE, on_horizon
+
+if TYPE_CHECKING:
+    from conjugacy.dynamics.points import FixedPoints
+
+
+def table_of(points: FixedPoints):
+    """One row a point, as a pandas DataFrame; see `FixedPoints.table`."""
+    import pandas as pd
+
+    slowest = points.time_constants[:, 0] if len(points) else torch.zeros(0)
+    columns: dict[str, Any] = {"kind": points.kind, "n_unstable": points.n_unstable.numpy()}
+    if points.asked_horizon is not None:
+        columns |= {"n_neutral": points.n_neutral.numpy(), "n_ambiguous": points.n_ambiguous.numpy()}
+    columns |= {
+        "index": points.index.numpy(),
+        "q": points.q.numpy(),
+        "speed": points.speed.numpy(),
+        "max_eigenvalue": points.eigenvalues[:, 0].numpy() if len(points) else np.zeros(0),
+        "time_constant": slowest.numpy(),
+    }
+    if points.dt is not None:
+        columns["time_constant_s"] = (slowest * points.dt).numpy()
+    columns |= {
+        "certificate": points.certificate,
+        "radius": points.radius.numpy(),
+        "hits": points.hits.numpy(),
+        "horizon": points.horizon.numpy(),
+        "distance": points.distance.numpy(),
+    }
+    if points.plateaus:
+        columns |= {"reached": points.reached.numpy(), "plateau": points.node.numpy(), "separates": points.sides}
+    readout = points.readout
+    if readout is not None:
+        columns |= {f"readout_{k}": readout[:, k].numpy() for k in range(readout.shape[1])}
+    return pd.DataFrame(columns).rename_axis("point")
+
+
+def horizons_of(points: FixedPoints, horizons: Sequence[float]):
+    """What holds for each of `horizons`; see `FixedPoints.at_horizons`."""
+    import pandas as pd
+
+    scale = points.scale
+    memories = torch.from_numpy(points.memories)
+    rows = []
+    for horizon in horizons:
+        growing, ambiguous, _ = on_horizon(points.eigenvalues, horizon, points.flow)
+        still = points.speed * horizon <= TOLERANCE * scale if scale is not None else points.speed == 0
+        held = torch.from_numpy(points.kind == "held")
+        saddles = held & still & (growing > 0)
+        rows.append(
+            {
+                "horizon": horizon,
+                "fixed": int((points.fixed & points.counted).sum()),
+                "memories": int((memories & (points.horizon >= horizon)).sum()),
+                "saddles": int(saddles.sum()),
+                "ambiguous": int((saddles & (ambiguous > 0)).sum()),
+            }
+        )
+    return pd.DataFrame(rows).set_index("horizon")
+
+
+def summary_of(points: FixedPoints) -> str:
+    """What was found and how sure it is, in plain words."""
+    memories = points.memories
+    n_memories, counted = int(memories.sum()), points.counted
+    record = points.record
+    parts = [_memories(points, memories, n_memories)]
+    n_saddles = int(
+        (counted & points.reached.numpy() & np.isin(points.kind, ("fixed", "held")) & ~_stable(points)).sum()
+    )
+    if n_saddles:
+        parts.append(f"{n_saddles} saddle{'s' * (n_saddles > 1)} between them")
+    if points.walls:
+        pairs = n_memories * (n_memories - 1) // 2
+        parts.append(f"{len(points.walls)} of {pairs} pairs of memories are neighbours")
+    first = "; ".join(parts)
+    if record.n_orbits:
+        settled = record.n_orbits - record.n_unsettled
+        first += f"; {settled} of {record.n_orbits} orbits from the data end at one of the memories"
+    sure = _how_sure(points)
+    apart = int(((~points.reached.numpy() & np.isin(points.kind, ("fixed", "held"))) | ~counted).sum())
+    away = f" {apart} further points lie where no orbit from the data ends." if apart else ""
+    return f"{first}. {sure}{away}"
+
+
+def _stable(points: FixedPoints) -> np.ndarray:
+    if points.asked_horizon is None:
+        return points.is_stable
+    return (on_horizon(points.eigenvalues, points.asked_horizon, points.flow)[0] == 0).numpy()
+
+
+def _memories(points: FixedPoints, memories: np.ndarray, n: int) -> str:
+    noun = "memory" if n == 1 else "memories"
+    if not n:
+        return "No memory was found"
+    held = memories & (points.kind == "held")
+    shapes = [p.topology for p in points.plateaus if p.topology in ("ring", "line", "sheet")]
+    made = f" ({', '.join(f'a {shape}' for shape in shapes)})" if shapes else ""
+    if not held.any():
+        exact = "with exact fixed points on it" if n == 1 else "with exact fixed points on every one"
+        return f"{n} {noun}{made}, " + (
+            exact if shapes else "an exact fixed point" if n == 1 else "all exact fixed points"
+        )
+    least = float(points.horizon[torch.from_numpy(held)].min())
+    unit = "units of time" if points.flow else "steps"
+    seconds = "" if points.dt is None or points.flow else f" ({least * points.dt:g} s)"
+    exact = n - int(held.sum())
+    which = (
+        f"{exact} of them exact, the others"
+        if exact
+        else "no fixed point"
+        if n == 1
+        else "none of them a fixed point, all"
+    )
+    return f"{n} {noun}{made}, {which} held for at least {least:g} {unit}{seconds}"
+
+
+def _how_sure(points: FixedPoints) -> str:
+    if points.plateaus:
+        shares = np.array([p.share for p in points.plateaus]) * points.record.n_orbits
+        once = int((np.round(shares) == 1).sum())
+        missed = once / max(1, points.record.n_orbits)
+        return "Memories are read from orbits, not proven; " + (
+            f"about {missed:.1%} of further orbits may end at another one." if once else "none was met only once."
+        )
+    complete = points.audit().complete
+    if complete:
+        return "Index and coverage agree that these are all."
+    return "Points are missing." if complete is False else "Whether these are all is not established."
