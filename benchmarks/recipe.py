@@ -78,6 +78,8 @@ VARIANTS = {
     "peak 1e-2": ({"learning_rate": 1e-2}, {}, TASK),
     "peak 2e-2": ({"learning_rate": 2e-2}, {}, TASK),
     "peak 1e-2, no decay": ({"learning_rate": 1e-2, "recurrent_decay": 0.0}, {}, TASK),
+    "short for 20 %": ({"short_share": 0.2}, {}, TASK),
+    "short for 27 %": ({"short_share": 0.27}, {}, TASK),
     "clipped at 1": ({"clip": 1.0}, {}, TASK),
     "no calm trials": ({"calm_share": 0.0}, {}, TASK),
     "no decay, no calm trials": ({"recurrent_decay": 0.0, "calm_share": 0.0}, {}, TASK),
