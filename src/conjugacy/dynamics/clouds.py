@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from conjugacy.dynamics.closed_curves import principal, size_of
 
@@ -21,7 +21,7 @@ def groups(path: np.ndarray) -> np.ndarray:
     b, n, _ = path.shape
     centre, axes = principal(path.reshape(b * n, -1)[:: max(1, b * n // 20_000)])
     flat = (path - centre) @ axes.T
-    trees = [cKDTree(orbit[: n // 2]) for orbit in flat]
+    trees = [KDTree(orbit[: n // 2]) for orbit in flat]
     probes = flat[:, np.linspace(n // 2, n - 1, _PROBES).astype(int)]
     sizes = np.array([size_of(orbit) for orbit in flat])
     own = np.array([np.median(trees[i].query(probes[i])[0]) for i in range(b)])
@@ -48,7 +48,7 @@ def apart(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """
     size = max(size_of(a), size_of(b), 1e-300)
     few = [c[:: max(1, len(c) // 20_000)] for c in (a, b)]
-    half = [cKDTree(c[: len(c) // 2]) for c in few]
+    half = [KDTree(c[: len(c) // 2]) for c in few]
     own = [np.median(half[k].query(c[len(c) // 2 :: max(1, len(c) // 600)])[0]) for k, c in enumerate(few)]
     other = [np.median(half[k].query(c[:: max(1, len(c) // 300)])[0]) for k, c in enumerate(few[::-1])]
     return float(max(other) / size), float(max(own) / size)

@@ -21,6 +21,7 @@ from conjugacy.dynamics.strobe import Strobe
 _STILL = 1e-10  # of the spread: an orbit that moves less in a step rests
 _NEUTRAL = 1e-6  # a direction whose growth differs from 1 by less is one of a line or surface of fixed points
 _HELD = 0.05  # of the spread: how far a held point may move within the horizon
+_REACH = 4.0  # spreads: how far ahead the fixed point of an orbit may lie
 _GROWTH = 3.0  # ln 20: growth over the horizon that carries a held point's tolerance to the whole spread
 
 
@@ -50,7 +51,7 @@ def fixed_points_ahead(
     keep = _leaders(found, (strobe.step(found) - found).norm(dim=-1), 1e-6 * scale)
     found, regular = found[keep], regular[keep]
     gap, nearest = distances(x[slow], found).min(1)
-    here = (gap <= scale) & _approaches(strobe, x[slow], found[nearest], scale)
+    here = (gap <= _REACH * scale) & _approaches(strobe, x[slow], found[nearest], scale)
     rests: list[Rest] = []
     for p in range(len(found)):
         orbits = slow[here & (nearest == p)].tolist()
@@ -114,7 +115,7 @@ def _leaders(x: Tensor, rank: Tensor, gap: float) -> Tensor:
 
 
 def _newton(strobe: Strobe, x: Tensor, scale: float, n_iters: int = 12) -> tuple[Tensor, Tensor]:
-    """Zeros of G(x) - x near `x`, where Newton's method goes no farther than the spread from there."""
+    """Zeros of G(x) - x near `x`, where Newton's method goes no farther than a few spreads from there."""
     start, x = x, x.clone()
     eye = torch.eye(x.shape[1], dtype=torch.float64)
     regular = torch.ones(len(x), dtype=torch.bool)
@@ -133,7 +134,7 @@ def _newton(strobe: Strobe, x: Tensor, scale: float, n_iters: int = 12) -> tuple
             step, info = torch.linalg.solve_ex(jacobian, miss[..., None])
             step = step[..., 0]
             fine = (info == 0) & torch.isfinite(step).all(-1)
-            fine &= (now - step - start[part]).norm(dim=-1) <= scale
+            fine &= (now - step - start[part]).norm(dim=-1) <= _REACH * scale
             x[part] = torch.where(fine[:, None], now - step, now)
             regular[part] = fine
     return x, regular
