@@ -48,7 +48,11 @@ def apart(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """
     size = max(size_of(a), size_of(b), 1e-300)
     few = [c[:: max(1, len(c) // 20_000)] for c in (a, b)]
-    half = [KDTree(c[: len(c) // 2]) for c in few]
-    own = [np.median(half[k].query(c[len(c) // 2 :: max(1, len(c) // 600)])[0]) for k, c in enumerate(few)]
-    other = [np.median(half[k].query(c[:: max(1, len(c) // 300)])[0]) for k, c in enumerate(few[::-1])]
+    half = (KDTree(few[0][: len(few[0]) // 2]), KDTree(few[1][: len(few[1]) // 2]))
+    first, second = half
+    own = [np.median(t.query(c[len(c) // 2 :: max(1, len(c) // 600)])[0]) for t, c in zip(half, few)]
+    other = [
+        np.median(first.query(few[1][:: max(1, len(few[1]) // 300)])[0]),
+        np.median(second.query(few[0][:: max(1, len(few[0]) // 300)])[0]),
+    ]
     return float(max(other) / size), float(max(own) / size)
