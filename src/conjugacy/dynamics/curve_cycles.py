@@ -14,7 +14,7 @@ from conjugacy.dynamics.closed_curves import pieces, principal, size_of
 from conjugacy.dynamics.cycles import flow_cycle
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.returns import Recurrence
-from conjugacy.dynamics.strobe import Strobe
+from conjugacy.dynamics.strobe import Strobe, product_along
 from conjugacy.dynamics.tangent import first_frame, grow
 
 _CERTIFICATE_WORK = 2e9  # multiplications for the sampled certificate of a cycle

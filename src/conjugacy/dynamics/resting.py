@@ -64,7 +64,7 @@ def held_points(
     strobe: Strobe, x: Tensor, scale: float, horizon: float, time_scale: float, n_exponents: int
 ) -> list[Rest]:
     """Places that orbits at states `x` (B, D) do not leave within `horizon` (steps, units of time)."""
-    n = max(4, int(round(horizon / strobe.time)))
+    n = max(4, round(horizon / strobe.time))
     ahead, travelled, furthest = x, torch.zeros(len(x), dtype=torch.float64), torch.zeros(len(x), dtype=torch.float64)
     for _ in range(n):
         after = strobe.step(ahead)
@@ -141,7 +141,7 @@ def _newton(strobe: Strobe, x: Tensor, scale: float, n_iters: int = 12) -> tuple
 
 
 def _rates(strobe: Strobe, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Eigenvalues (P, D), slowest first, of the derivative of a step (a flow: of the velocity); rates a look; vectors."""
+    """Eigenvalues (P, D) of the derivative of a step (a flow: of the velocity), slowest first; rates a look; vectors."""
     plain = len(strobe.inputs) == 1
     held = strobe.inputs[0].expand(len(x), -1)
     jacobian = strobe.dynamics.jacobians(x, held)[0] if plain else strobe.jacobians(x)
@@ -163,7 +163,7 @@ def _stable(strobe: Strobe, x: Tensor, margin: float = _NEUTRAL) -> Tensor:
 
 
 def _approaches(strobe: Strobe, x: Tensor, target: Tensor, scale: float) -> Tensor:
-    """Whether each orbit at `x` comes nearer to its `target` as the slowest mode there promises, three times running."""
+    """Whether each orbit at `x` nears its `target` as the slowest mode there promises, three times running."""
     speed = (strobe.step(x) - x).norm(dim=-1)
     near = (x - target).norm(dim=-1)
     good = (near <= 1e-6 * scale) | ((speed <= _STILL * scale) & (near <= 1e-3 * scale))
