@@ -27,7 +27,7 @@ def groups(path: np.ndarray) -> np.ndarray:
     own = np.array([np.median(trees[i].query(probes[i])[0]) for i in range(b)])
     label = np.full(b, -1)
     leaders: list[int] = []
-    for i in np.argsort(own):
+    for i in np.argsort(own).tolist():
         for g, j in enumerate(leaders):
             if not 0.5 < sizes[i] / sizes[j] < 2 or np.abs(flat[i].mean(0) - flat[j].mean(0)).max() > sizes[i]:
                 continue
@@ -37,7 +37,7 @@ def groups(path: np.ndarray) -> np.ndarray:
                 break
         else:
             label[i] = len(leaders)
-            leaders.append(int(i))
+            leaders.append(i)
     return label
 
 

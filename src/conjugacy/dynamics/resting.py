@@ -141,7 +141,7 @@ def _newton(strobe: Strobe, x: Tensor, scale: float, n_iters: int = 12) -> tuple
 
 
 def _rates(strobe: Strobe, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Eigenvalues (P, D) of the derivative of a step (a flow: of the velocity), slowest first; rates a look; vectors."""
+    """Eigenvalues (P, D) of the derivative of a step (a flow: of the velocity), slowest first; rates; vectors."""
     plain = len(strobe.inputs) == 1
     held = strobe.inputs[0].expand(len(x), -1)
     jacobian = strobe.dynamics.jacobians(x, held)[0] if plain else strobe.jacobians(x)
