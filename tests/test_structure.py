@@ -39,7 +39,11 @@ HEIGHT = {name: i for i, layer in enumerate(LAYERS) for name in layer.split()}
 DOORS = {
     "analysis/analysis.py": {"plots._trial_io:trial_io", "plots.latents:scree", "plots.latents:latents_3d"},
     "analysis/comparison.py": {"plots.overlay:affine_overlay"},
-    "dynamics/points.py": {"dynamics._attractors:attractors", "dynamics._portrait:portrait"},
+    "dynamics/points.py": {
+        "dynamics._attractors:attractors",
+        "dynamics._held_certificate:held_certificate",
+        "dynamics._portrait:portrait",
+    },
     "tasks/flip_flop.py": {"plots.flip_flop:trial", "plots.flip_flop:corners"},
     "tasks/multitask.py": {"plots.multitask:trial"},
     "training/__init__.py": {"populations.population:train_population"},

@@ -275,6 +275,15 @@ class FixedPoints:
         known = memories_of(self.dynamics, self.plateaus, self.u[0], visited, self.scale, self.asked_horizon)
         return known.name(x.double(), n_steps)
 
+    def held_certificate(self, radius=None, **options):
+        """For how many steps, and from how far around, each of `memories` is held; see `held_certificate`."""
+        if self.dynamics is None:
+            raise ValueError(
+                "`held_certificate`: expected fixed points that know their map. Load them with load(path, as_map(..))."
+            )
+        certify = higher("dynamics._held_certificate", "held_certificate")
+        return certify(self.dynamics, self.x[torch.from_numpy(self.memories)], self.u[0], radius, **options)
+
     def audit(self) -> Audit:
         """What is established about the completeness of the set, and what is not; print it."""
         fixed = self.fixed if self.record.expected_index is not None else self.fixed & self.counted

@@ -13,29 +13,38 @@ import torch
 from conjugacy._npz import not_readable, read_npz, write_npz
 from conjugacy.dynamics.audit import SearchRecord
 from conjugacy.dynamics.cycles import Cycle
+from conjugacy.dynamics.plateaus import Plateau
 
 _FORMAT = 1
-_TEXT = ("kind", "certificate")
-_SIMPLE = ("flow", "dt")
+_TEXT = ("kind", "certificate", "sides")
+_SIMPLE = ("flow", "dt", "asked_horizon", "scale", "reach")
 # the axes of each array: P points, D states, I inputs; and its kind
 _AXES = {
     "x": "PD", "u": "PI", "q": "P", "kind": "P", "jacobian": "PDD", "input_jacobian": "PDI", "eigenvalues": "PD",
     "n_unstable": "P", "index": "P", "certificate": "P", "radius": "P", "error": "P", "isolated": "P", "hits": "P",
     "horizon": "P",
 }  # fmt: skip
+# fields of later versions, which older files lack
+_LATER = {"n_neutral": "P", "n_ambiguous": "P", "distance": "P", "reached": "P", "node": "P", "sides": "P"}
 _KINDS = {"n_unstable": "i", "index": "i", "hits": "i", "isolated": "b", "eigenvalues": "c", "kind": "U",
-          "certificate": "U"}  # fmt: skip
+          "certificate": "U", "n_neutral": "i", "n_ambiguous": "i", "reached": "b", "node": "i", "sides": "U"}  # fmt: skip
 
 
 def write(path: str | PathLike, values: Mapping[str, Any]) -> None:
     """Write the fields of FixedPoints, but for its dynamics, whole or not at all."""
     arrays = {k: np.asarray(v) for k, v in values.items() if isinstance(v, (torch.Tensor, np.ndarray))}
-    arrays |= {name: arrays[name].astype("U16") for name in _TEXT}
+    arrays |= {name: arrays[name].astype(str if len(arrays[name]) else "U1") for name in _TEXT}
     meta: dict[str, Any] = {"format": _FORMAT, "record": asdict(values["record"])}
     meta |= {name: values[name] for name in _SIMPLE}
     for k, cycle in enumerate(values["cycles"]):
         arrays |= {f"cycle{k}_{name}": np.asarray(value) for name, value in asdict(cycle).items()}
     meta["n_cycles"] = len(values["cycles"])
+    meta["plateaus"] = []
+    for k, plateau in enumerate(values["plateaus"]):
+        arrays |= {f"plateau{k}_states": plateau.states.numpy(), f"plateau{k}_readout": plateau.readout.numpy()}
+        numbers = {f.name: getattr(plateau, f.name) for f in fields(plateau) if f.name not in ("states", "readout")}
+        meta["plateaus"].append(numbers)
+    meta["walls"] = [list(wall) for wall in values["walls"]]
     write_npz(path, arrays, meta)
 
 
@@ -65,16 +74,25 @@ def _fields(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> dict[str, An
         Cycle.from_arrays({f.name: arrays.pop(key) for f in fields(Cycle) if (key := f"cycle{k}_{f.name}") in arrays})
         for k in range(meta["n_cycles"])
     )
+    plateaus = tuple(
+        Plateau(
+            states=torch.from_numpy(arrays.pop(f"plateau{k}_states")),
+            readout=torch.from_numpy(arrays.pop(f"plateau{k}_readout")),
+            **numbers,
+        )
+        for k, numbers in enumerate(meta.get("plateaus", []))
+    )
     _check_axes(arrays)
     kept: dict[str, Any] = {name: a if name in _TEXT else torch.from_numpy(a) for name, a in arrays.items()}
     kept |= {name: meta[name] for name in _SIMPLE if name in meta}
     record = SearchRecord(**{**meta["record"], "sample": tuple(meta["record"]["sample"])})
-    return {**kept, "cycles": cycles, "record": record}
+    walls = tuple((int(a), int(b), int(n)) for a, b, n in meta.get("walls", []))
+    return {**kept, "cycles": cycles, "plateaus": plateaus, "walls": walls, "record": record}
 
 
 def _check_axes(arrays: dict[str, np.ndarray]) -> None:
     sizes: dict[str, int] = {}
-    for name, axes in _AXES.items():
+    for name, axes in {**_AXES, **{name: axes for name, axes in _LATER.items() if name in arrays}}.items():
         if name not in arrays:
             raise ValueError(f"`{name}` is missing")
         array = arrays[name]
