@@ -29,15 +29,24 @@ from conjugacy.training.train import Training, begin, fit
 class AsTheyAre(cj.tasks.NBitFlipFlop):
     """The flip-flop whose training trials have as many pulses as all others."""
 
-    def training_trials(self, n, seed, step, progress):
-        return super().training_trials(n, seed, step, 1.0)
+    def training_trials(self, n, seed, step, progress, calm=0.0):
+        return super().training_trials(n, seed, step, 1.0, calm)
 
 
 class BusyForLong(cj.tasks.NBitFlipFlop):
-    """The flip-flop whose training trials are busy for three quarters of the steps, as they all were once."""
+    """The flip-flop whose training trials, the calm ones apart, are busy for 75 % of the steps."""
 
-    def training_trials(self, n, seed, step, progress):
-        return super().training_trials(n, seed, step, 0.0 if progress < 0.75 else 1.0)
+    def training_trials(self, n, seed, step, progress, calm=0.0):
+        usual = super().training_trials(n, seed, step, progress)
+        return usual if not calm else joined(usual[: n - round(calm * n)], super().training_trials(n, seed, step, 1, 1))
+
+
+def joined(some: cj.Trials, more: cj.Trials) -> cj.Trials:
+    """Trials of which the last come from `more`, as many as there were."""
+    n = len(more)
+    names = ("inputs", "targets", "mask", "true_inputs")
+    inputs, targets, mask, pulses = (torch.cat([getattr(some, k), getattr(more, k)])[:n] for k in names)
+    return cj.Trials.from_tensors(inputs, targets, mask=mask, true_inputs=pulses)
 
 
 SETTINGS = {"n": 3, "n_timesteps": 500, "switch_prob": 0.015, "noise": 0.15}
@@ -47,7 +56,7 @@ TASK, TAUGHT, RARE, LONG = (
     AsTheyAre(**SETTINGS),
     BusyForLong(**SETTINGS),
 )
-FORMER = {"steps": 1000, "recurrent_decay": 0.0, "stop_r2": 0.98}
+FORMER = {"steps": 1000, "recurrent_decay": 0.0, "calm_share": 0.0, "stop_from": 0.0}
 N = cj.networks
 NETWORKS = {
     "GRU-128": lambda **settings: N.GRU(128, **settings),
@@ -61,7 +70,7 @@ NETWORKS = {
 # name -> settings of the recipe, settings of the network, task
 VARIANTS = {
     "recipe": ({}, {}, TASK),
-    "former recipe": (FORMER, {}, LONG),
+    "former recipe": (FORMER, {}, TASK),
     "no decay": ({"recurrent_decay": 0.0}, {}, TASK),
     "decay 0.3": ({"recurrent_decay": 0.3}, {}, TASK),
     "decay 1": ({"recurrent_decay": 1.0}, {}, TASK),
@@ -69,7 +78,11 @@ VARIANTS = {
     "peak 1e-2": ({"learning_rate": 1e-2}, {}, TASK),
     "peak 2e-2": ({"learning_rate": 2e-2}, {}, TASK),
     "peak 1e-2, no decay": ({"learning_rate": 1e-2, "recurrent_decay": 0.0}, {}, TASK),
+    "short for 20 %": ({"short_share": 0.2}, {}, TASK),
+    "short for 27 %": ({"short_share": 0.27}, {}, TASK),
     "clipped at 1": ({"clip": 1.0}, {}, TASK),
+    "no calm trials": ({"calm_share": 0.0}, {}, TASK),
+    "no decay, no calm trials": ({"recurrent_decay": 0.0, "calm_share": 0.0}, {}, TASK),
     "busy for 75 %": ({}, {}, LONG),
     "pulses as they are": ({}, {}, RARE),
     "last weights": ({"averaging": 0.0}, {}, TASK),
@@ -91,8 +104,9 @@ def ideal_scores(trials: cj.Trials) -> tuple[float, float]:
 def train(variant: str, network: str, seed: int, until: float | None) -> dict:
     """One training with its skeleton; with `until`, it ends at that R2 and nobody looks inside."""
     settings, of_network, task = VARIANTS[variant]
-    recipe = replace(cj.training.Recipe.for_task(task), **settings)
-    training = begin(task, NETWORKS[network](**of_network), seed, recipe, None, "cpu")
+    net = NETWORKS[network](**of_network)
+    recipe = replace(cj.training.Recipe.for_task(task, net), **settings)
+    training = begin(task, net, seed, recipe, None, "cpu")
     assert isinstance(training, Training)
     started, seconds = time.process_time(), []
 
@@ -117,6 +131,8 @@ def inside(run: cj.Run) -> dict:
     """The skeleton at zero input, and the share of gates that are closed for a trial."""
     started = time.process_time()
     points = cj.fixed_points(run, inputs=[0, 0, 0], n_inits=256, seed=0, progress=False)
+    if points.index_sum != 1:  # the audit knows that some are missing
+        points = cj.fixed_points(run, inputs=[0, 0, 0], n_inits=2048, seed=0, progress=False)
     spent = time.process_time() - started
     unstable = points.n_unstable[torch.as_tensor(points.fixed)]
     times = cj.Analysis(run).timescales(TASK.n_timesteps)

@@ -9,7 +9,7 @@ import torch
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-PAGES = ["your_own_task", "tasks", "your_own_network", "random_target", "arm", "brain_and_body"]
+PAGES = ["your_own_task", "tasks", "your_own_network", "random_target", "arm", "brain_and_body", "attractors"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -59,6 +59,11 @@ def copied(tmp_path):
     return copy
 
 
+def of_0_1():
+    """How a GRU was trained on the flip-flop then: as all networks were."""
+    return cj.Recipe(**made.flip_flop().recipe)
+
+
 @pytest.fixture
 def batches(monkeypatch):
     """The training batches of flip-flops drawn since."""
@@ -119,7 +124,7 @@ def test_kept_trials_are_those_drawn_again():
 
 def test_an_interrupted_training_goes_on_and_ends_as_if_nothing_had_happened(copied, batches):
     folder = copied("interrupted")
-    run = cj.train(made.flip_flop(), networks.GRU(3), seed=1, out=folder, **made.TRAINING)
+    run = cj.train(made.flip_flop(), networks.GRU(3), seed=1, recipe=of_0_1(), out=folder, **made.TRAINING)
     assert len(batches) == made.TRAINING["steps"] - made.INTERRUPTED_AT
     assert run.metrics["stopped"] == "steps" and run.history["step"].tolist() == [3, 6, 9, 12]
     assert_trained_like(run, RECORDED["runs"]["gru"]["weights"], cj.load(FILES / "runs" / "gru"))
@@ -127,7 +132,8 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_nothing_had_happened(cop
 
 
 def test_a_finished_training_is_returned_as_it_is(copied, batches):
-    run = cj.train(made.flip_flop(), networks.GRU(3), seed=1, out=copied("runs") / "gru", **made.TRAINING)
+    out = copied("runs") / "gru"
+    run = cj.train(made.flip_flop(), networks.GRU(3), seed=1, recipe=of_0_1(), out=out, **made.TRAINING)
     assert not batches
     assert weights(run) == RECORDED["runs"]["gru"]["weights"]
 
@@ -176,9 +182,8 @@ def test_a_half_finished_sweep_goes_on_in_processes_of_its_own(copied):
 
 def test_a_finished_population_is_returned_as_it_is(copied, batches):
     folder = copied("population")
-    runs = cj.train_population(
-        made.flip_flop(), networks.GRU(2), **made.POPULATION, out=folder, workers=1, progress=False
-    )
+    settings = {**made.POPULATION, "recipe": of_0_1(), "workers": 1, "progress": False}
+    runs = cj.train_population(made.flip_flop(), networks.GRU(2), **settings, out=folder)
     assert not batches
     assert [weights(run) for run in runs] == [said["weights"] for said in RECORDED["population"].values()]
 
@@ -235,7 +240,8 @@ def test_the_checkpoint_of_the_notebooks_trainer_loads():
 def test_a_config_of_the_command_line_trains_the_same_network(name, tmp_path, capsys):
     from conjugacy.cli import main
 
-    main(["train", "--config", str(FILES / "cli" / f"{name}.yaml"), "--out", str(tmp_path / "run")])
+    then = [f"--recipe.{later}=0" for later in ("recurrent_decay", "calm_share", "stop_from")]
+    main(["train", "--config", str(FILES / "cli" / f"{name}.yaml"), *then, "--out", str(tmp_path / "run")])
     run = cj.load(tmp_path / "run")
     assert str(tmp_path / "run") in capsys.readouterr().out
     assert run.metrics["steps"] == 3 and run.seed == 2

@@ -71,9 +71,19 @@ def check_choice(name: str, value: Any, choices: Iterable[str], hint: str = "") 
     )
 
 
+def shown(value: Any) -> str:
+    """Return the beginning of the representation of `value`, on one line, for messages."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def check_axes(name: str, x: Tensor, spec: str, hint: str = "", **size: int) -> tuple[int, ...]:
     """Return the shape of `x` if it has the axes of `spec` ("trial time unit") with the sizes given by name."""
     axes = spec.split()
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"`{name}`: expected a tensor ({', '.join(axes)}), got {type(x).__name__} {shown(x)}. {hint}".rstrip()
+        )
     if x.ndim != len(axes) or any(size.get(a, n) != n for a, n in zip(axes, x.shape)):
         want = ", ".join(f"{a}={size[a]}" if a in size else a for a in axes)
         raise ValueError(f"`{name}`: expected shape ({want}), got {tuple(x.shape)}. {hint}".rstrip())
@@ -82,6 +92,8 @@ def check_axes(name: str, x: Tensor, spec: str, hint: str = "", **size: int) -> 
 
 def check_finite(name: str, x: Tensor, hint: str = "") -> Tensor:
     """Return `x` if every value is finite, or say how many are not and where the first one is."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"`{name}`: expected a tensor, got {type(x).__name__} {shown(x)}. {hint}".rstrip())
     # a sum is finite only if all are, unless it overflows: the exact test is run only then
     if x.is_floating_point() and x.numel() and not bool(torch.isfinite(x.sum())):
         bad = ~torch.isfinite(x)

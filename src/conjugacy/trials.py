@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_axes, check_finite
+from conjugacy._check import check_axes, check_finite, check_int, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Trials:
     def __post_init__(self):
         n, t, i = check_axes("inputs", self.inputs, "trial time input")
         o = check_axes("targets", self.targets, "trial time output", trial=n, time=t)[2]
-        if self.mask.ndim == 2:
+        if isinstance(self.mask, Tensor) and self.mask.ndim == 2:
             check_axes("mask", self.mask, "trial time", trial=n, time=t)
             object.__setattr__(self, "mask", self.mask[..., None].expand(n, t, o))
         check_axes("mask", self.mask, "trial time output", trial=n, time=t, output=o)
@@ -61,6 +61,11 @@ class Trials:
         check_axes("ics", self.ics, "trial state", trial=n)
         check_axes("loads", self.loads, "trial time load", trial=n, time=t)
         check_axes("conditions", self.conditions, "trial", trial=n)
+        if not isinstance(self.epochs, dict):
+            raise TypeError(
+                "`epochs`: expected a dict of name to steps (trial, 2), got "
+                f"{type(self.epochs).__name__} {shown(self.epochs)}."
+            )
         for name, steps in self.epochs.items():
             check_axes(f"epochs[{name!r}]", steps, "trial edge", trial=n, edge=2)
         for name in ("inputs", "targets", "true_inputs", "ics", "loads"):
@@ -69,7 +74,7 @@ class Trials:
     @classmethod
     def from_tensors(cls, inputs: Tensor, targets: Tensor, **others: Any) -> Trials:
         """Trials with the fields that are not given left at what they are without plant, noise, mask or epochs."""
-        n, t = inputs.shape[:2]
+        n, t, _ = check_axes("inputs", inputs, "trial time input")
         rest = {
             "mask": torch.ones(1, 1, dtype=torch.bool).expand(n, t),
             "true_inputs": inputs,
@@ -96,6 +101,7 @@ class Trials:
 
     def first(self, n_timesteps: int) -> Trials:
         """The same trials cut off after `n_timesteps` steps (epochs are clipped)."""
+        check_int("n_timesteps", n_timesteps, 1)
         cut = {
             name: getattr(self, name)[:, :n_timesteps] for name in ("inputs", "targets", "mask", "true_inputs", "loads")
         }

@@ -21,7 +21,7 @@ def visited(n_units, n_inputs=2, n_trials=3, n_timesteps=50, seed=0):
 def system_of(cell, n_units, dt=None):
     x, u = visited(n_units)
     lengths = torch.full((len(x),), x.shape[1])
-    return cj.System("cell", x, u, lengths, step=lambda x, u: cell(u, x), cell=cell, dt=dt)
+    return cj.System("cell", x, u, lengths, step=lambda x, u: cell(u, x), cell=cell, dt=dt, step_tolerance=float("inf"))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_modes_of_a_linear_map_are_its_eigenvalues():
     basis = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64))[0]
     matrix = basis @ torch.diag(values) @ basis.T
     x = visited(5)[0]
-    system = cj.System.from_arrays("line", x, step=lambda x, u: x @ matrix.T)
+    system = cj.System.from_arrays("line", x, step=lambda x, u: x @ matrix.T, step_tolerance=float("inf"))
     times = memory_times(system, 100, n_states=4)
     assert times.leak is None and times.unit_times is None and times.frozen_units is None
     torch.testing.assert_close(times.rates[:, :4], values[:4].log().expand(4, 4), rtol=1e-9, atol=1e-12)
@@ -106,7 +106,9 @@ def test_a_cell_of_ones_own_may_offer_its_leak():
             return torch.sigmoid(u)
 
     x, u = visited(2)
-    times = memory_times(cj.System("own", x, u, torch.tensor([50, 3, 1]), lambda x, u: Cell()(u, x), Cell()), 20)
+    lengths = torch.tensor([50, 3, 1])
+    system = cj.System("own", x, u, lengths, lambda x, u: Cell()(u, x), Cell(), step_tolerance=float("inf"))
+    times = memory_times(system, 20)
     assert times.leak.shape == (51, 2)  # of the trials of 50, 3 and 1 steps
     torch.testing.assert_close(times.leak[:49], torch.sigmoid(u[0, 1:]))
     torch.testing.assert_close(times.leak[49:], torch.sigmoid(u[1, 1:3]))
@@ -117,7 +119,9 @@ def test_what_cannot_be_asked_is_said(gru):
         memory_times(system_of(gru, 5), 0)
     with pytest.raises(ValueError, match=r"^`system`: expected trials of at least 2 steps, got 1"):
         memory_times(cj.System.from_arrays("one", torch.zeros(3, 1, 2), step=lambda x, u: x))
-    bad = cj.System.from_arrays("bad", torch.ones(3, 4, 2), step=lambda x, u: x * torch.nan)
+    bad = cj.System.from_arrays(
+        "bad", torch.ones(3, 4, 2), step=lambda x, u: x * torch.nan, step_tolerance=float("inf")
+    )
     with pytest.raises(ValueError, match=r"^`system`: the Jacobian of bad is not finite in visited states"):
         memory_times(bad)
 

@@ -182,7 +182,7 @@ def test_a_system_brings_states_readout_and_dt():
     made = Leaky()
     system = System(
         "leaky", states(3 * 4, 4).reshape(3, 4, 4), states(12, 2).reshape(3, 4, 2), torch.tensor([4, 2, 3]),
-        step=lambda x, u: made(u, x), cell=made, readout=lambda x: x[:, :1], dt=0.02,
+        step=lambda x, u: made(u, x), cell=made, readout=lambda x: x[:, :1], dt=0.02, step_tolerance=float("inf"),
     )  # fmt: skip
     for thing in (system, type("Run", (), {"system": lambda self: system})()):
         dynamics = as_map(thing)

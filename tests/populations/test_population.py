@@ -110,7 +110,7 @@ def test_settings_vary_and_each_network_stops_by_itself(small_task):
 
 
 def test_networks_that_have_learned_leave_the_stack(small_task):
-    settings = {**QUICK, "stop_accuracy": 0.0}
+    settings = {**QUICK, "stop_accuracy": 0.0, "stop_from": 0.0}
     vary = {"stop_r2": [-100.0, 2.0]}
     runs = cj.train_population(small_task, cj.networks.GRU(7), [2, 1], vary, stacked=True, **settings)
     ends = [(r.metrics["stopped"], r.metrics["steps"]) for r in runs]
@@ -160,7 +160,7 @@ def test_an_interrupted_population_goes_on_where_it_was(small_task, small_runs, 
 
 def test_members_behind_catch_up(small_task):
     """After an interruption a member may be some steps behind the others."""
-    recipe = replace(Recipe.for_task(small_task), steps=12, batch_size=8, eval_every=4)
+    recipe = replace(Recipe.for_task(small_task, cj.networks.GRU(7)), steps=12, batch_size=8, eval_every=4)
     trainings = [begin(small_task, cj.networks.GRU(7), s, recipe, None, "cpu") for s in (1, 2)]
     fit_stacked(trainings[:1], lambda t: setattr(t, "stopped", "interrupted") if t.state.step == 5 else None)
     trainings[0].stopped = ""

@@ -30,7 +30,7 @@ def linear(m, seed=0, n_trials=5, n_steps=60, dt=None):
     x = [torch.as_tensor(rng.normal(size=(n_trials, len(m))))]
     for _ in range(n_steps):
         x.append(x[-1] @ m.T + 0.1 * torch.as_tensor(rng.normal(size=(n_trials, len(m)))))
-    return System.from_arrays("linear", torch.stack(x, 1), dt=dt, step=lambda x, u: x @ m.T)
+    return System.from_arrays("linear", torch.stack(x, 1), dt=dt, step=lambda x, u: x @ m.T, step_tolerance=np.inf)
 
 
 def test_time_constants_are_those_of_the_processes():

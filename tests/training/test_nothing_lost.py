@@ -101,7 +101,7 @@ def test_a_checkpoint_that_cannot_be_written_is_a_warning(small_task, small_runs
 
 
 def test_a_training_that_has_learned_is_not_trained_on_after_a_kill(small_task, tmp_path, monkeypatch, steps):
-    settings = {"stop_accuracy": 0.0, "stop_r2": -9.0}
+    settings = {"stop_accuracy": 0.0, "stop_r2": -9.0, "stop_from": 0.0}
     scored = []
 
     def dies_at_the_test(*args):

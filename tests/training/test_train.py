@@ -52,7 +52,7 @@ def test_the_best_weights_on_validation_trials_are_kept(small_task):
 
 def test_it_learns_one_bit_and_stops_when_it_has():
     task = cj.tasks.NBitFlipFlop(n=1, n_timesteps=60, switch_prob=0.05, noise=0.05)
-    run = cj.train(task, cj.networks.GRU(16), steps=600, progress=False, stop_accuracy=0.98, stop_r2=0.8)
+    run = cj.train(task, cj.networks.GRU(16), steps=600, progress=False, stop_accuracy=0.98, stop_r2=0.8, stop_from=0)
     assert run.metrics["stopped"] == "learned" and run.metrics["steps"] < 600
     assert run.metrics["test_accuracy"] > 0.97
     assert run.history.iloc[-1].val_accuracy >= 0.98
@@ -248,3 +248,42 @@ def test_a_task_may_bring_its_recipe_and_a_loss_by_stage(small_task):
     assert run.recipe["steps"] == 5 and run.recipe["batch_size"] == 4
     assert seen == [0.0, 0.2, 0.4, 0.6, 0.8]
     assert cj.train(task, cj.networks.GRU(7), progress=False, steps=3).recipe["steps"] == 3
+
+
+def test_a_task_may_name_settings_for_a_network(small_task):
+    gru, vanilla = cj.networks.GRU(7), cj.networks.VanillaRNN(7)
+    assert Recipe.for_task(small_task, gru) == Recipe(**small_task.recipe_for(gru))
+    assert Recipe.for_task(small_task, gru).recurrent_decay > 0
+    assert Recipe.for_task(small_task, vanilla) == Recipe.for_task(small_task) == Recipe(**small_task.recipe)
+    taught = cj.tasks.NBitFlipFlop(taught=True)
+    assert Recipe.for_task(taught, gru) == Recipe(**taught.recipe)
+    assert Recipe.for_task(object(), gru) == Recipe()
+    for network in (gru, vanilla):
+        run = cj.train(small_task, network, progress=False, steps=1)
+        members = cj.train_population(small_task, network, [0], progress=False, steps=1)
+        assert run.recipe == members[0].recipe == {**Recipe.for_task(small_task, network).as_dict(), "steps": 1}
+
+
+def test_calm_trials_come_once_trials_are_no_longer_short(small_task):
+    seen = []
+
+    class Watched(type(small_task)):
+        def training_trials(self, n, seed, step, progress, calm=0.0):
+            seen.append(calm)
+            return super().training_trials(n, seed, step, progress, calm)
+
+    task = Watched(n=2, n_timesteps=40)
+    cj.train(task, cj.networks.GRU(3), progress=False, steps=5, batch_size=8, calm_share=0.25)
+    assert seen == [0.0, 0.0, 0.25, 0.25, 0.25]
+    other = cj.tasks.DelayedDiscrimination()
+    with pytest.raises(
+        ValueError, match=r"^`calm_share`: expected 0, got 0\.1: .* has no calm trials\. Give it a method"
+    ):
+        cj.train(other, cj.networks.GRU(3), progress=False, calm_share=0.1)
+
+
+@pytest.mark.parametrize(("stop_from", "steps"), [(0.0, 4), (0.5, 8), (1.0, 12)])
+def test_what_has_learned_early_goes_on_where_it_is_asked_to(small_task, stop_from, steps):
+    learned = {"stop_accuracy": 0.0, "stop_r2": -1e9, "stop_from": stop_from}
+    run = cj.train(small_task, cj.networks.GRU(3), **QUICK, **learned)
+    assert (run.metrics["stopped"], run.metrics["steps"]) == ("learned", steps)

@@ -96,9 +96,11 @@ class Epochs:
     def system(self, condition: str | int | None, epoch: str) -> System:
         """The network on that epoch alone: ragged trajectories and inputs, with its step, cell and readout.
 
-        What `dynamics` and all measures take.
+        What `dynamics` and all measures take. In closed loop the inputs are what the network sees: what it observes of
+        its plant, then the task's inputs.
         """
         whole = self.analysis.run.system(self.trials)
+        assert whole.inputs is not None
         name = f"{self.analysis.name}, {'all' if condition is None else self._name(condition)}, {epoch}"
         spans = [(k, *self.trials.epochs[epoch][k].tolist()) for k in self.rows(condition, epoch).tolist()]
         lengths = torch.tensor([stop - start for _, start, stop in spans])
@@ -106,7 +108,7 @@ class Epochs:
         return System(
             name,
             pad([self.latents[k, start:stop] for k, start, stop in spans], batch_first=True),
-            pad([self.trials.inputs[k, start:stop] for k, start, stop in spans], batch_first=True),
+            pad([whole.inputs[k, start:stop] for k, start, stop in spans], batch_first=True),
             lengths,
             whole.step,
             whole.cell,
@@ -168,6 +170,7 @@ class Epochs:
         """
         from conjugacy.dynamics import fixed_points
 
+        self._check_open_loop()
         held = self.inputs(condition, epoch, trial)
         return fixed_points(self.system(condition, epoch), None, held, n_inits, seed, **options)
 
@@ -194,6 +197,7 @@ class Epochs:
         """
         from conjugacy.dynamics import input_path
 
+        self._check_open_loop()
         ends = [self.inputs(*place, trial) for place, trial in zip((start, stop), trials)]
         visited = torch.cat([self.states(*start), self.states(*stop)])
         system = self.analysis.run.system(self.trials)
@@ -238,6 +242,14 @@ class Epochs:
                 shares[i, j] = float(inside / own[0][-k:].sum())
         rows, columns = pd.Index(names, name="states of"), pd.Index(names, name="subspace of")
         return pd.DataFrame(shares, rows, columns)
+
+    def _check_open_loop(self) -> None:
+        run = self.analysis.run
+        if run.network.input_size != self.trials.inputs.shape[-1]:
+            raise ValueError(
+                f"`analysis`: expected a network whose inputs are held during an epoch, got {run.name}, which also "
+                "sees its arm move. Use rest_points(run), or fixed_points(run.coupled_system()) for both together."
+            )
 
     def _number(self, condition: str | int) -> int:
         if isinstance(condition, int) and condition in self.conditions.values():

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from conjugacy._check import check_choice, check_finite, check_int, check_number
+from conjugacy._torch import transformed
 from conjugacy.arm.bones import TwoJointSkeleton
 from conjugacy.arm.muscles import MujocoHillMuscle, Muscle
 from conjugacy.arm.state import ArmState
@@ -299,7 +299,7 @@ class RigidTendonArm26:
         """The constants of the compiled step, if it can and should take states like this."""
         if self.physics != "motornet" or not q.is_cpu or q.dtype not in _KERNEL_DTYPES:
             return None
-        if q.numel() < 2 * _WORTH_COMPILING or transformed() or torch.compiler.is_compiling():
+        if q.numel() < 2 * _WORTH_COMPILING or transformed(q) or torch.compiler.is_compiling():
             return None
         if q.dtype not in self._kernel_constants:
             from conjugacy.arm.compiled_arm import constants
@@ -382,7 +382,7 @@ class RigidTendonArm26:
                 continue
             _check_last(name, load, 2)
             # not on a device, where looking at a value waits for the work before it, nor inside a transform
-            if load.device.type == "cpu" and not transformed() and not torch.compiler.is_compiling():
+            if load.device.type == "cpu" and not transformed(load) and not torch.compiler.is_compiling():
                 check_finite(name, load)
 
     def __repr__(self) -> str:
@@ -432,13 +432,6 @@ def _as_rows(parts: tuple[Tensor | None, ...]) -> Sequence[Tensor | None] | None
     if any(x.shape[-1:] != (w,) or torch.broadcast_shapes(lead, x.shape[:-1]) != lead for x, w in given):
         return None
     return [None if x is None else x.expand(*lead, w).reshape(-1, w) for x, w in zip(parts, _WIDTHS)]
-
-
-def transformed() -> bool:
-    """Whether forward derivatives or a transform of torch.func (vmap, grad, jacrev, ...) are at work."""
-    if forward_ad._current_level >= 0:
-        return True
-    return torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _check_last(name: str, x: Tensor, size: int) -> None:

@@ -3,61 +3,71 @@
 from __future__ import annotations
 
 import copy
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from conjugacy._check import check_axes, check_choice, check_finite
-from conjugacy.dynamics.closed_forms import gru_map, lstm_map, rnn_map
+from conjugacy._arrays import read_numbers
+from conjugacy._calling import STATE_FIRST, CalledStep
+from conjugacy._check import check_axes, check_choice, check_finite, shown
+from conjugacy._own_step import called_step, has_contract
+from conjugacy._recurrent import Layers, find_layers
+from conjugacy.dynamics.layered_map import layers_map
 from conjugacy.dynamics.map import Function, Map
 from conjugacy.dynamics.step_bounds import torch_cell_bounds
 from conjugacy.system import System
 
-_TORCH_CELLS = (nn.GRUCell, nn.RNNCell, nn.LSTMCell)
 
-
-def as_map(thing: Any, kind: str = "map") -> Map:
-    """A Map of a System, a Run, a torch cell, a module that keeps the contract above, or a function.
+def as_map(step_or_system: Any, kind: str = "map", order: str | None = None) -> Map:
+    """Make a Map of a System, a Run, a module of torch or of yours, a state_dict, or a function.
 
     Parameters
     ----------
-    thing : Map, System, object with ``.system()``, nn.GRUCell, nn.RNNCell, nn.LSTMCell, nn.Module or callable
-        Functions and modules without `jacobian` are called as ``step(x, u)``, or ``step(x)`` if they take one argument.
+    step_or_system : Map, System, object with ``.system()``, Module, state_dict or callable
+        nn.GRU, nn.LSTM, nn.RNN and their cells, alone or in a model that gives them its input as it is, are taken in
+        closed form; their state is that of their layers side by side, [h, c] each for an LSTM. Functions are called as
+        ``step(x, u)``, or ``step(x)`` if they take one argument. Other modules, and functions that do not fit so, are
+        called in the order that returns the shape of the state, or that the names of their arguments say; a state may
+        go in as a pair (h, c), and come out beside an output.
     kind : {"map", "flow"}
         Whether the function returns the next state or the velocity.
+    order : {"state, input", "input, state"}, optional
+        Which argument of a function or module is the state, where shapes and names do not tell.
 
     Raises
     ------
     TypeError
-        If `thing` is none of these, or a System that has no step.
+        If `step_or_system` is none of these, or a System that has no step.
+    ValueError
+        If `order` is needed (at the first call of the step, for the sizes are known then), or a recurrent module is
+        bidirectional or sees other inputs than its model.
     """
     flow = check_choice("kind", kind, ("map", "flow")) == "flow"
-    if isinstance(thing, Map):
-        return thing
-    if not isinstance(thing, (System, nn.Module)) and callable(getattr(thing, "system", None)):
-        thing = thing.system()
-    if isinstance(thing, System):
-        return _from_system(thing, flow)
-    if isinstance(thing, nn.Module):
-        return _from_module(thing, flow)
-    if callable(thing):
-        return Map(_two_arguments(thing), flow=flow, name=getattr(thing, "__name__", type(thing).__name__))
+    if isinstance(step_or_system, Map):
+        return step_or_system
+    if not isinstance(step_or_system, (System, nn.Module, type)) and callable(getattr(step_or_system, "system", None)):
+        step_or_system = step_or_system.system()
+    if isinstance(step_or_system, System):
+        if order is not None:
+            raise ValueError(f"`order`: expected None for a System, which knows its step, got {order!r}.")
+        return _from_system(step_or_system, flow)
+    if isinstance(step_or_system, (nn.Module, Mapping)):
+        return _from_module(step_or_system, flow, order)
+    if callable(step_or_system) and not isinstance(step_or_system, type):
+        name = getattr(step_or_system, "__name__", type(step_or_system).__name__)
+        return Map(CalledStep(step_or_system, order, STATE_FIRST), flow=flow, name=name)
     raise TypeError(
         f"`step_or_system`: expected a System, a Run, a recurrent cell or a function step(x, u), got "
-        f"{type(thing).__name__}. Wrap what you have: lambda x, u: next_state."
+        f"{type(step_or_system).__name__} {shown(step_or_system)}. Wrap what you have: lambda x, u: next_state."
     )
 
 
 def as_input(inputs: Any, n_inputs: int | None) -> Tensor:
     """The held input as a float64 vector (I,); a number fills all channels (one, where I is unknown)."""
-    try:
-        u = torch.as_tensor(inputs).detach().cpu().double()
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"`inputs`: expected a number or a vector of numbers, got {inputs!r}.") from None
+    u = read_numbers("inputs", inputs, "a number or a vector of numbers")
     if u.ndim == 0:
         u = u.expand(1 if n_inputs is None else n_inputs).clone()
     hint = "Fixed points belong to one held input; for several, call once per input or use input_path()."
@@ -68,11 +78,12 @@ def as_input(inputs: Any, n_inputs: int | None) -> Tensor:
 
 def _from_system(system: System, flow: bool) -> Map:
     cell = system.cell
-    if cell is not None and (_torch_cell(cell) is not None or callable(getattr(cell, "jacobian", None))):
+    if cell is not None and (callable(getattr(cell, "jacobian", None)) or _torch_layers(cell) is not None):
         dynamics = _from_module(cell, flow)
     elif system.step is not None:
+        step: Any = system.step
         dynamics = Map(
-            _two_arguments(system.step), flow=flow, box=_box_of(cell), leak=_leak_of(cell), bounds=_bounds_of(cell)
+            called_step(step)[0], flow=flow, box=_box_of(cell), leak=_leak_of(cell), bounds=_bounds_of(cell)
         )
     else:
         raise TypeError(
@@ -97,21 +108,20 @@ def _thinned(states: Tensor, most: int = 50_000) -> Tensor:
     return states[:: -(-len(states) // most)].double()
 
 
-def _from_module(module: nn.Module, flow: bool) -> Map:
-    known = _torch_cell(module)
-    if isinstance(known, nn.GRUCell):
-        return replace(gru_map(known), bounds=torch_cell_bounds(known))
-    if isinstance(known, nn.RNNCell):
-        return replace(rnn_map(known), bounds=torch_cell_bounds(known))
-    if isinstance(known, nn.LSTMCell):
-        return replace(lstm_map(known), bounds=torch_cell_bounds(known))
-    # a copy, so that neither dtype nor mode nor trainability of the caller's module changes
-    module = copy.deepcopy(module).double().cpu().eval().requires_grad_(False)
-    name = type(module).__name__
-    has_jacobian = callable(getattr(module, "jacobian", None))
+def _from_module(module: nn.Module | Mapping, flow: bool, order: str | None = None) -> Map:
+    called, _ = called_step(module, order, "step_or_system")
+    if isinstance(called, Layers):
+        if flow:
+            raise ValueError(
+                f"`kind`: expected 'map' for {type(module).__name__}, whose step gives the next state, got 'flow'."
+            )
+        known = layers_map(called)
+        return replace(known, bounds=torch_cell_bounds(called.cells[0])) if len(called.cells) == 1 else known
+    name, module = type(module).__name__, called.call  # pyright: ignore[reportAssignmentType]
+    if not isinstance(module, nn.Module) or not has_contract(module):
+        return Map(called, *_sizes(called), flow, name=name)
     n_units, n_inputs = (_int_or_none(getattr(module, attribute, None)) for attribute in ("hidden_size", "input_size"))
-    if not has_jacobian and not _takes_input_first(module):
-        return Map(_two_arguments(module), n_units, n_inputs, flow, name=name)
+    has_jacobian = callable(getattr(module, "jacobian", None))
     jacobian: Any = getattr(module, "jacobian", None)
     bound: Any = getattr(module, "jacobian_lipschitz", None)
     lipschitz: Any = (lambda x, u, radius: bound(u, x, radius)) if callable(bound) else None
@@ -136,34 +146,21 @@ def _int_or_none(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _torch_cell(module: nn.Module) -> nn.Module | None:
-    """The torch cell that a module is, or that it wraps as a map of one state ([h, c] for an LSTM); else None."""
-    if isinstance(module, _TORCH_CELLS):
-        return module
-    children = list(module.children())
-    if len(children) != 1 or not isinstance(children[0], _TORCH_CELLS):
-        return None
-    cell, generator = children[0], torch.Generator().manual_seed(0)
-    like = cell.weight_hh
-    n_units = cell.hidden_size * (2 if isinstance(cell, nn.LSTMCell) else 1)
-    x, u = (torch.randn(3, n, generator=generator).to(like) for n in (n_units, cell.input_size))
-    # what the wrapper adds is unknown: it is the cell only if it does what the cell does
+def _sizes(called: CalledStep) -> tuple[int | None, int | None]:
+    """Units and inputs of a module that has `hidden_size` and `input_size`, if states of that size fit it."""
+    d, i = (_int_or_none(getattr(called.call, attribute, None)) for attribute in ("hidden_size", "input_size"))
+    for n in (d, None if d is None else 2 * d):  # the state may be the pair (h, c)
+        if n is not None and i is not None and called.forms(*(torch.zeros(1, k).double() for k in (n, i)))[0]:
+            return n, i
+    return None, None
+
+
+def _torch_layers(cell: nn.Module) -> Layers | None:
+    """The torch cells that the cell of a system is, or wraps as they are; a wrapper's step is called as it is."""
     try:
-        with torch.no_grad():
-            wrapped = module(u, x)
-            bare = torch.cat(cell(u, x.chunk(2, -1)), -1) if isinstance(cell, nn.LSTMCell) else cell(u, x)
-    except (RuntimeError, TypeError, ValueError):
+        return find_layers(cell)
+    except ValueError:
         return None
-    return cell if isinstance(wrapped, Tensor) and torch.equal(wrapped, bare) else None
-
-
-def _takes_input_first(module: nn.Module) -> bool:
-    """Whether a module is a cell(u, x): it says so by offering part of the contract, or by its argument names."""
-    offered = any(hasattr(module, name) for name in ("jacobian_lipschitz", "box", "step_bounds"))
-    if offered or callable(getattr(module, "leak", None)):
-        return True
-    names = list(inspect.signature(module.forward).parameters)
-    return bool(names) and names[0] in ("u", "input", "inputs") and len(names) > 1
 
 
 def _box_of(module: nn.Module | None) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
@@ -196,15 +193,3 @@ def _bounds_of(module: nn.Module | None) -> Callable[..., Any] | None:
         return None
     bounds: Any = copy.deepcopy(module)
     return bounds.double().cpu().eval().requires_grad_(False).step_bounds
-
-
-def _two_arguments(function: Callable) -> Function:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return function
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    some = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    if len(positional) == 1 and not some:
-        return lambda x, u: function(x)
-    return function

@@ -1,8 +1,9 @@
 """attractors(): everything that orbits of a system settle on, each with its kind, period and exponents.
 
-Orbits from visited states are followed, at rest, repeating or turning, in rounds of growing length: fixed and held
-points (`resting.py`), cycles (`returns.py`), closed curves, tori and chaos (`turning.py`). What a round cannot decide is
-followed for longer in the next. Flows are looked at in steps of time, periodic inputs once a period (`strobe.py`).
+Orbits from visited states are followed in rounds of growing length, and told apart by what they do: they rest or creep
+(`resting.py`), repeat exactly (`returns.py`), or turn on closed curves, tori and chaotic sets (`turning.py`). What one
+round cannot decide is followed for longer in the next. Flows are looked at in steps of time, systems whose inputs
+repeat once a period (`strobe.py`).
 """
 
 from __future__ import annotations

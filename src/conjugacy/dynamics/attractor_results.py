@@ -35,9 +35,9 @@ class Attractor:
         "torus": motion with two or more independent frequencies. "chaos": nearby orbits part exponentially.
         "unresolved": none of these could be established. "runaway": orbits that leave for infinity.
     x : Tensor (n, D)
-        Its states: the point itself; all points of a cycle of a map, samples at equal times of a cycle of a flow; points
-        along a circle; states that orbits visited, for the rest. Empty for "runaway". With inputs that repeat, circles,
-        tori and chaos are given at the first input.
+        Its states: the point itself; all points of a cycle of a map, samples at equal times of a cycle of a flow;
+        points along a circle; states that orbits visited, for the rest. Empty for "runaway". With inputs that repeat,
+        circles, tori and chaos are given at the first input.
     share, hits : float and int
         Share and number of the orbits that settled on it.
     period, period_error : float

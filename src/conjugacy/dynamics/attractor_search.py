@@ -1,4 +1,4 @@
-"""The rounds of `attractors`: orbits are followed until each has an attractor with a name, or for as long as allowed."""
+"""The rounds of `attractors`: orbits are followed until each has an attractor with a name, or time is up."""
 
 from __future__ import annotations
 
@@ -185,14 +185,10 @@ class AttractorSearch:
         for rest in rests:
             orbits = moving[torch.tensor(rest.orbits)]
             for k, known in enumerate(self.found):
-                if (
-                    known.kind == rest.attractor.kind
-                    and known.kind in ("fixed", "held")
-                    and known.x.shape == rest.attractor.x.shape
-                ):
-                    if float((known.x[0] - rest.x).norm()) <= 1e-6 * self.scale:
-                        self.owner[orbits] = k
-                        break
+                same = known.kind == rest.attractor.kind and known.x.shape == rest.attractor.x.shape
+                if same and float((known.x - rest.attractor.x).norm(dim=-1).max()) <= 1e-6 * self.scale:
+                    self.owner[orbits] = k
+                    break
             else:
                 self._give(rest.attractor, orbits)
 
@@ -340,7 +336,9 @@ class AttractorSearch:
             rotations=tuple(f / time for f in verdict.rotations),
             exponents=values / time,
             exponent_errors=errors / time,
-            multipliers=(values * verdict.period).exp().to(torch.complex128) if circle else torch.zeros(0).cdouble(),
+            multipliers=(values * verdict.period).exp().to(torch.complex128)
+            if circle
+            else torch.zeros(0, dtype=torch.complex128),
             resolution=verdict.resolution,
             time_scale=self._time(self.looks) + motion.n_looks * time,
             dimension=verdict.dimension,

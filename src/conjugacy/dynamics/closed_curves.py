@@ -9,10 +9,11 @@ first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 _GAPS = (1 / 100, 1 / 200, 1 / 50, 1 / 400)  # of the size of the cloud, the likeliest first
 _MOST = 3000  # thinned states beyond which the cloud is no curve
@@ -54,7 +55,7 @@ class ClosedCurve:
         ahead = np.append(self.phase, 1.0)
         phase = (ahead[:-1, None] + share * np.diff(ahead)[:, None]).ravel()
         dense = self._spline(phase)
-        _, nearest = cKDTree(dense).query(states)
+        _, nearest = KDTree(dense).query(states)
         best, away = phase[nearest], np.full(len(states), np.inf)
         for side in (-1, 1):
             other = (nearest + side) % len(dense)
@@ -69,7 +70,7 @@ class ClosedCurve:
 
 
 def principal(states: np.ndarray, share: float = 1e-5, most: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (D,) and principal axes (d, D) of states (N, D) that hold all but `share` of their spread, at most `most`."""
+    """Mean (D,) and at most `most` principal axes (d, D) of states (N, D), those wider than `share` of the first."""
     centre = states.mean(0)
     some = (states - centre)[:: max(1, len(states) // 4000)]
     _, sizes, axes = np.linalg.svd(some, full_matrices=False)
@@ -88,7 +89,7 @@ def counting_dimension(states: np.ndarray, size: float) -> float:
 
     gaps = size / np.array([5.0, 10.0, 20.0])
     counts = [len(thin(states, g, 4000)) for g in gaps]
-    slopes = [np.log(b / a) / np.log(2) for a, b in zip(counts, counts[1:]) if b < 4000 and b < len(states) / 6]
+    slopes = [np.log(b / a) / np.log(2) for a, b in pairwise(counts) if b < 4000 and b < len(states) / 6]
     return float(slopes[-1]) if slopes else float("nan")
 
 
@@ -149,7 +150,7 @@ def pieces(states: np.ndarray, gap: float, most: int = 64) -> np.ndarray:
             label[w] = label[j]
     if n > most:
         return np.zeros(len(states), int)
-    return label[cKDTree(states[kept]).query(states)[1]]
+    return label[KDTree(states[kept]).query(states)[1]]
 
 
 def _in_order(points: np.ndarray, gap: float, stride: float) -> np.ndarray | None:

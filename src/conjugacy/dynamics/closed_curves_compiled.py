@@ -35,7 +35,7 @@ def thin(points, gap, most):
 
 @jit
 def spanning_tree(points):
-    """The minimum spanning tree of `points` (N, d): parent (N,), -1 at the first point, and length (N,) of each edge."""
+    """The minimum spanning tree of `points` (N, d): the parent (N,) of each, -1 at the first, and edge lengths (N,)."""
     n, d = points.shape
     parent, length = np.full(n, -1, np.int64), np.full(n, np.inf)
     inside = np.zeros(n, np.bool_)

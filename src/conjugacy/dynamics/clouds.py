@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from conjugacy.dynamics.closed_curves import principal, size_of
 
@@ -21,13 +21,13 @@ def groups(path: np.ndarray) -> np.ndarray:
     b, n, _ = path.shape
     centre, axes = principal(path.reshape(b * n, -1)[:: max(1, b * n // 20_000)])
     flat = (path - centre) @ axes.T
-    trees = [cKDTree(orbit[: n // 2]) for orbit in flat]
+    trees = [KDTree(orbit[: n // 2]) for orbit in flat]
     probes = flat[:, np.linspace(n // 2, n - 1, _PROBES).astype(int)]
     sizes = np.array([size_of(orbit) for orbit in flat])
     own = np.array([np.median(trees[i].query(probes[i])[0]) for i in range(b)])
     label = np.full(b, -1)
     leaders: list[int] = []
-    for i in np.argsort(own):
+    for i in np.argsort(own).tolist():
         for g, j in enumerate(leaders):
             if not 0.5 < sizes[i] / sizes[j] < 2 or np.abs(flat[i].mean(0) - flat[j].mean(0)).max() > sizes[i]:
                 continue
@@ -37,7 +37,7 @@ def groups(path: np.ndarray) -> np.ndarray:
                 break
         else:
             label[i] = len(leaders)
-            leaders.append(int(i))
+            leaders.append(i)
     return label
 
 
@@ -48,7 +48,11 @@ def apart(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """
     size = max(size_of(a), size_of(b), 1e-300)
     few = [c[:: max(1, len(c) // 20_000)] for c in (a, b)]
-    half = [cKDTree(c[: len(c) // 2]) for c in few]
-    own = [np.median(half[k].query(c[len(c) // 2 :: max(1, len(c) // 600)])[0]) for k, c in enumerate(few)]
-    other = [np.median(half[k].query(c[:: max(1, len(c) // 300)])[0]) for k, c in enumerate(few[::-1])]
+    half = (KDTree(few[0][: len(few[0]) // 2]), KDTree(few[1][: len(few[1]) // 2]))
+    first, second = half
+    own = [np.median(t.query(c[len(c) // 2 :: max(1, len(c) // 600)])[0]) for t, c in zip(half, few)]
+    other = [
+        np.median(first.query(few[1][:: max(1, len(few[1]) // 300)])[0]),
+        np.median(second.query(few[0][:: max(1, len(few[0]) // 300)])[0]),
+    ]
     return float(max(other) / size), float(max(own) / size)

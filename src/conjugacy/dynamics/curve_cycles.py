@@ -14,7 +14,7 @@ from conjugacy.dynamics.closed_curves import pieces, principal, size_of
 from conjugacy.dynamics.cycles import flow_cycle
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.returns import Recurrence
-from conjugacy.dynamics.strobe import Strobe
+from conjugacy.dynamics.strobe import Strobe, product_along
 from conjugacy.dynamics.tangent import first_frame, grow
 
 _CERTIFICATE_WORK = 2e9  # multiplications for the sampled certificate of a cycle
@@ -36,9 +36,9 @@ def cycle_of_map(
         rates = logs.mean(0).sort(descending=True).values
         moduli = (rates * p).exp()
         first = 0 if values is None else int((values[:k].abs() >= 1e-8).sum())
-        head = moduli[:0].cdouble() if values is None else values[:first]
+        head = moduli[:0].to(torch.complex128) if values is None else values[:first]
         rates[:first] = head.abs().log() / p
-        values = torch.cat([head, moduli[first:].cdouble()])
+        values = torch.cat([head, moduli[first:].to(torch.complex128)])
     else:
         rates = values.abs().log()[:k] / p
     states = made.points if len(strobe.inputs) == 1 else strobe.within(made.points).flatten(0, 1)

@@ -228,6 +228,7 @@ def _product(jacobians: Tensor) -> Tensor:
 
 
 def flow_cycle(dynamics: Map, path: Tensor, u: Tensor, h: float, n_rounds: int = 4) -> Cycle | None:
+    """The stable cycle of a flow near a settled orbit (n, D) of time step `h`, a period or more long; None if none."""
     size = _size(path)
     if size <= 1e-6 * (1 + float(path[0].norm())):
         return None

@@ -1,6 +1,6 @@
 """Exact Jacobians of any step(x, u), a batch at a time, in bounded memory.
 
-Closed forms of known cells live in `cells.py`; here is what serves every other function: automatic
+Closed forms of known cells live in `closed_forms.py`; here is what serves every other function: automatic
 differentiation over a batch (torch.func), and a row-by-row reverse mode for functions that torch.func cannot trace.
 """
 
@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+
+from conjugacy._torch import NoConversions
 
 # one (chunk, D, D) float64 temporary stays near the cache and below this many bytes; a handful of them live at a time
 _CHUNK_BYTES = 32 * 2**20
@@ -46,13 +48,20 @@ def autodiff_jacobian(step: Callable[[Tensor, Tensor], Tensor], x: Tensor, u: Te
     TypeError
         If the function breaks the graph (works in NumPy, detaches, or runs under ``no_grad``).
     """
+    with torch.inference_mode(False):
+        # tensors made in inference mode cannot be differentiated through; copies of them can
+        x, u = (v.clone() if v.is_inference() else v for v in (x, u))
+        return _jacobian(step, x, u)
+
+
+def _jacobian(step: Callable[[Tensor, Tensor], Tensor], x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     if not len(x):
         n_out = step(x, u).shape[-1]
         return x.new_zeros(0, n_out, x.shape[-1]), x.new_zeros(0, n_out, u.shape[-1])
     try:
         return _vectorised(step, x, u)
     except (RuntimeError, NotImplementedError, ValueError, TypeError):
-        # data-dependent control flow, in-place writes and operations without a batching rule end here
+        # data-dependent control flow, in-place writes, conversions of modules and operations without a batching rule
         pass
     try:
         return _row_by_row(step, x, u)
@@ -67,7 +76,8 @@ def _vectorised(step, x, u):
     def single(x1, u1):
         return step(x1[None], u1[None])[0]
 
-    dx, du = torch.func.vmap(torch.func.jacrev(single, argnums=(0, 1)))(x, u)
+    with NoConversions():
+        dx, du = torch.func.vmap(torch.func.jacrev(single, argnums=(0, 1)))(x, u)
     return dx.detach(), du.detach()
 
 

@@ -22,7 +22,7 @@ class LinearisationError:
         |predicted - actual| / |actual - current|, NaN where the state does not move.
     mean : float
         sqrt(sum |predicted - actual|^2 / sum |actual - current|^2): 0 for a linear system, 1 for a prediction no
-        better than "it stays".
+        better than "it stays". NaN where no state moves.
     nearest : Tensor (trial, time - 1), int64
         The point whose linearisation was used.
     """
@@ -50,7 +50,7 @@ def timescales_along(system: System, k: int = 5, *, n_max: int = 2000) -> Tensor
     for part in chunks(len(where), d, 2):
         i, s = where[part].unbind(1)
         values = sorted_eigenvalues(dynamics.jacobians(x[i, s], u[i, s + 1])[0], False)[:, :k]
-        times[i, s] = -1 / values.abs().clamp_min(1e-300).log()
+        times[i, s] = -1 / values.abs().log()  # 0 for an eigenvalue of 0
     return times if system.dt is None else times * system.dt
 
 
@@ -81,7 +81,11 @@ def linearisation_error(system: System, points: FixedPoints) -> LinearisationErr
         )
     missed, moved = (predicted - after).norm(dim=-1), (after - now).norm(dim=-1)
     valid = system.valid[:, 1:].reshape(-1)
-    mean = float((missed[valid].square().sum() / moved[valid].square().sum().clamp_min(1e-300)).sqrt())
+    mean = (
+        float((missed[valid].square().sum() / moved[valid].square().sum()).sqrt())
+        if moved[valid].any()
+        else float("nan")
+    )
     relative = torch.where(valid & (moved > 0), missed / moved, torch.nan)
     return LinearisationError(relative.reshape(n, t - 1), mean, nearest.reshape(n, t - 1))
 

@@ -124,9 +124,8 @@ class Map:
             with torch.no_grad():
                 return self.displacement_jacobian(x, u)
         dx = self.jacobians(x, u)[0]
-        if not self.flow:
-            dx.diagonal(dim1=-2, dim2=-1).sub_(1)
-        return dx
+        # not in place: the entries may share memory with each other (a constant map) or with weights of the user
+        return dx if self.flow else dx - torch.eye(x.shape[-1], dtype=dx.dtype)
 
     def equation(self) -> Reduced:
         """The equation to be solved: `reduced` where there is one, else F(x, u) - x itself."""

@@ -21,6 +21,7 @@ from conjugacy.dynamics.strobe import Strobe
 _STILL = 1e-10  # of the spread: an orbit that moves less in a step rests
 _NEUTRAL = 1e-6  # a direction whose growth differs from 1 by less is one of a line or surface of fixed points
 _HELD = 0.05  # of the spread: how far a held point may move within the horizon
+_REACH = 4.0  # spreads: how far ahead the fixed point of an orbit may lie
 _GROWTH = 3.0  # ln 20: growth over the horizon that carries a held point's tolerance to the whole spread
 
 
@@ -50,7 +51,7 @@ def fixed_points_ahead(
     keep = _leaders(found, (strobe.step(found) - found).norm(dim=-1), 1e-6 * scale)
     found, regular = found[keep], regular[keep]
     gap, nearest = distances(x[slow], found).min(1)
-    here = (gap <= scale) & _approaches(strobe, x[slow], found[nearest], scale)
+    here = (gap <= _REACH * scale) & _approaches(strobe, x[slow], found[nearest], scale)
     rests: list[Rest] = []
     for p in range(len(found)):
         orbits = slow[here & (nearest == p)].tolist()
@@ -63,7 +64,7 @@ def held_points(
     strobe: Strobe, x: Tensor, scale: float, horizon: float, time_scale: float, n_exponents: int
 ) -> list[Rest]:
     """Places that orbits at states `x` (B, D) do not leave within `horizon` (steps, units of time)."""
-    n = max(4, int(round(horizon / strobe.time)))
+    n = max(4, round(horizon / strobe.time))
     ahead, travelled, furthest = x, torch.zeros(len(x), dtype=torch.float64), torch.zeros(len(x), dtype=torch.float64)
     for _ in range(n):
         after = strobe.step(ahead)
@@ -114,7 +115,7 @@ def _leaders(x: Tensor, rank: Tensor, gap: float) -> Tensor:
 
 
 def _newton(strobe: Strobe, x: Tensor, scale: float, n_iters: int = 12) -> tuple[Tensor, Tensor]:
-    """Zeros of G(x) - x near `x`, where Newton's method goes no farther than the spread from there."""
+    """Zeros of G(x) - x near `x`, where Newton's method goes no farther than a few spreads from there."""
     start, x = x, x.clone()
     eye = torch.eye(x.shape[1], dtype=torch.float64)
     regular = torch.ones(len(x), dtype=torch.bool)
@@ -133,14 +134,14 @@ def _newton(strobe: Strobe, x: Tensor, scale: float, n_iters: int = 12) -> tuple
             step, info = torch.linalg.solve_ex(jacobian, miss[..., None])
             step = step[..., 0]
             fine = (info == 0) & torch.isfinite(step).all(-1)
-            fine &= (now - step - start[part]).norm(dim=-1) <= scale
+            fine &= (now - step - start[part]).norm(dim=-1) <= _REACH * scale
             x[part] = torch.where(fine[:, None], now - step, now)
             regular[part] = fine
     return x, regular
 
 
 def _rates(strobe: Strobe, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Eigenvalues (P, D), slowest first, of the derivative of a step (a flow: of the velocity); rates a look; vectors."""
+    """Eigenvalues (P, D) of the derivative of a step (a flow: of the velocity), slowest first; rates; vectors."""
     plain = len(strobe.inputs) == 1
     held = strobe.inputs[0].expand(len(x), -1)
     jacobian = strobe.dynamics.jacobians(x, held)[0] if plain else strobe.jacobians(x)
@@ -162,7 +163,7 @@ def _stable(strobe: Strobe, x: Tensor, margin: float = _NEUTRAL) -> Tensor:
 
 
 def _approaches(strobe: Strobe, x: Tensor, target: Tensor, scale: float) -> Tensor:
-    """Whether each orbit at `x` comes nearer to its `target` as the slowest mode there promises, three times running."""
+    """Whether each orbit at `x` nears its `target` as the slowest mode there promises, three times running."""
     speed = (strobe.step(x) - x).norm(dim=-1)
     near = (x - target).norm(dim=-1)
     good = (near <= 1e-6 * scale) | ((speed <= _STILL * scale) & (near <= 1e-3 * scale))

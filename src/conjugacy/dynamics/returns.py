@@ -48,7 +48,7 @@ class Recurrence:
 
 
 def first_return(path: Tensor) -> tuple[int, list[int]]:
-    """Steps after which the last state of an orbit (n, D) has come back exactly (0: never), and nearly, shortest first."""
+    """Steps after which the last state of an orbit (n, D) came back exactly (0: never), and nearly, shortest first."""
     size = float((path - path.mean(0)).norm(dim=-1).max())
     away = (path[:-1] - path[-1]).norm(dim=-1).flip(0)  # away[p - 1]: p steps before the end
     back = torch.nonzero(away <= _EXACT * size)[:, 0]

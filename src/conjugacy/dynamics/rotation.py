@@ -45,13 +45,13 @@ def rotation_number(phases: np.ndarray) -> tuple[float, float]:
     nearly a turn told apart. The error is the difference between halves and between orbits.
     """
     phases = np.atleast_2d(phases)
-    ahead = np.diff(phases, axis=1) % 1.0
+    ahead = (phases[:, 1:] - phases[:, :-1]) % 1.0
     start = phases[:, :-1]
     order = np.argsort(start, axis=None)
     flat = ahead.reshape(-1)
     flat[order] = np.unwrap(flat[order], period=1.0)
     ahead = flat.reshape(ahead.shape)
-    half = ahead.shape[1] // 2
+    half = len(ahead[0]) // 2
     whole = np.array([birkhoff(row) for row in ahead])
     parts = np.array([[birkhoff(row[:half]), birkhoff(row[half : 2 * half])] for row in ahead])
     # halves are half as long, so they overstate the error of the whole

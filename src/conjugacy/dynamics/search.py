@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from conjugacy._arrays import read_numbers
 from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number
 from conjugacy._threads import torch_threads
 from conjugacy.dynamics._as_map import as_input, as_map
@@ -45,6 +46,7 @@ def fixed_points(
     n_orbits: int = 32,
     horizon: float | str | None = "trial",
     reach: float = 3.0,
+    order: str | None = None,
     progress: bool = True,
     **adam_options: Any,
 ) -> FixedPoints:
@@ -52,7 +54,7 @@ def fixed_points(
 
     Parameters
     ----------
-    step_or_system : Run, System, nn.GRUCell, nn.RNNCell, nn.LSTMCell, module or callable
+    step_or_system : Run, System, module of torch (nn.GRU, nn.LSTMCell, a model around one, ...), state_dict or callable
         What is searched; functions are called as ``step(x, u)`` (or ``step(x)``) on float64 batches, see `as_map`.
         States of an LSTM are [h, c].
     x0 : array (.., D), optional
@@ -92,6 +94,8 @@ def fixed_points(
     reach : float
         Points farther from every visited state than this, in units of the spread of the visited states, are listed but
         not counted; the search for zeros of a function about which nothing is known ends there. inf: no limit.
+    order : {"state, input", "input, state"}, optional
+        Which argument of a module or function is the state, where trying it cannot tell (see `as_map`).
     progress : bool
         Show a bar if it takes longer than two seconds.
 
@@ -115,7 +119,7 @@ def fixed_points(
         name = next(iter(adam_options))
         raise TypeError(f"`{name}`: expected only with method='adam', got method='newton'. Drop it.")
     reach = reach if reach == math.inf else check_number("reach", reach, 0, open_low=True)
-    dynamics, x0, u, generator = prepare(step_or_system, x0, inputs, kind, box, seed)
+    dynamics, x0, u, generator = prepare(step_or_system, x0, inputs, kind, box, seed, order)
     asked = as_horizon(horizon, dynamics)
     if method == "adam":
         from conjugacy.dynamics.adam import adam_search
@@ -146,9 +150,9 @@ def fixed_points(
         )
 
 
-def prepare(step_or_system, x0, inputs, kind, box, seed) -> tuple[Map, Tensor, Tensor, Generator]:
+def prepare(step_or_system, x0, inputs, kind, box, seed, order=None) -> tuple[Map, Tensor, Tensor, Generator]:
     """The map, visited states (N, D), held input (I,) and generator behind the arguments of an analysis."""
-    dynamics = as_map(step_or_system, kind)
+    dynamics = as_map(step_or_system, kind, order)
     u = as_input(inputs, dynamics.n_inputs)
     generator = torch.Generator().manual_seed(seed)
     if box is not None:
@@ -169,13 +173,11 @@ def prepare(step_or_system, x0, inputs, kind, box, seed) -> tuple[Map, Tensor, T
 
 
 def _as_states(x0: Any, n_units: int | None) -> Tensor:
-    try:
-        x = torch.as_tensor(x0).detach().cpu().double()
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"`x0`: expected an array of states (.., unit), got {type(x0).__name__}.") from None
+    x = read_numbers("x0", x0, "an array of states (.., unit)")
     if x.ndim == 0:
         raise ValueError("`x0`: expected states with axes (.., unit), got a number. Write [[value]] for one state.")
     x = x.reshape(-1, x.shape[-1])
     if n_units is not None:
-        check_axes("x0", x, "state unit", unit=n_units)
+        hint = "The state of an LSTM is [h, c], that of several layers their states side by side."
+        check_axes("x0", x, "state unit", hint, unit=n_units)
     return check_finite("x0", x, "Drop the states that are not finite.")

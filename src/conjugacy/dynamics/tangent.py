@@ -55,7 +55,7 @@ def grow(
     for start in range(0, n, length):
         steps = min(length, n - start)
         part = strobe.path(x, steps + 1)
-        logs, frame = grow_on(strobe.jacobians(part[:, :-1].reshape(-1, d)).reshape(b, steps, d, d), frame)
+        logs, frame = grow_on(strobe.jacobians(part[:, :-1].flatten(0, 1)).reshape(b, steps, d, d), frame)
         out.append(logs)
         x = part[:, -1]
         if path is not None:

@@ -104,7 +104,7 @@ class Motion:
     @property
     def contraction(self) -> float:
         """Rate (per look, < 0) of the slowest exponent that is not zero and not positive; -inf where there is none."""
-        values, errors = self.exponents
+        values = self.exponents[0]
         falling = values[(values < 0) & ~self.neutral()]
         return float(falling[0]) if len(falling) else -np.inf
 

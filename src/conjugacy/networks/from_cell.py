@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from conjugacy._check import check_axes
+from conjugacy._calling import INPUT_FIRST, ORDERS, CalledStep, Form
+from conjugacy._check import check_axes, check_choice, shown
 from conjugacy.networks.network import Network, linear_readout
+
+
+class CalledCell(nn.Module):
+    """A cell(input, state) -> state of a module with another order of arguments, or another result."""
+
+    def __init__(self, module: nn.Module, order: str | None, form: Form):
+        super().__init__()
+        self.module, self.order, self.form = module, order, form
+
+    def forward(self, u: Tensor, x: Tensor) -> Tensor:
+        """The state (trial, state) after input u (trial, input) in state x."""
+        return CalledStep(self.module, self.order, what="cell").apply(self.form, x, u)
 
 
 class CellNetwork(Network):
@@ -21,16 +34,27 @@ class CellNetwork(Network):
         readout: nn.Module | None = None,
         noise_level: float = 0.0,
         ic_noise: float = 0.05,
+        order: str | None = None,
     ):
         super().__init__(latent_size, noise_level, ic_noise)
         self.cell = cell
+        self.order = order
         self.given_readout = readout
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> nn.Module:
         """The cell as it was given, once it is known to fit."""
-        u, x = torch.zeros(2, input_size), torch.zeros(2, self.state_size)
+        cell: nn.Module = self.cell.module if isinstance(self.cell, CalledCell) else self.cell
+        dtype = next((p.dtype for p in cell.parameters()), torch.float32)
+        u, x = torch.zeros(2, input_size, dtype=dtype), torch.zeros(2, self.state_size, dtype=dtype)
+        called = CalledStep(cell, self.order, INPUT_FIRST, "cell")
+        if called.one_argument:
+            raise ValueError("`cell`: expected a module that takes (input, state), got one that takes one argument.")
+        if called.forms(x, u)[0]:
+            form = called.settle(x, u)
+            plain = form == Form(INPUT_FIRST, False, None)
+            return cell if plain else CalledCell(cell, self.order, form)
         try:
-            out = self.cell(u, x)
+            out = cell(u, x)
         except Exception as error:
             raise ValueError(
                 f"`cell`: failed on inputs {tuple(u.shape)} and states {tuple(x.shape)} ({error}). "
@@ -39,7 +63,7 @@ class CellNetwork(Network):
         if not isinstance(out, torch.Tensor):
             raise TypeError(f"`cell`: expected the new state, a Tensor, got {type(out).__name__}. Return one tensor.")
         check_axes("cell(input, state)", out, "trial state", trial=2, state=self.state_size)
-        return self.cell
+        return cell
 
     def make_readout(self, output_size: int, generator: torch.Generator) -> nn.Module:
         """The readout as it was given, or a linear one."""
@@ -47,7 +71,11 @@ class CellNetwork(Network):
 
 
 def from_cell(
-    cell: nn.Module | Callable[..., nn.Module], latent_size: int, readout: nn.Module | None = None, **options: float
+    cell: nn.Module | Callable[..., nn.Module],
+    latent_size: int,
+    readout: nn.Module | None = None,
+    order: str | None = None,
+    **options: float,
 ) -> CellNetwork:
     """A network around a cell of one's own.
 
@@ -60,6 +88,8 @@ def from_cell(
         Number of state variables, >= 1.
     readout : Module, optional
         ``readout(state) -> output``; a linear one by default.
+    order : {"input, state", "state, input"}, optional
+        Order of the arguments of `cell`, where neither its sizes nor the names of its arguments tell.
     **options
         `noise_level` and `ic_noise` of `Network`.
 
@@ -71,4 +101,16 @@ def from_cell(
     """
     if not isinstance(cell, nn.Module):
         raise TypeError(f"`cell`: expected a torch.nn.Module, got {type(cell).__name__}. Wrap functions in a Module.")
-    return CellNetwork(cell, latent_size, readout, **options)
+    if isinstance(cell, nn.RNNBase):
+        name = type(cell).__name__
+        raise TypeError(
+            f"`cell`: expected a cell that takes one step, got {name}, which takes sequences. Use nn.{name}Cell, or "
+            f"networks.{'VanillaRNN' if isinstance(cell, nn.RNN) else name}."
+        )
+    if readout is not None and not isinstance(readout, nn.Module):
+        raise TypeError(
+            f"`readout`: expected a torch.nn.Module or None, got {type(readout).__name__} {shown(readout)}."
+        )
+    if order is not None:
+        check_choice("order", order, ORDERS)
+    return CellNetwork(cell, latent_size, readout, order=order, **options)

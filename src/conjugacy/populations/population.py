@@ -101,7 +101,7 @@ def train_population(
     """
     for name in settings:
         check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
-    recipe = replace(Recipe.for_task(task) if recipe is None else recipe, **settings)
+    recipe = replace(Recipe.for_task(task, network) if recipe is None else recipe, **settings)
     if workers is not None:
         workers = check_int("workers", workers, 1)
     vary = {

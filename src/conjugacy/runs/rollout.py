@@ -8,7 +8,7 @@ from torch import Tensor
 from conjugacy._check import check_axes
 from conjugacy._plain_torch import plain_dtype
 from conjugacy._threads import threads_for, torch_threads
-from conjugacy.arm.arm26 import transformed
+from conjugacy._torch import transformed
 from conjugacy.arm.plant import Noise, Plant
 from conjugacy.arm.state import ArmState
 from conjugacy.closed_loop.plain import plain_closed_loop
@@ -99,7 +99,7 @@ def _closed_loop(
     if first is not None:
         x0 = x0 + first
     given = (trials.inputs, trials.ics, trials.loads)
-    if may_compile and n * t >= _WORTH_COMPILING and not transformed():
+    if may_compile and n * t >= _WORTH_COMPILING and not transformed(*given):
         from conjugacy.closed_loop.compiled_loop import compiled_loop, compiled_loop_fits
 
         if compiled_loop_fits(network, plant, x0, *given, *noise):

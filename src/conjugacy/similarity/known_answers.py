@@ -7,6 +7,7 @@ that compute something else while looking alike. `known_pairs(seed)` lists them;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -71,6 +72,8 @@ def known_pairs(seed: int = 0, n_trials: int = 30, n_steps: int = 160) -> list[K
     order = [2, 0, 1]
     noise = torch.as_tensor(rng.normal(size=a.trajectories.shape))
     spread = a.states().std(0)
+    # its step is the noise-free one
+    noisy = replace(a, trajectories=a.trajectories + 0.01 * spread * noise, step_tolerance=math.inf)
     slow = System.from_arrays("slow", a.trajectories[:, 1::2], u[:, 1::2], dt=2 * DT, step=twice(bistable()))
     same = [
         ("rotation", linearly(a, rotation), "x R', det R = 1"),
@@ -83,7 +86,7 @@ def known_pairs(seed: int = 0, n_trials: int = 30, n_steps: int = 160) -> list[K
         ("other size", linearly(a, isometry), "isometrically into five units"),
         ("other speed", slow, "every second step, dt doubled, the step taken twice"),
         ("null dimensions", with_null_dimensions(a, rng), "two more units that the three do not hear"),
-        ("observation noise", replace(a, trajectories=a.trajectories + 0.01 * spread * noise), "1 % noise"),
+        ("observation noise", noisy, "1 % noise"),
     ]
     return [
         *(KnownPair(relation, True, a, replace(b, name=relation), how) for relation, b, how in same),
@@ -239,7 +242,8 @@ def with_null_dimensions(a: System, rng: np.random.Generator) -> System:
         assert step is not None
         return torch.cat([step(x[..., :n], u), 0.7 * x[..., n:]], -1)
 
-    return replace(a, trajectories=torch.cat([a.trajectories, torch.as_tensor(w)], -1), step=wider)
+    wide = torch.cat([a.trajectories, torch.as_tensor(w)], -1)
+    return replace(a, trajectories=wide, step=wider, step_tolerance=math.inf)  # the step is the noise-free one
 
 
 def off_data(a: System, basis: Tensor, gain: float) -> System:

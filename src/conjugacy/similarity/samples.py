@@ -44,8 +44,6 @@ def as_system(name: str, data: Any) -> System:
             f"`{name}`: expected a System, a Run or an array (trial, time, unit), got {kind_of(data)}."
             f"{' Load it first: conjugacy.load(path).' if is_path else ''}"
         )
-    if isinstance(data, np.ndarray):
-        data = np.ascontiguousarray(data)  # torch takes no reversed views
     size = getattr(data, "shape", None)
     if size is not None and 0 in tuple(size):
         raise ValueError(

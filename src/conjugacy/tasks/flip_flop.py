@@ -23,8 +23,8 @@ from conjugacy.trials import Rollout, Trials
 _BLANK_STEPS = 3  # no pulses before: the network has time to leave its initial state
 _UNSCORED_STEPS = 5
 _BUSY = 0.05  # probability of a pulse, for each sign, in training trials
-_BUSY_SHARE = 0.4  # of a training: later on, busy trials teach too low a threshold
-_TAUGHT_SHARE = 0.75  # of a training of those who are taught
+_BUSY_SHARE = 0.75  # of a training
+_CALM = 0.2  # times as many pulses in calm trials
 _LOST = (0.2, 0.65)  # of the size of a weak pulse
 
 
@@ -94,35 +94,46 @@ class NBitFlipFlop(Task):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """A high, early peak of the learning rate, a tight clip of the gradient and a decay of the recurrent weights.
+        """A high, early peak of the learning rate and a tight clip of the gradient: figures are in docs/training.md.
 
-        The peak learns fast, the decay keeps gates from saturating, so that what is learned are fixed points; figures
-        are in docs/training.md. The taught go on much longer, without decay, after they have learned: to come near the
-        observer is what they are taught for.
+        The taught go on, twice as long, after they have learned: to come near the observer is what they are taught for.
         """
-        usual = {"steps": 450, "learning_rate": 4e-2, "warmup": 0.1, "clip": 0.1, "eval_every": 50}
-        if self.taught:
-            return {**usual, "steps": 2000, "stop_r2": 1.0}
-        return {**usual, "recurrent_decay": 0.6, "stop_r2": 0.987}
+        usual = {"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "clip": 0.1, "eval_every": 50}
+        return {**usual, "steps": 2000, "stop_r2": 1.0} if self.taught else usual
+
+    def recipe_for(self, network: Any) -> dict[str, Any]:
+        """`recipe`, and for a GRU half the steps, with a decay of the recurrent weights, and calm trials among others.
+
+        Without these update gates saturate or leak slowly, and memories are plateaus in place of fixed points. Where a
+        task derived from this one has a `recipe` of its own, that holds for every network.
+        """
+        derived = type(self).recipe is not NBitFlipFlop.recipe
+        if derived or self.taught or not isinstance(network, GRU):
+            return self.recipe
+        return {**self.recipe, "steps": 550, "recurrent_decay": 0.6, "calm_share": 0.25, "stop_from": 1.0}
 
     def prepare(self, network: Any) -> None:
         """A GRU that was made without `update_bias` gets 1: slower units hold a bit by leaking, at no fixed point."""
         if isinstance(network, GRU) and network.update_bias is None:
             network.update_bias = 1.0
 
-    def training_trials(self, n: int, seed: int, step: int, progress: float) -> Trials:
+    def training_trials(self, n: int, seed: int, step: int, progress: float, calm: float = 0.0) -> Trials:
         """`n` trials for gradient step `step` of a training from `seed`.
 
-        In the first 40 % of a training rare pulses come more often, with p = 0.05: there is more to learn from a time
-        step. Where the network is `taught`, they do so for three quarters of it, half of the pulses are weak then, and
-        the targets are the `ideal_outputs` throughout.
+        In the first three quarters of a training rare pulses come more often, with p = 0.05: there is more to learn
+        from a time step. From when on a share `calm` of the trials is asked for, those have a fifth of the task's own
+        pulses (what is held for long has to be held at a fixed point), and the others are as they are. Where the
+        network is `taught`, half of the pulses are weak in the first three quarters, and the targets are the
+        `ideal_outputs` throughout.
         """
         rng = np.random.default_rng([seed, step])
-        task, early = self, progress < (_TAUGHT_SHARE if self.taught else _BUSY_SHARE)
+        task, early = self, progress < _BUSY_SHARE and not calm
         if early and 0 < self.switch_prob < _BUSY:
-            task = copy.copy(self)
-            task.switch_prob = _BUSY
-        trials = task.trials(n, int(rng.integers(2**63)))
+            task = self._with_pulses(_BUSY)
+        quiet = round(check_number("calm", calm, 0, 1) * n)
+        parts = ((task, n - quiet), (self._with_pulses(_CALM * self.switch_prob), quiet))
+        drawn = [t.trials(k, int(rng.integers(2**63))) for t, k in parts if k]
+        trials = drawn[0] if len(drawn) == 1 else _joined(drawn)
         if not self.taught:
             return trials
         inputs = trials.inputs
@@ -131,6 +142,11 @@ class NBitFlipFlop(Task):
             inputs = inputs - torch.from_numpy(lost).float() * trials.true_inputs
         trials = replace(trials, inputs=inputs, mask=torch.ones_like(trials.mask))
         return replace(trials, targets=self.ideal_outputs(trials))
+
+    def _with_pulses(self, switch_prob: float) -> NBitFlipFlop:
+        task = copy.copy(self)
+        task.switch_prob = switch_prob
+        return task
 
     def ideal_outputs(self, trials: Trials) -> Tensor:
         """The probability that each bit is 1 given the inputs so far, (trial, time, bit), by Bayes' rule.
@@ -214,6 +230,13 @@ class NBitFlipFlop(Task):
     def render_3d(self, n_trials: int = 10, seed: int = 0):
         """Figure of the targets of `n_trials` trials, a panel each: in 3-D, in the plane (n = 2) or in time (n = 1)."""
         return higher("plots.flip_flop", "corners")(self, self.trials(check_int("n_trials", n_trials, 1), seed))
+
+
+def _joined(parts: list[Trials]) -> Trials:
+    inputs, targets, mask, pulses = (
+        torch.cat([getattr(trials, name) for trials in parts]) for name in ("inputs", "targets", "mask", "true_inputs")
+    )
+    return Trials.from_tensors(inputs, targets, mask=mask, true_inputs=pulses)
 
 
 def _pulse_times(rate: float, n_steps: int, rng: np.random.Generator) -> np.ndarray:

@@ -16,7 +16,8 @@ from typing import Any
 from conjugacy._check import check_int, check_number
 from conjugacy.networks.sequence import check_rollout
 
-_LATER = ("recurrent_decay",)  # settings that saved recipes may lack; their defaults are what was done before
+# settings that saved recipes may lack; their defaults are what was done before
+_LATER = ("recurrent_decay", "calm_share", "stop_from")
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,15 @@ class Recipe:
         Share of the steps, the first ones, that see short trials; with 0 all see whole ones.
     whole_share : float
         Share of the steps, the last ones, that see whole trials. Those between see the geometric mean of both lengths.
+    calm_share : float
+        Share of the trials, once they are no longer short, in which less happens and more is held, for tasks whose
+        `training_trials` takes ``calm``: what is held for long has to be held at a fixed point.
     eval_every : int
         Steps between two looks at the validation trials.
     stop_accuracy, stop_r2 : float
         Training has learned, and stops, once both are reached on the validation trials.
+    stop_from : float
+        Share of the steps before which it does not stop, learned or not; with 1 it goes through all of them.
     select : str
         The score on the validation trials by which the best weights are chosen: "r2", "accuracy" or one of the task's
         merits; with a minus before it, the smallest is best.
@@ -72,9 +78,11 @@ class Recipe:
     short_timesteps: int = 100
     short_share: float = 0.4
     whole_share: float = 0.25
+    calm_share: float = 0.0
     eval_every: int = 25
     stop_accuracy: float = 0.995
     stop_r2: float = 0.98
+    stop_from: float = 0.0
     select: str = "r2"
     rollout: str = "auto"
 
@@ -88,7 +96,7 @@ class Recipe:
         hint = "Times the learning rate, at most 1."
         self._set("recurrent_decay", check_number("recurrent_decay", self.recurrent_decay, 0, highest, hint=hint))
         self._set("averaging", check_number("averaging", self.averaging, 0, 1 - 1e-6))
-        for name in ("warmup", "short_share", "whole_share"):
+        for name in ("warmup", "short_share", "whole_share", "calm_share", "stop_from"):
             self._set(name, check_number(name, getattr(self, name), 0, 1))
         for name in ("stop_accuracy", "stop_r2"):
             self._set(name, _bound(name, getattr(self, name)))
@@ -121,9 +129,13 @@ class Recipe:
         return n_timesteps if whole else round(math.sqrt(short * n_timesteps))
 
     @classmethod
-    def for_task(cls, task: Any) -> Recipe:
-        """The defaults, with the settings that the task names in its attribute `recipe` (a dict), if it has one."""
-        return cls(**getattr(task, "recipe", {}))
+    def for_task(cls, task: Any, network: Any = None) -> Recipe:
+        """The defaults, with the settings that the task names for this network or for all.
+
+        A task may have ``recipe_for(network)``, which gives them as a dict, or an attribute `recipe`, a dict.
+        """
+        own = getattr(task, "recipe_for", None)
+        return cls(**(getattr(task, "recipe", {}) if own is None or network is None else own(network)))
 
     def as_begun(self, task: Any, saved: dict) -> Recipe:
         """The recipe of a training that was begun with a former recipe of the task, if `self` is the present one of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import time
 import warnings
@@ -96,7 +97,7 @@ def train(
         check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
     if threads is not None:
         threads = check_int("threads", threads, 1)
-    recipe = replace(Recipe.for_task(task) if recipe is None else recipe, **settings)
+    recipe = replace(Recipe.for_task(task, network) if recipe is None else recipe, **settings)
     with plain_torch():
         training = begin(task, network, seed, recipe, out, device)
         if isinstance(training, Run):
@@ -213,11 +214,13 @@ class Training:
     def batch(self, step: int | None = None) -> Trials:
         """The trials of a gradient step; of the next one by default."""
         step, task, seed = self.state.step if step is None else step, self.run.task, self.run.seed
-        draw = getattr(task, "training_trials", None)
+        draw, progress = getattr(task, "training_trials", None), step / self.recipe.steps
+        calm = self.recipe.calm_share if progress >= self.recipe.short_share else 0.0
         if draw is None:
             trials = task.trials(self.recipe.batch_size, derive_seed(seed, "batch", step))
         else:
-            trials = draw(self.recipe.batch_size, derive_seed(seed, "batches"), step, step / self.recipe.steps)
+            more = {"calm": calm} if calm else {}
+            trials = draw(self.recipe.batch_size, derive_seed(seed, "batches"), step, progress, **more)
         return trials.first(min(self.recipe.timesteps_at(step, task.n_timesteps), trials.last_counted_step()))
 
     def noise(self) -> torch.Generator:
@@ -259,7 +262,8 @@ class Training:
         elif looks:
             if scores is None:
                 scores = evaluate(self.average.eval(), self.run.task, self.val, self.recipe.rollout)
-            self.stopped = "learned" if _look(self, loss, scores) else ""
+            learned = _look(self, loss, scores)
+            self.stopped = "learned" if learned and state.step >= self.recipe.stop_from * self.recipe.steps else ""
         if not self.stopped and state.step >= self.recipe.steps:
             self.stopped = "steps"
 
@@ -350,6 +354,11 @@ def begin(
     """Check all that can go wrong; the training that starts or goes on, or the run if it is over. Writes nothing."""
     device = check_device("device", device)
     seed = check_int("seed", seed, 0)
+    if recipe.calm_share and "calm" not in _arguments(getattr(task, "training_trials", None)):
+        raise ValueError(
+            f"`calm_share`: expected 0, got {recipe.calm_share}: {task.name} has no calm trials. Give it a method "
+            "training_trials(n, seed, step, progress, calm) to draw them."
+        )
     fresh = not network.input_size
     model = _prepared(task, network)
     if fresh:
@@ -418,6 +427,10 @@ def _prepared(task: Task, network: Network) -> Network:
 
 def _in_a_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _arguments(function: Callable | None) -> list[str]:
+    return [] if function is None else list(inspect.signature(function).parameters)
 
 
 @plain_torch()
