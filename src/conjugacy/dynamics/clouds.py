@@ -27,12 +27,14 @@ def groups(path: np.ndarray) -> np.ndarray:
     own = np.array([np.median(trees[i].query(probes[i])[0]) for i in range(b)])
     label = np.full(b, -1)
     leaders: list[int] = []
-    for i in np.argsort(own).tolist():
+    order: list[int] = np.argsort(own).tolist()
+    for i in order:
         for g, j in enumerate(leaders):
             if not 0.5 < sizes[i] / sizes[j] < 2 or np.abs(flat[i].mean(0) - flat[j].mean(0)).max() > sizes[i]:
                 continue
             limit = max(_FLOOR * max(sizes[i], sizes[j]), _FACTOR * max(own[i], own[j]))
-            if np.median(trees[j].query(probes[i])[0]) <= limit and np.median(trees[i].query(probes[j])[0]) <= limit:
+            ahead, back = (np.median(trees[to].query(probes[of])[0]) for to, of in ((j, i), (i, j)))
+            if max(ahead, back) <= limit:
                 label[i] = g
                 break
         else:
