@@ -82,9 +82,7 @@ def _from_system(system: System, flow: bool) -> Map:
         dynamics = _from_module(cell, flow)
     elif system.step is not None:
         step: Any = system.step
-        dynamics = Map(
-            called_step(step)[0], flow=flow, box=_box_of(cell), leak=_leak_of(cell), bounds=_bounds_of(cell)
-        )
+        dynamics = Map(called_step(step)[0], flow=flow, box=_box_of(cell), leak=_leak_of(cell), bounds=_bounds_of(cell))
     else:
         raise TypeError(
             f"`step_or_system`: expected a System that knows its step, got {system!r}, which has trajectories only. "
