@@ -37,12 +37,12 @@ class XH(Base):
 
 
 class InputHidden(Base):
-    def forward(self, input, hidden):  # noqa: A002
+    def forward(self, input, hidden):
         return self.new(hidden, input)
 
 
 class HiddenInput(Base):
-    def forward(self, hidden, input):  # noqa: A002
+    def forward(self, hidden, input):
         return self.new(hidden, input)
 
 
@@ -168,7 +168,7 @@ def test_functions_are_called_with_the_state_first(step):
 
 def test_functions_whose_names_say_otherwise_are_asked_about():
     x, u = weights(7, 4, seed=2), weights(7, 4, seed=3)
-    for step in (lambda u, x: truth(x, u, 4, 4), lambda input, hidden: truth(hidden, input, 4, 4)):  # noqa: A006
+    for step in (lambda u, x: truth(x, u, 4, 4), lambda input, hidden: truth(hidden, input, 4, 4)):
         with pytest.raises(ValueError, match="order='input, state'"):
             as_map(step).step(x, u)
         torch.testing.assert_close(as_map(step, order="input, state").step(x, u), truth(x, u, 4, 4))

@@ -34,7 +34,7 @@ def orbit(step=right, n_trials=5, n_steps=30, noise=0.0, n_units=3):
 X, U = orbit()
 WRONG = {
     "transposed": (lambda x, u: torch.tanh(x @ W + u @ V.T), U),
-    "one weight": (lambda x, u: torch.tanh(x @ (W * (1 + 0.5 * (W == W.max()))).T + u @ V.T), U),
+    "one weight": (lambda x, u: torch.tanh(x @ (W * (1 + 0.5 * (W.max() == W))).T + u @ V.T), U),
     "no bias where there was one": (lambda x, u: torch.tanh(x @ W.T + u @ V.T + 0.3), U),
     "inputs a step late": (right, U.roll(1, 1)),
     "inputs a step early": (right, U.roll(-1, 1)),

@@ -254,7 +254,7 @@ def test_a_step_around_a_cell_that_does_more_is_called_as_it_is():
 
 def test_a_subclass_with_its_own_forward_is_no_module_of_torch():
     class Mine(nn.GRUCell):
-        def forward(self, input, hx=None):  # noqa: A002
+        def forward(self, input, hx=None):
             return 2 * hx + input[:, :1]
 
     with torch.random.fork_rng():

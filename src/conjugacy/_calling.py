@@ -125,7 +125,7 @@ class CalledStep:
                 state = x.chunk(2, -1) if pair else x
                 given = {"state": (state,), STATE_FIRST: (state, u), INPUT_FIRST: (u, state)}[order]
                 result = self.call(*given)
-        except Exception as error:  # noqa: BLE001 - of a user's function anything may come
+        except Exception as error:
             return f"fails ({(str(error) or type(error).__name__).splitlines()[0]})"
         if pair:
             pick = _find_pair(result, x[..., : x.shape[-1] // 2])
@@ -195,7 +195,7 @@ def _named_order(first: str, second: str) -> str | None:
     roles = _role(first), _role(second)
     if roles[0] == roles[1]:
         return None
-    return STATE_FIRST if "state" == roles[0] or "input" == roles[1] else INPUT_FIRST
+    return STATE_FIRST if roles[0] == "state" or roles[1] == "input" else INPUT_FIRST
 
 
 def _role(name: str) -> str:

@@ -71,12 +71,6 @@ def check_choice(name: str, value: Any, choices: Iterable[str], hint: str = "") 
     )
 
 
-def shown(value: Any) -> str:
-    """Return the beginning of the representation of `value`, on one line, for messages."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def check_axes(name: str, x: Tensor, spec: str, hint: str = "", **size: int) -> tuple[int, ...]:
     """Return the shape of `x` if it has the axes of `spec` ("trial time unit") with the sizes given by name."""
     axes = spec.split()

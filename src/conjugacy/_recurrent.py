@@ -302,7 +302,7 @@ def _called(model: nn.Module, watch: _Watch, given: tuple) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return model(*given)
-    except Exception:  # noqa: BLE001 - of a user's model anything may come
+    except Exception:
         return None
 
 

@@ -26,8 +26,10 @@ _AXES = {
 }  # fmt: skip
 # fields of later versions, which older files lack
 _LATER = {"n_neutral": "P", "n_ambiguous": "P", "distance": "P", "reached": "P", "node": "P", "sides": "P"}
+# fmt: off
 _KINDS = {"n_unstable": "i", "index": "i", "hits": "i", "isolated": "b", "eigenvalues": "c", "kind": "U",
-          "certificate": "U", "n_neutral": "i", "n_ambiguous": "i", "reached": "b", "node": "i", "sides": "U"}  # fmt: skip
+          "certificate": "U", "n_neutral": "i", "n_ambiguous": "i", "reached": "b", "node": "i", "sides": "U"}
+# fmt: on
 
 
 def write(path: str | PathLike, values: Mapping[str, Any]) -> None:
