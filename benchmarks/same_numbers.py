@@ -6,8 +6,8 @@
 Prints a row a result: its hash, whether it equals the one in benchmarks/results/same_numbers.json, which an earlier
 commit wrote, and the CPU time it took; exit code 1 if one differs. It uses public names only, so that it runs on any
 commit since ab0b434: PYTHONPATH=OTHER/src. Numbers are the same on machines with the same kind of processor, the same
-number of threads and the same versions of torch and NumPy, which the file names; on others, "differs" says nothing of
-the code.
+number of threads and the same versions of torch, NumPy and Numba, all of which the file names; on others, "differs"
+says nothing of the code.
 """
 
 from __future__ import annotations
@@ -19,26 +19,36 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
+import numba
 import numpy as np
 import torch
 
 import conjugacy as cj
 
 RECORDED = Path(__file__).parent / "results" / "same_numbers.json"
-TRAINING = {"steps": 20, "batch_size": 16, "eval_every": 10, "progress": False}
+# all in full: tasks may come to recommend another recipe
+RECIPE: dict[str, Any] = {
+    **{"steps": 20, "batch_size": 16, "learning_rate": 1e-2, "warmup": 0.3, "clip": 1.0, "weight_decay": 1e-6},
+    **{"averaging": 0.9, "short_timesteps": 30, "short_share": 0.4, "whole_share": 0.25, "eval_every": 10},
+    **{"stop_accuracy": 1.0, "stop_r2": 1.0, "select": "r2"},
+}
 MEASURES = {
-    "geometry": ["state_r2", "procrustes", "cca", "svcca", "cka", "soft_matching", "bures"],
+    "state_r2": ["state_r2"],
+    "geometry": ["procrustes", "cca", "svcca", "cka", "soft_matching", "bures"],
     "kernels": ["cka_rbf", "rsa"],
     "dynamics": ["dsa", "spectrum_w2", "timescales"],
     "maps": ["portrait", "lyapunov"],
     "driven": ["input_dsa"],
 }
+# of the table of a comparison; others may have come since
+COLUMNS = [f"{way}{what}" for way in ("a -> b", "b -> a", "a <-> b") for what in ("", " low", " high", " null", " p")]
 
 
 def flip_flop() -> Any:
@@ -61,7 +71,7 @@ def trained(name: str) -> Any:
     }[name]()
     few = {"steps": 4} if isinstance(task, cj.tasks.RandomTarget) else {}
     plain = {"rollout": "plain"} if name.endswith("plain") else {}
-    return cj.train(task, network, seed=seed, **{**TRAINING, **few, **plain})
+    return cj.train(task, network, seed, progress=False, recipe=cj.Recipe(**{**RECIPE, **few, **plain}))
 
 
 def weights(name: str) -> dict[str, Any]:
@@ -103,7 +113,8 @@ def compared(kind: str) -> Any:
     if kind == "maps":
         options = {"null": None, "interval": None, "n_trials": 10}
     table = cj.compare(runs, MEASURES[kind], seed=4, **options).table()
-    return [[str(key) for key in table.index], {str(name): table[name].to_numpy() for name in table.columns}]
+    columns = [name for name in COLUMNS if name in table]
+    return [[str(key) for key in table.index], columns, *(table[name].to_numpy() for name in columns)]
 
 
 @cache
@@ -187,6 +198,7 @@ def machine() -> dict[str, str]:
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "torch": torch.__version__,
         "numpy": np.__version__,
+        "numba": numba.__version__,
     }
 
 
@@ -205,6 +217,7 @@ def main() -> int:
     parser.add_argument("--against", type=Path, default=RECORDED, help="compare with the hashes in this file")
     parser.add_argument("--only", help="run the rows alone whose names hold this")
     chosen = parser.parse_args()
+    warnings.simplefilter("ignore")  # these networks are hardly trained
     recorded = json.loads(chosen.against.read_text()) if chosen.against.exists() else {"rows": {}, "machine": {}}
     now = {"commit": commit(), "machine": machine()}
     print(f"commit {now['commit']} against {recorded.get('commit', 'nothing')}")

@@ -21,7 +21,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "comparison": ("analysis.comparison",),
     "dynamics.cells": ("dynamics.closed_forms",),
     "dynamics.maps": ("dynamics.map", "dynamics._as_map"),
-    "dynamics.skeleton": ("dynamics._portrait",),
+    "dynamics.skeleton": ("dynamics._portrait", "dynamics.branches"),
     "dynamics.skeleton_distance": ("dynamics._portrait_distance",),
     "dynamics.timescales": ("dynamics.linearisation",),
     "epochs": ("analysis.epochs",),
@@ -37,7 +37,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "similarity.all_pairs": ("similarity._pairwise",),
     "similarity.checks": ("similarity.known_answer_checks",),
     "similarity.exponents": ("similarity.lyapunov_distance",),
-    "similarity.kernel": ("similarity.cka",),
+    "similarity.kernel": ("similarity.cka", "similarity.hsic"),
     "similarity.portraits": ("similarity.skeleton_distance",),
     "similarity.rates": ("recordings.spike_scores",),
     "similarity.regression": ("similarity._state_r2", "similarity.principal_components", "similarity.samples"),
@@ -78,6 +78,8 @@ def present(old: str, name: str) -> Any:
     AttributeError
         If no module that took the place of `old` has it.
     """
+    if name.startswith("__"):  # asked of every module there is, by inspect for one: nothing is to be imported for it
+        raise AttributeError(f"module 'conjugacy.{old}' has no attribute {name!r}")
     name = RENAMED.get(old, {}).get(name, name)
     for module in MOVED[old]:
         found = getattr(importlib.import_module(f"conjugacy.{module}"), name, None)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import llvmlite.binding
+import numba
 import numpy as np
 import torch
 
@@ -19,7 +20,7 @@ TRAINING: dict[str, Any] = {"steps": 12, "batch_size": 4, "eval_every": 3, "prog
 INTERRUPTED_AT = 7
 FEW_TRIALS = (10, 5)  # to train and validate on, and to test on
 SWEEP = """\
-task: {class: NBitFlipFlop, n: [1, 2], n_timesteps: 20}
+task: {class: NBitFlipFlop, n: [1, 2], n_timesteps: 20, switch_prob: 0.1}
 network: {class: GRU, latent_size: 2}
 recipe: {steps: 6, batch_size: 4, eval_every: 3, learning_rate: 1e-2}
 seeds: [0, 3]
@@ -28,7 +29,10 @@ SWEEP_FINISHED, SWEEP_INTERRUPTED_AT = 2, 4
 POPULATION = {"seeds": [3], "vary": {"latent_size": [2, 3]}, "steps": 6, "batch_size": 4, "eval_every": 3}
 CLI = ["--seed", "2", "--recipe.steps", "3", "--recipe.batch_size", "2", "--progress", "false"]
 CLI_CONFIGS = {
-    "flip_flop": ["--task=NBitFlipFlop", "--task.n_timesteps=20", "--network=GRU", "--network.latent_size=3"],
+    "flip_flop": [
+        *("--task=NBitFlipFlop", "--task.n_timesteps=20", "--task.switch_prob=0.1"),
+        *("--network=GRU", "--network.latent_size=3"),
+    ],
     "reach": [
         *("--task=RandomTarget", "--task.bump_force=[4.0,6.0]", "--task.effector=RigidTendonArm26"),
         *("--task.effector.damping=0.1", "--task.effector.muscle=ReluMuscle"),
@@ -58,6 +62,7 @@ def machine() -> dict[str, str]:
         "vectors": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
         "numpy": np.__version__,
+        "numba": numba.__version__,
     }
 
 
