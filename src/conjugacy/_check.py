@@ -27,7 +27,7 @@ def check_flag(name: str, value: Any) -> bool:
     """Return `value` if it is True or False, or say what it is: a text such as "False" would count as true."""
     if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
         return bool(value)
-    raise TypeError(f"`{name}`: expected True or False, got {type(value).__name__} {shown(value)}.")
+    raise TypeError(f"`{name}`: expected True or False, got {shown(value)}.")
 
 
 def check_int(name: str, value: Any, low: int, high: int | None = None, hint: str = "") -> int:
@@ -75,9 +75,7 @@ def check_axes(name: str, x: Tensor, spec: str, hint: str = "", **size: int) -> 
     """Return the shape of `x` if it has the axes of `spec` ("trial time unit") with the sizes given by name."""
     axes = spec.split()
     if not isinstance(x, Tensor):
-        raise TypeError(
-            f"`{name}`: expected a tensor ({', '.join(axes)}), got {type(x).__name__} {shown(x)}. {hint}".rstrip()
-        )
+        raise TypeError(f"`{name}`: expected a tensor ({', '.join(axes)}), got {shown(x)}. {hint}".rstrip())
     if x.ndim != len(axes) or any(size.get(a, n) != n for a, n in zip(axes, x.shape)):
         want = ", ".join(f"{a}={size[a]}" if a in size else a for a in axes)
         raise ValueError(f"`{name}`: expected shape ({want}), got {tuple(x.shape)}. {hint}".rstrip())
@@ -87,7 +85,7 @@ def check_axes(name: str, x: Tensor, spec: str, hint: str = "", **size: int) -> 
 def check_finite(name: str, x: Tensor, hint: str = "") -> Tensor:
     """Return `x` if every value is finite, or say how many are not and where the first one is."""
     if not isinstance(x, Tensor):
-        raise TypeError(f"`{name}`: expected a tensor, got {type(x).__name__} {shown(x)}. {hint}".rstrip())
+        raise TypeError(f"`{name}`: expected a tensor, got {shown(x)}. {hint}".rstrip())
     # a sum is finite only if all are, unless it overflows: the exact test is run only then
     if x.is_floating_point() and x.numel() and not bool(torch.isfinite(x.sum())):
         bad = ~torch.isfinite(x)
