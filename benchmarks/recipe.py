@@ -52,7 +52,7 @@ def joined(some: cj.Trials, more: cj.Trials) -> cj.Trials:
 SETTINGS = {"n": 3, "n_timesteps": 500, "switch_prob": 0.015, "noise": 0.15}
 TASK, TAUGHT, RARE, LONG = (
     cj.tasks.NBitFlipFlop(**SETTINGS),
-    cj.tasks.NBitFlipFlop(**SETTINGS, taught=True),
+    cj.tasks.NBitFlipFlop(**SETTINGS, distilled=True),
     AsTheyAre(**SETTINGS),
     BusyForLong(**SETTINGS),
 )

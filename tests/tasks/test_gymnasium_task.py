@@ -142,7 +142,7 @@ def test_a_task_made_of_an_id_is_saved_and_loaded(tmp_path):
         assert cj.load(tmp_path / "run").trials("test").digest() == run.trials("test").digest()
     finally:
         del gymnasium.registry["ShelfRecall-v0"]
-    with pytest.raises(ValueError, match=r"^`env`: 'ShelfRecall-v0' is not registered"):
+    with pytest.raises(ValueError, match=r"config.json: `env`: 'ShelfRecall-v0' is not registered"):
         cj.load(tmp_path / "run")
     with pytest.raises(TypeError, match=r"^`GymnasiumTask\.env`: expected a number, string, .* got Recall\."):
         cj.train(from_gymnasium(Recall()), cj.networks.GRU(4), steps=1, progress=False, out=tmp_path / "other")

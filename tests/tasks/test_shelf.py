@@ -109,14 +109,17 @@ def test_names_its_source_and_is_exported(kind):
     ("make", "message"),
     [
         (lambda: PoissonClicks(rate=0), "`rate`: expected a number in (0, inf), got 0. It is in clicks per second."),
-        (lambda: PoissonClicks(gammas=()), "`gammas`: expected at least one log ratio of the rates, got none."),
+        (
+            lambda: PoissonClicks(gammas=()),
+            "`gammas`: expected a sequence of numbers, got none in (). They are sizes of log ratios of the rates.",
+        ),
         (
             lambda: PoissonClicks(duration=(1.0, 0.5)),
-            "`duration`: expected a number in [1, inf), got 0.5. It is a duration in seconds.",
+            "`duration`: expected least <= greatest, got (1.0, 0.5). It is a duration in seconds.",
         ),
         (
             lambda: PoissonClicks(duration="long"),
-            "`duration`: expected a number or a pair (least, greatest), got 'long'. It is a duration in seconds.",
+            "`duration`: expected a number or a pair (least, greatest), got str 'long'. It is a duration in seconds.",
         ),
         (
             lambda: SineWaveGenerator(frequency=(1.0, 40.0)),
@@ -138,11 +141,11 @@ def test_names_its_source_and_is_exported(kind):
         ),
         (
             lambda: ContextualIntegration(coherences=[0.1, -0.2]),
-            "`coherences`: expected a number in (0, inf), got -0.2.",
+            "`coherences[1]`: expected a number in (0, inf), got -0.2. They are sizes of the mean evidence.",
         ),
         (
             lambda: ContextualIntegration(coherences=[]),
-            "`coherences`: expected at least one size of the mean evidence, got none.",
+            "`coherences`: expected a sequence of numbers, got none in []. They are sizes of the mean evidence.",
         ),
         (lambda: PathIntegration(turning=0), "`turning`: expected a number in (0, inf), got 0. It is in rad/s."),
         (

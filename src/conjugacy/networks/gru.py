@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
-from conjugacy._check import check_number
-from conjugacy.networks.network import Network, fill_uniform, linear_readout
+from conjugacy.networks.network import Network, check_weight_scale, fill_uniform, linear_readout
 
 _UPDATE_BIAS = 3.0
 
@@ -43,8 +44,8 @@ class GRU(Network):
         gain: float = 1.0,
     ):
         super().__init__(latent_size, noise_level, ic_noise)
-        self.update_bias = None if update_bias is None else check_number("update_bias", update_bias)
-        self.gain = check_number("gain", gain, 0)
+        self.update_bias = None if update_bias is None else check_weight_scale("update_bias", update_bias, -math.inf)
+        self.gain = check_weight_scale("gain", gain)
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> nn.GRUCell:
         """Input weights uniform in +-1/sqrt(D), recurrent weights orthogonal for each gate."""

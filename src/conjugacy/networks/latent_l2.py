@@ -29,7 +29,7 @@ class NoisyGRULatentL2(GRU):
         gain: float = 1.0,
     ):
         super().__init__(latent_size, update_bias, noise_level, ic_noise, gain)
-        self.l2_weight = check_number("l2_weight", l2_weight, 0)
+        self.l2_weight = check_number("l2_weight", l2_weight, 0, hint="It is the weight of a penalty.")
 
     @classmethod
     def small(cls) -> NoisyGRULatentL2:

@@ -69,7 +69,7 @@ class Run:
         How it was trained, plain values.
     history : DataFrame
         One row a look at the validation trials: step, seconds, loss, learning_rate, val_r2, and all that the task's
-        `success_rate` gives (val_accuracy, "val_accuracy/Bit 1", ...), and its merits, if it has any.
+        `success_rate` gives (val_accuracy, "val_accuracy/Bit 1", ...), and its further metrics, if it has any.
     metrics : dict
         Scores on the test trials ("test_r2", "test_accuracy", ...) and how training ended ("stopped", "steps",
         "seconds").

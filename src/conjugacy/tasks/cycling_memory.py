@@ -11,9 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_noise, check_number
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import add_noise, errors, set_spaces, squared_error
-from conjugacy.tasks.phases import consecutive, draw_steps, during, range_to_steps, to_steps
+from conjugacy.tasks.phases import (
+    before,
+    check_time_step,
+    consecutive,
+    draw_steps,
+    during,
+    fixed_steps,
+    range_to_steps,
+    to_steps,
+)
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -54,15 +64,15 @@ class CyclingMemory(Task):
         noise: float = 0.2,
         dt: float = 0.02,
     ):
-        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+        self.dt = check_time_step(dt)
         self.frequency = check_number(
             "frequency", frequency, 0, 0.25 / self.dt, open_low=True, hint="A turn needs at least four steps of `dt`."
         )
         self.delay, self.duration = delay, duration
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
+        self.noise = check_noise("noise", noise)
         self._delay = range_to_steps("delay", delay, self.dt)
         self._movement = to_steps("duration", duration, self.dt)
-        self._rest, self._cue = (to_steps("dt", s, self.dt) for s in (_REST, _CUE))
+        self._rest, self._cue = (fixed_steps(s, self.dt) for s in (_REST, _CUE))
         self.n_timesteps = self._rest + self._cue + self._delay[1] + self._movement
         self.name = "cycling memory"
         set_spaces(self, ["Forward", "Backward", "Go"], ["Hand x", "Hand y"], reach=np.inf if self.noise > 0 else 1.0)
@@ -90,8 +100,7 @@ class CyclingMemory(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        n = check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        n, rng = trial_generator(n, seed)
         forward = rng.integers(0, 2, n)
         delay = draw_steps(rng, n, self._delay)
         names = ["rest", "cue", "delay", "movement"]
@@ -103,7 +112,7 @@ class CyclingMemory(Task):
         # the first step with the go input is the first one of the movement
         gone = (torch.arange(1, self.n_timesteps + 1) - epochs["movement"][:, :1]) * moving
         phi = 2 * torch.pi * self.frequency * self.dt * gone * (2 * way - 1)[:, None]
-        mask = torch.arange(self.n_timesteps) < epochs["movement"][:, 1:]
+        mask = before(epochs["movement"][:, 1], self.n_timesteps)
         return Trials.from_tensors(
             add_noise(rng, inputs, self.noise),
             torch.stack([phi.cos(), phi.sin()], -1).float(),
@@ -115,6 +124,7 @@ class CyclingMemory(Task):
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean squared error of the outputs over the steps that count."""
+        check_rollout(rollout, trials)
         return squared_error(rollout, trials)
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
@@ -122,6 +132,7 @@ class CyclingMemory(Task):
 
         "accuracy" is over all trials, "accuracy/forward" and "accuracy/backward" for each direction.
         """
+        check_outputs(outputs, trials)
         right = errors(outputs, trials) <= _ERROR
         rates = {"accuracy": float(right.float().mean())}
         for way, name in ((1, "forward"), (0, "backward")):

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_noise, check_number, check_numbers
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import add_noise, choices_right, set_spaces, share, squared_error
-from conjugacy.tasks.phases import consecutive, draw_steps, during, range_to_steps, to_steps
+from conjugacy.tasks.phases import before, check_time_step, consecutive, draw_steps, during, fixed_steps, range_to_steps
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -53,14 +54,14 @@ class PoissonClicks(Task):
         dt: float = 0.01,
     ):
         self.rate = check_number("rate", rate, 0, open_low=True, hint="It is in clicks per second.")
-        self.gammas = tuple(check_number("gammas", g, 0, open_low=True) for g in gammas)
-        if not self.gammas:
-            raise ValueError("`gammas`: expected at least one log ratio of the rates, got none.")
-        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+        self.gammas = check_numbers(
+            "gammas", gammas, None, 0, 100, open_low=True, hint="They are sizes of log ratios of the rates."
+        )
+        self.dt = check_time_step(dt)
         self.duration = duration
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
+        self.noise = check_noise("noise", noise)
         self._clicks = range_to_steps("duration", duration, self.dt)
-        self._fixation, self._response = (to_steps("dt", s, self.dt) for s in (_FIXATION, _RESPONSE))
+        self._fixation, self._response = (fixed_steps(s, self.dt) for s in (_FIXATION, _RESPONSE))
         self.n_timesteps = self._fixation + self._clicks[1] + self._response
         self.name = "Poisson clicks"
         set_spaces(self, ["Left clicks", "Right clicks", "Go"], ["Choice"], reach=np.inf)
@@ -77,8 +78,7 @@ class PoissonClicks(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        n = check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        n, rng = trial_generator(n, seed)
         signed = np.sort(np.concatenate([np.negative(self.gammas), self.gammas]))
         condition = rng.integers(0, len(signed), n)
         steps = draw_steps(rng, n, self._clicks)
@@ -91,7 +91,7 @@ class PoissonClicks(Task):
         more = (clicks[..., 1] - clicks[..., 0]).sum(1).sign()
         inputs = torch.cat([clicks, respond[..., None].float()], -1)
         targets = (more[:, None] * respond)[..., None]
-        mask = (torch.arange(self.n_timesteps) < epochs["response"][:, :1]) | (respond & (more != 0)[:, None])
+        mask = before(epochs["response"][:, 0], self.n_timesteps) | (respond & (more != 0)[:, None])
         return Trials.from_tensors(
             add_noise(rng, inputs, self.noise),
             targets,
@@ -103,6 +103,7 @@ class PoissonClicks(Task):
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean squared error of the outputs over the steps that count."""
+        check_rollout(rollout, trials)
         return squared_error(rollout, trials)
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
@@ -113,6 +114,7 @@ class PoissonClicks(Task):
         dict
             "accuracy" over all trials, "accuracy/gamma g" for each size of gamma.
         """
+        check_outputs(outputs, trials)
         right, counted = choices_right(outputs, trials, "response")
         sizes = sorted(self.gammas)
         # conditions count -g_max ... -g_min, g_min ... g_max

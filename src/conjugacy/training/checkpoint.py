@@ -20,6 +20,7 @@ from torch import Tensor
 from conjugacy._files import read_file, write_sealed
 from conjugacy._json import dump, parse
 from conjugacy._notes import OlderFileWarning, note
+from conjugacy._renamed import renewed
 from conjugacy.runs.folder import CHECKPOINT as FILE
 from conjugacy.training.recipe import Recipe
 
@@ -92,7 +93,7 @@ def read(folder: Path, config: dict[str, Any], model: Any, average: Any, optimiz
         saved, told = (parse(name, header[name]) for name in ("config", "progress"))
     except Exception as error:
         raise _not_whole(path, error) from None
-    saved = saved if isinstance(saved, dict) else {}
+    saved = renewed(saved) if isinstance(saved, dict) else {}
     if isinstance(saved.get("recipe"), dict):
         saved["recipe"] = Recipe.completed(saved["recipe"])
     if saved != config:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from conjugacy._renamed import member
 from conjugacy.networks.network import Network
 from conjugacy.runs.rollout import rollout as run
 from conjugacy.tasks.task import Task
@@ -35,15 +36,16 @@ def activity_loss(network: Network, rollout: Rollout) -> Tensor | float:
 
 @torch.no_grad()
 def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto") -> dict[str, float]:
-    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`.
+    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `metrics`.
 
     `rollout` is as in `conjugacy.rollout`.
     """
     device = next(network.parameters()).device
+    metrics = member(task, "metrics", "merits")
     parts = []
     for k in range(0, len(trials), CHUNK):
         out = run(network, task, trials[k : k + CHUNK].to(device), rollout=rollout)
-        if not hasattr(task, "merits"):  # nothing else looks at the states, which are most of the memory
+        if metrics is None:  # nothing else uses the states, which are most of the memory
             out = replace(out, latents=out.latents[..., :0])
         parts.append(out.cpu())
     return score(Rollout.cat(parts), task, trials)
@@ -51,7 +53,8 @@ def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto"
 
 def score(out: Rollout, task: Task, trials: Trials) -> dict[str, float]:
     """The scores of a rollout on trials, both on the CPU: see `evaluate`."""
-    merits = getattr(task, "merits", None)
-    own = {} if merits is None else merits(out, trials)
-    told = getattr(task, "prediction", lambda y: y)(out.outputs)
-    return {"r2": masked_r2(told, trials.targets, trials.mask), **task.success_rate(out.outputs, trials), **own}
+    metrics = member(task, "metrics", "merits")
+    further = {} if metrics is None else metrics(out, trials)
+    prediction = getattr(task, "prediction", lambda y: y)(out.outputs)
+    r2 = masked_r2(prediction, trials.targets, trials.mask)
+    return {"r2": r2, **task.success_rate(out.outputs, trials), **further}

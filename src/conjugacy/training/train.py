@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from conjugacy._check import check_choice, check_device, check_int
 from conjugacy._notes import note
 from conjugacy._plain_torch import plain_torch
+from conjugacy._renamed import renewed
 from conjugacy._threads import threads_for, torch_threads
 from conjugacy.networks.network import Network
 from conjugacy.runs.folder import (
@@ -412,7 +413,7 @@ def planned_config(task: Task, network: Network, seed: int, recipe: Recipe) -> d
 
 def differing(config: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """The entries in which the config of a run is not that of a run that was saved, versions apart."""
-    other = {**other, "recipe": Recipe.completed(other["recipe"])}
+    other = renewed({**other, "recipe": Recipe.completed(other["recipe"])})
     return sorted(k for k in config if k != "versions" and other.get(k) != config[k])
 
 
