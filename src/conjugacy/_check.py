@@ -208,14 +208,16 @@ def check_numbers(
 
 
 def check_range(
-    name: str, values: Any, low: float = 0.0, high: float = math.inf, hint: str = ""
+    name: str, values: Any, low: float = 0.0, high: float = math.inf, hint: str = "", limit: float = math.inf
 ) -> tuple[float, float]:
     """Return a pair (least, greatest) of numbers in [low, high], or say what is wrong; one number stands for both."""
     if isinstance(values, Real) and not isinstance(values, bool):
-        number = check_number(name, values, low, high, hint=hint)
+        number = check_number(name, values, low, high, hint=hint, limit=limit)
         return number, number
     wanted = "a number or a pair (least, greatest)"
     least, greatest = check_numbers(name, values, 2, low, high, hint=hint, wanted=wanted)
+    if greatest > limit:
+        raise ValueError(f"`{name}`: expected numbers of at most {limit:g}, got {shown(values)}. {hint}".rstrip())
     if least > greatest:
         raise ValueError(f"`{name}`: expected least <= greatest, got {shown(values)}. {hint}".rstrip())
     return least, greatest

@@ -37,6 +37,8 @@ def _check_shape(name: str, outputs: Any, trials: Trials) -> None:
         raise TypeError(
             f"`{name}`: expected a tensor (trial, time, output), got {type(outputs).__name__} {shown(outputs)}."
         )
+    if not outputs.is_floating_point():
+        raise TypeError(f"`{name}`: expected floating point numbers, got a tensor of {outputs.dtype}.")
     if outputs.shape != trials.targets.shape:
         raise ValueError(
             f"`{name}`: expected the shape of the targets of `trials`, {tuple(trials.targets.shape)}, got "

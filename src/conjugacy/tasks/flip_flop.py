@@ -20,7 +20,7 @@ from conjugacy._renamed import takes_old_names
 from conjugacy.networks.gru import GRU
 from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import squared_error
-from conjugacy.tasks.phases import check_time_step
+from conjugacy.tasks.phases import MOST_STEPS, check_time_step
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -75,7 +75,7 @@ class NBitFlipFlop(Task):
         distilled: bool = False,
     ):
         self.n = check_int("n", n, 1, hint="It is the number of bits.", limit=_MOST_BITS)
-        self.n_timesteps = check_int("n_timesteps", n_timesteps, _UNSCORED_STEPS + 1)
+        self.n_timesteps = check_int("n_timesteps", n_timesteps, _UNSCORED_STEPS + 1, limit=MOST_STEPS)
         self.switch_prob = check_number(
             "switch_prob", switch_prob, 0, 0.5, hint="It is the probability of each sign: both together are at most 1."
         )
@@ -198,7 +198,7 @@ class NBitFlipFlop(Task):
         pulses = np.zeros(k * t * bits, np.float32)
         pulses[place(at)] = sign
         mask = np.ones(k * t * bits, bool)
-        for lag in range(self.transition_blind):
+        for lag in range(min(self.transition_blind, t)):
             mask[place(flips[flips % t + lag < t]) + lag * bits] = False
         mask.reshape(k, t, bits)[:, :_UNSCORED_STEPS] = False
         inputs = pulses

@@ -27,7 +27,7 @@ from conjugacy.tasks.multitask_rules import (
     family,
     step_ranges,
 )
-from conjugacy.tasks.phases import before, during
+from conjugacy.tasks.phases import MOST_STEPS, before, during
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -102,7 +102,7 @@ class MultiTask(Task):
         )
         longest = max(int(step_ranges(rule, self.bin_size)[:, 1].sum()) for rule in self.rules)
         hint = f"These rules have trials of up to {longest} steps of {self.bin_size:g} ms."
-        self.n_timesteps = check_int("n_timesteps", longest if n_timesteps is None else n_timesteps, longest, hint=hint)
+        self.n_timesteps = check_int("n_timesteps", longest if n_timesteps is None else n_timesteps, longest, hint=hint, limit=MOST_STEPS)
         self.num_targets = check_int(
             "num_targets", num_targets, 1, hint="It is the number of angles on the ring.", limit=_MOST_TARGETS
         )
@@ -275,7 +275,7 @@ def _balanced(rules: list[str], n: int, rng: np.random.Generator) -> np.ndarray:
 def _check_rules(rules: Any) -> list[str]:
     if rules is None:
         return list(RULES)
-    if isinstance(rules, str) or not isinstance(rules, Iterable):
+    if isinstance(rules, str | bytes) or not isinstance(rules, Iterable) or getattr(rules, "shape", None) == ():
         single = f"[{rules!r}]" if isinstance(rules, str) else "['DelayPro']"
         raise ValueError(
             f"`rules`: expected a list of names, got {type(rules).__name__} {shown(rules)}. "
@@ -283,5 +283,5 @@ def _check_rules(rules: Any) -> list[str]:
         )
     rules = list(rules)
     if not rules:
-        raise ValueError("`rules`: expected at least one rule, got none. Leave it out for all fifteen.")
+        raise ValueError("`rules`: expected at least one rule, got none (empty). Leave it out for all fifteen.")
     return [check_choice("rules", rule, RULES) for rule in rules]

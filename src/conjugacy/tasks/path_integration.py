@@ -63,8 +63,8 @@ class PathIntegration(Task):
         dt: float = 0.05,
     ):
         self.position = check_flag("position", position)
-        self.turning = check_number("turning", turning, 0, open_low=True, hint="It is in rad/s.")
-        self.speed = check_number("speed", speed, 0, open_low=True, hint="It is in m/s.")
+        self.turning = check_number("turning", turning, 0, open_low=True, hint="It is in rad/s.", limit=1e6)
+        self.speed = check_number("speed", speed, 0, open_low=True, hint="It is in m/s.", limit=1e6)
         self.dt = check_time_step(dt)
         self.duration = duration
         self.noise = check_noise("noise", noise)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_noise, check_number, check_range
+from conjugacy._check import check_noise, check_number, check_range, shown
 from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import add_noise, set_spaces, squared_error
 from conjugacy.tasks.phases import before, check_time_step, consecutive, draw_steps, during, range_to_steps, to_steps
@@ -59,11 +59,13 @@ class PhaseCodedMemory(Task):
         dt: float = 0.004,
     ):
         self.dt = check_time_step(dt)
-        self.period = check_range("period", period, 4 * self.dt, hint="It is in seconds, at least four steps of `dt`.")
+        self.period = check_range("period", period, 4 * self.dt, hint=f"It is in seconds, at least four steps of `dt`, {self.dt:g} s.")
         self.onset, self.cue = onset, cue
         self._onset, self._cue = (range_to_steps(k, v, self.dt) for k, v in (("onset", onset), ("cue", cue)))
         least = (self._onset[1] + self._cue[1]) * self.dt + self.period[1]
-        hint = "It is in seconds; a period has to follow the latest cue."
+        hint = (
+            f"It is in seconds; after onset and cue, {shown(onset)} and {shown(cue)} s, comes a period, {shown(period)} s."
+        )
         self.duration = check_number("duration", duration, least, hint=hint)
         self.n_timesteps = to_steps("duration", duration, self.dt)
         self.noise = check_noise("noise", noise)

@@ -11,20 +11,25 @@ from torch import Tensor
 
 from conjugacy._check import check_number, check_range, shown
 
-_MOST_STEPS = 10_000_000  # of an epoch; more is a slip of units
+MOST_STEPS = 10_000_000  # of an epoch; more is a slip of units
+_SHORTEST_STEP, _LONGEST_STEP = 1e-9, 1e6  # seconds
 
 
 def check_time_step(dt: Any) -> float:
     """Return `dt` as a number of seconds > 0, or say what is wrong with it."""
-    return check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+    hint = "It is the duration of a time step in seconds."
+    seconds = check_number("dt", dt, 0, open_low=True, hint=hint, limit=_LONGEST_STEP)
+    if seconds < _SHORTEST_STEP:
+        raise ValueError(f"`dt`: expected at least {_SHORTEST_STEP:g}, got {seconds:g}. {hint}")
+    return seconds
 
 
 def to_steps(name: str, seconds: Any, dt: float, least: int = 1) -> int:
     """The number of steps nearest to a duration, at least `least`."""
     steps = check_number(name, seconds, 0, hint="It is a duration in seconds.") / dt
-    if not steps < _MOST_STEPS:
+    if not steps < MOST_STEPS:
         raise ValueError(
-            f"`{name}`: expected fewer than {_MOST_STEPS} steps of dt = {dt:g} s, got {shown(seconds)} s. "
+            f"`{name}`: expected fewer than {MOST_STEPS} steps of dt = {dt:g} s, got {shown(seconds)} s. "
             "Shorten it or lengthen `dt`."
         )
     if round(steps) < least:
@@ -38,10 +43,10 @@ def to_steps(name: str, seconds: Any, dt: float, least: int = 1) -> int:
 def fixed_steps(seconds: float, dt: float) -> int:
     """The number of steps of an epoch whose duration no argument sets; an error in `dt` if it is less than one."""
     steps = seconds / dt
-    if round(steps) < 1 or not steps < _MOST_STEPS:
+    if round(steps) < 1 or not steps < MOST_STEPS:
         raise ValueError(
             f"`dt`: expected a time step of which an epoch of {seconds:g} s has at least one and fewer than "
-            f"{_MOST_STEPS}, got {dt:g} s."
+            f"{MOST_STEPS}, got {dt:g} s."
         )
     return round(steps)
 
@@ -49,7 +54,7 @@ def fixed_steps(seconds: float, dt: float) -> int:
 def exact_steps(name: str, seconds: Any, dt: float, least: int = 0) -> int:
     """The number of steps of a duration that has to be a multiple of `dt`, at least `least`."""
     hint = "It is a duration in seconds."
-    seconds = check_number(name, seconds, least * dt * (1 - 1e-9), hint=hint, limit=_MOST_STEPS * dt)
+    seconds = check_number(name, seconds, least * dt * (1 - 1e-9), hint=hint, limit=MOST_STEPS * dt)
     steps = round(seconds / dt)
     if abs(seconds - steps * dt) > 1e-6 * dt:
         raise ValueError(

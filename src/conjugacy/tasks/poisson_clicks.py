@@ -53,7 +53,7 @@ class PoissonClicks(Task):
         noise: float = 0.0,
         dt: float = 0.01,
     ):
-        self.rate = check_number("rate", rate, 0, open_low=True, hint="It is in clicks per second.")
+        self.rate = check_number("rate", rate, 0, open_low=True, hint="It is in clicks per second.", limit=1e6)
         self.gammas = check_numbers(
             "gammas", gammas, None, 0, 100, open_low=True, hint="They are sizes of log ratios of the rates."
         )

@@ -43,7 +43,7 @@ class Bumps:
         duration = check_range("bump_duration", self.duration, hint=SECONDS)
         derived = {
             "prob": check_number("bump_prob", self.prob, 0, 1, hint="It is a probability."),
-            "force": check_range("bump_force", self.force, hint="They are newtons."),
+            "force": check_range("bump_force", self.force, hint="They are newtons.", limit=1e6),
             "duration": duration,
             "inside": check_flag("bump_inside", self.inside),
             "_steps": tuple(exact_steps("bump_duration", s, self.timing.dt, 1) for s in duration),

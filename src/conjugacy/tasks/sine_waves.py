@@ -52,13 +52,13 @@ class SineWaveGenerator(Task):
         noise: float = 0.0,
         dt: float = 0.02,
     ):
-        self.n_frequencies = check_int("n_frequencies", n_frequencies, 1)
+        self.n_frequencies = check_int("n_frequencies", n_frequencies, 1, limit=10**6)
         self.dt = check_time_step(dt)
         self.frequency = check_range("frequency", frequency, hint="It is in Hz.")
         if not 0 < self.frequency[0] <= self.frequency[1] <= 0.25 / self.dt:
             raise ValueError(
                 f"`frequency`: expected two numbers in (0, {0.25 / self.dt:g}] Hz, got {frequency!r}. "
-                "A period needs at least four steps; shorten `dt`."
+                f"A period needs at least four steps of `dt`, {self.dt:g} s."
             )
         self.duration = duration
         self.noise = check_noise("noise", noise)
