@@ -123,8 +123,8 @@ def test_names_its_source_and_is_exported(kind):
         ),
         (
             lambda: SineWaveGenerator(frequency=(1.0, 40.0)),
-            "`frequency`: expected two numbers in (0, 12.5] Hz, got (1.0, 40.0). A period needs at least four steps; "
-            "shorten `dt`.",
+            "`frequency`: expected two numbers in (0, 12.5] Hz, got (1.0, 40.0). A period needs at least four steps "
+            "of `dt`, 0.02 s.",
         ),
         (lambda: SineWaveGenerator(n_frequencies=0), "`n_frequencies`: expected an integer >= 1, got 0."),
         (
@@ -150,12 +150,12 @@ def test_names_its_source_and_is_exported(kind):
         (lambda: PathIntegration(turning=0), "`turning`: expected a number in (0, inf), got 0. It is in rad/s."),
         (
             lambda: CyclingMemory(frequency=20.0),
-            "`frequency`: expected a number in (0, 12.5], got 20.0. A turn needs at least four steps of `dt`.",
+            "`frequency`: expected a number in (0, 12.5], got 20.0. A turn needs four steps of `dt`, 0.02 s.",
         ),
         (
             lambda: PhaseCodedMemory(duration=0.6),
-            "`duration`: expected a number in [0.65, inf), got 0.6. It is in seconds; a period has to follow "
-            "the latest cue.",
+            "`duration`: expected a number in [0.65, inf), got 0.6. It is in seconds and holds `onset` "
+            "(0.12, 0.24), `cue` (0.12, 0.16) and a `period` (0.125, 0.25).",
         ),
         (
             lambda: ChaoticDelayedMatching(objective="windw"),

@@ -453,7 +453,7 @@ def _integration_method(method: str | None, physics: str) -> str:
     check_choice("integration_method", method, ("euler", "rk4"))
     if physics == "motornet" and method == "rk4":
         raise ValueError(
-            "`integration_method`: expected 'euler' with physics='motornet', got 'rk4'. MotorNet's 'rk4' is of first order "
-            "and no better; physics='exact' has a true one."
+            "`integration_method`: expected 'euler' with physics='motornet', got 'rk4'. MotorNet's 'rk4' is of first "
+            "order and no better; physics='exact' has a true one."
         )
     return method

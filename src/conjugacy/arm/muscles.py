@@ -214,7 +214,7 @@ class RigidTendonHillMuscle(Muscle):
         return self.normalise(length, velocity, tendon, optimal)
 
     def force(self, a: Tensor, length: Tensor, velocity: Tensor) -> Tensor:
-        """Force / maximal isometric force; with ``physics="motornet"`` the velocity enters in the unit of `normalise`, 10 times too small."""
+        """Force / maximal isometric force; with ``physics="motornet"`` velocities are 10 times too small."""
         fl = (1 - (length - 1).square() / _WIDTH).clamp(min=0.01)
         ar = torch.where(length > 1, _A_REL * fl, _A_REL)
         br = torch.where(a < _Q_CRIT, _B_REL * (1 - 0.9 * (a - _Q_CRIT) / (0.005 - _Q_CRIT)).square(), _B_REL)

@@ -66,7 +66,12 @@ class CyclingMemory(Task):
     ):
         self.dt = check_time_step(dt)
         self.frequency = check_number(
-            "frequency", frequency, 0, 0.25 / self.dt, open_low=True, hint=f"A turn needs at least four steps of `dt`, {self.dt:g} s."
+            "frequency",
+            frequency,
+            0,
+            0.25 / self.dt,
+            open_low=True,
+            hint=f"A turn needs four steps of `dt`, {self.dt:g} s.",
         )
         self.delay, self.duration = delay, duration
         self.noise = check_noise("noise", noise)

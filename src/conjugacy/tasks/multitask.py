@@ -102,7 +102,8 @@ class MultiTask(Task):
         )
         longest = max(int(step_ranges(rule, self.bin_size)[:, 1].sum()) for rule in self.rules)
         hint = f"These rules have trials of up to {longest} steps of {self.bin_size:g} ms."
-        self.n_timesteps = check_int("n_timesteps", longest if n_timesteps is None else n_timesteps, longest, hint=hint, limit=MOST_STEPS)
+        n_timesteps = longest if n_timesteps is None else n_timesteps
+        self.n_timesteps = check_int("n_timesteps", n_timesteps, longest, hint=hint, limit=MOST_STEPS)
         self.num_targets = check_int(
             "num_targets", num_targets, 1, hint="It is the number of angles on the ring.", limit=_MOST_TARGETS
         )

@@ -59,13 +59,12 @@ class PhaseCodedMemory(Task):
         dt: float = 0.004,
     ):
         self.dt = check_time_step(dt)
-        self.period = check_range("period", period, 4 * self.dt, hint=f"It is in seconds, at least four steps of `dt`, {self.dt:g} s.")
+        hint = f"It is in seconds, at least four steps of `dt`, {self.dt:g} s."
+        self.period = check_range("period", period, 4 * self.dt, hint=hint)
         self.onset, self.cue = onset, cue
         self._onset, self._cue = (range_to_steps(k, v, self.dt) for k, v in (("onset", onset), ("cue", cue)))
         least = (self._onset[1] + self._cue[1]) * self.dt + self.period[1]
-        hint = (
-            f"It is in seconds; after onset and cue, {shown(onset)} and {shown(cue)} s, comes a period, {shown(period)} s."
-        )
+        hint = f"It is in seconds and holds `onset` {shown(onset)}, `cue` {shown(cue)} and a `period` {shown(period)}."
         self.duration = check_number("duration", duration, least, hint=hint)
         self.n_timesteps = to_steps("duration", duration, self.dt)
         self.noise = check_noise("noise", noise)

@@ -69,8 +69,8 @@ class Timing:
         if self.n_timesteps < n_steps:
             raise ValueError(
                 f"`max_ep_duration`: expected at least {n_steps * self.dt:g} s, which target onset, delay and "
-                f"reach (or a bump) take: `target_onset` {self.target_onset} s, `min_delay` {self.min_delay} s, `min_reach` "
-                f"{self.min_reach} s; got {self.max_ep_duration:g} s. Make it longer, or one of these shorter."
+                f"reach (or a bump) take (`target_onset` {self.target_onset}, `min_delay` {self.min_delay}, "
+                f"`min_reach` {self.min_reach}), got {self.max_ep_duration:g} s. Make it longer or these shorter."
             )
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -125,9 +125,7 @@ def validate(task: Any, seed: int = 0) -> None:
     missing = [m for m in (*Task.__annotations__, "trials", "loss", "success_rate") if not hasattr(task, m)]
     if missing:
         needs = ", ".join(f"`{m}`" for m in missing)
-        raise TypeError(
-            f"`task`: {kind}: a task needs {needs}, which {shown(task)} lacks. See conjugacy.tasks.Task for their meaning."
-        )
+        raise TypeError(f"`task`: {kind}: a task needs {needs}, which {shown(task)} lacks. See conjugacy.tasks.Task.")
     findings = _static_findings(task) or _trial_findings(task, seed)
     if findings:
         raise ValueError("\n".join(f"{kind}.{finding}" for finding in findings))
