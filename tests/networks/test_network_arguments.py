@@ -12,10 +12,10 @@ KINDS = [k for k in vars(networks).values() if isinstance(k, type) and k.__name_
 @pytest.mark.parametrize("kind", KINDS)
 def test_sizes_that_no_network_has(kind):
     for wrong in (0, -1, "4", 4.5, True, None, float("inf"), np.ones(3), torch.float16):
-        with pytest.raises(ValueError, match="^`latent_size`: expected an integer >= 1, got .*number of units.$"):
+        with pytest.raises(ValueError, match=r"^`latent_size`: expected an integer >= 1, got .*number of units.$"):
             kind(wrong)
     with pytest.raises(
-        ValueError, match="^`latent_size`: expected at most 1000000, got 1000000000000000000000000000000"
+        ValueError, match=r"^`latent_size`: expected at most 1000000, got 1000000000000000000000000000000"
     ):
         kind(10**30)
 

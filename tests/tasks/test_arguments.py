@@ -18,13 +18,13 @@ def task(request):
 
 @pytest.mark.parametrize("n", [0, "3", 2.5, None, True, 10**30, float("nan"), np.ones((2, 3)), torch.float16])
 def test_numbers_of_trials(task, n):
-    with pytest.raises(ValueError, match="^`n`: expected .*, got .*It is the number of trials.$"):
+    with pytest.raises(ValueError, match=r"^`n`: expected .*, got .*It is the number of trials.$"):
         task.trials(n, 0)
 
 
 @pytest.mark.parametrize("seed", [-1, "0", 1.5, None, False, torch.zeros(2, 2), task])
 def test_seeds(task, seed):
-    with pytest.raises(ValueError, match="^`seed`: expected an integer >= 0, got "):
+    with pytest.raises(ValueError, match=r"^`seed`: expected an integer >= 0, got "):
         task.trials(2, seed)
 
 
@@ -37,20 +37,20 @@ def test_outputs_and_rollouts_that_are_not_of_the_trials(task):
         with pytest.raises(ValueError, match=r"^`rollout.outputs`: expected the shape"):
             task.loss(cj.Rollout(wrong, wrong, wrong), trials)
     for wrong in (None, "x", good.numpy(), 3.0):
-        with pytest.raises(TypeError, match="^`outputs`: expected a tensor "):
+        with pytest.raises(TypeError, match=r"^`outputs`: expected a tensor "):
             task.success_rate(wrong, trials)
-        with pytest.raises(TypeError, match="^`rollout`: expected a Rollout, got "):
+        with pytest.raises(TypeError, match=r"^`rollout`: expected a Rollout, got "):
             task.loss(wrong, trials)
-        with pytest.raises(TypeError, match="^`trials`: expected a Trials, got "):
+        with pytest.raises(TypeError, match=r"^`trials`: expected a Trials, got "):
             task.success_rate(good, wrong)
-    with pytest.raises(TypeError, match="^`trials`: expected a Trials, got type the class Trials"):
+    with pytest.raises(TypeError, match=r"^`trials`: expected a Trials, got type the class Trials"):
         task.success_rate(good, cj.Trials)
 
 
 @pytest.mark.parametrize("wrong", [None, 3, "NBitFlipFlop", tasks.NBitFlipFlop, {1, 2}, float("inf")])
 def test_what_is_no_task(wrong):
     for size in (tasks.input_size, tasks.output_size):
-        with pytest.raises(TypeError, match="^`task`: expected a task, got "):
+        with pytest.raises(TypeError, match=r"^`task`: expected a task, got "):
             size(wrong)
 
 
@@ -84,7 +84,7 @@ def test_what_is_no_task(wrong):
     ],
 )
 def test_settings(kind, arguments, message):
-    with pytest.raises((TypeError, ValueError), match=f"^{message}") as refused:
+    with pytest.raises((TypeError, ValueError), match=rf"^{message}") as refused:
         getattr(tasks, kind)(**arguments)
     assert "\n" not in str(refused.value)
 

@@ -45,8 +45,8 @@ def test_missing_members_are_all_named():
     with pytest.raises(TypeError) as error:
         validate(Half())
     assert str(error.value).startswith(
-        "`task`: Half: a task needs `observation_space`, `context_inputs`, `action_space`, `input_labels`, `output_labels`, "
-        "`loss`, `success_rate`, which "
+        "`task`: Half: a task needs `observation_space`, `context_inputs`, `action_space`, `input_labels`, "
+        "`output_labels`, `loss`, `success_rate`, which "
     )
 
 

@@ -240,7 +240,7 @@ class RigidTendonArm26:
         endpoint_load: Tensor | None = None,
         joint_load: Tensor | None = None,
     ) -> ArmState:
-        """As `step`, in torch's own operations: any dtype, device, order of derivative and transform of functions."""
+        """As `step`, in operations of torch: any dtype, device, order of derivative and transform of functions."""
         self._check_step(state, action, endpoint_load, joint_load)
         dt = self.timestep / self.n_ministeps
         one = self._motornet_step if self.physics == "motornet" else self._exact_step

@@ -37,7 +37,7 @@ _KINDS = {MujocoHillMuscle: _MUJOCO, RigidTendonHillMuscle: _HILL, ReluMuscle: _
 
 
 class Constants(NamedTuple):
-    """What the compiled step knows of an arm, all in one dtype.
+    """The constants of an arm that the compiled step needs, all in one dtype.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Constants(NamedTuple):
 
 
 def constants(arm: RigidTendonArm26, dtype: type) -> Constants | None:
-    """The constants of an arm, or None if the kernel does not know its muscle or physics."""
+    """The constants of an arm, or None if the kernel has not got its muscle or physics."""
     muscle, skeleton = arm.muscle, arm.skeleton
     kind = _KINDS.get(type(muscle))
     if kind is None or arm.physics != "motornet":
@@ -113,12 +113,12 @@ class _Step(torch.autograd.Function):
             step_forward(*known[:4], states[-2], outside, states[-1], tapes[-1], scratch)
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(*parts)
-            ctx.kept = arm, known, states, outside, tapes
+            ctx.record = arm, known, states, outside, tapes
         return torch.from_numpy(states[-1]).T.split((2, 2, 6, 6), 1)
 
     @staticmethod
     def backward(ctx, *grads):
-        arm, known, states, outside, tapes = ctx.kept
+        arm, known, states, outside, tapes = ctx.record
         if torch.is_grad_enabled():  # create_graph=True: the gradient has to be differentiable itself
             return None, None, *_differentiable_gradient(arm, ctx.saved_tensors, grads)
         grad = torch.cat(grads, 1).T.contiguous().numpy()

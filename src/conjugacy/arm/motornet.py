@@ -55,7 +55,7 @@ def from_motornet(effector: Any) -> RigidTendonArm26 | SteppedEffector:
 
 
 def _why_unknown(effector: Any) -> str | None:
-    """The class or setting of an effector that conjugacy does not know; None if it knows all."""
+    """The first class or setting of an effector that conjugacy has not got; None if it has all."""
     muscle, skeleton = effector.muscle, getattr(effector, "skeleton", None)
     known = (
         (effector, "motornet.effector", ("RigidTendonArm26",)),
@@ -81,9 +81,9 @@ def _read(effector: Any) -> RigidTendonArm26:
     muscle, skeleton = effector.muscle, effector.skeleton
     law = {name: _number(getattr(muscle, name)) for name in ("min_activation", "tau_activation", "tau_deactivation")}
     body = {name: _number(getattr(skeleton, name)) for name in _SKELETON}
-    own: dict[str, Any] = {"max_isometric_force": _numbers(muscle.max_iso_force)}
+    muscles: dict[str, Any] = {"max_isometric_force": _numbers(muscle.max_iso_force)}
     if type(muscle).__name__ != "ReluMuscle":
-        own |= {"tendon_length": _numbers(muscle.l0_se), "optimal_muscle_length": _numbers(muscle.l0_ce)}
+        muscles |= {"tendon_length": _numbers(muscle.l0_se), "optimal_muscle_length": _numbers(muscle.l0_ce)}
     return RigidTendonArm26(
         _MUSCLES[type(muscle).__name__](muscle, law),
         TwoJointSkeleton(**body, viscosity=_number(skeleton.c_viscosity)),
@@ -92,7 +92,7 @@ def _read(effector: Any) -> RigidTendonArm26:
         damping=_number(effector.damping),
         pos_lower_bound=_numbers(skeleton.pos_lower_bound),
         pos_upper_bound=_numbers(skeleton.pos_upper_bound),
-        **own,
+        **muscles,
     )
 
 

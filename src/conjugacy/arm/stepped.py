@@ -58,7 +58,7 @@ class SteppedEffector:
     Attributes
     ----------
     dt, n_muscles, joint_limits, proprioception_lag
-        As those of `RigidTendonArm26`. Its own muscle states lag as they do, so none is added.
+        As those of `RigidTendonArm26`. The muscle states of MotorNet lag by themselves, so no lag is added.
     """
 
     proprioception_lag = 0

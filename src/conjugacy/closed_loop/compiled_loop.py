@@ -36,7 +36,7 @@ from conjugacy.networks.network import Network
 
 
 class CompiledLoop(NamedTuple):
-    """What a closed loop leaves behind, all (trial, time, .); see `conjugacy.Rollout`."""
+    """The results of a closed loop, all (trial, time, .); see `conjugacy.Rollout`."""
 
     latents: Tensor
     actions: Tensor
@@ -48,7 +48,7 @@ class CompiledLoop(NamedTuple):
 
 
 def compiled_loop_fits(network: Network, plant: Plant, x0: Tensor, *fixed: Tensor | None) -> bool:
-    """Whether `compiled_loop` knows this network and plant, and gives the gradients that these tensors ask for."""
+    """Whether `compiled_loop` can run this network and plant, and has the gradients that these tensors require."""
     cell, readout, arm = network.cell, network.readout, plant.arm
     if type(cell) is not nn.GRUCell or not cell.bias or type(readout) is not nn.Linear or readout.bias is None:
         return False
@@ -104,12 +104,12 @@ class _Loop(torch.autograd.Function):
         _run(given, _Weights(*(x.detach() for x in weights)), x0.detach().contiguous(), record)
         if training:
             ctx.save_for_backward(x0, record.latents, *weights)
-            ctx.kept = given, record
+            ctx.record = given, record
         ctx.set_materialize_grads(False)
         parts = torch.from_numpy(record.body[1:]).permute(2, 0, 1).split((2, 2, 6, 6), 2)
         observations = record.inputs[..., :SENSES].transpose(0, 1)
         actions = torch.from_numpy(record.actions).permute(2, 0, 1)
-        # the saved latents are not the tensor that is returned: a returned one that is kept would keep itself alive
+        # the saved latents are not the tensor that is returned: a returned one that is saved would never be freed
         return record.latents.detach().transpose(0, 1), actions, observations, *parts
 
     @staticmethod
@@ -118,10 +118,10 @@ class _Loop(torch.autograd.Function):
             raise RuntimeError(
                 "A compiled closed loop is differentiable once: for create_graph=True, roll out with rollout='plain'."
             )
-        if ctx.kept is None:
+        if ctx.record is None:
             raise RuntimeError("The gradient of this closed loop was taken before; roll the network out again.")
-        given, record = ctx.kept
-        ctx.kept = None
+        given, record = ctx.record
+        ctx.record = None
         x0, _, *weights = ctx.saved_tensors
         by_x0, by_weights = _run_back(given, _Weights(*weights), x0, record, grads)
         give_back(given.cell, record.buffers)

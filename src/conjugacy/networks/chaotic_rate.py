@@ -30,7 +30,8 @@ class ChaoticRateRNN(Network):
     """tau dx/dt = -x + W tanh(x) + V u + b by Euler steps of alpha = dt / tau, y = C tanh(x) + d.
 
     W starts Gaussian with variance gain^2 / D. Undriven, a large network of that kind rests for a gain below 1 and is
-    chaotic above. Whether the one at hand is, before or after training, `conjugacy.dynamics.lyapunov_spectrum` tells.
+    chaotic above. `conjugacy.dynamics.lyapunov_spectrum` shows whether a network is,
+    before or after training.
 
     Parameters
     ----------

@@ -25,10 +25,10 @@ class GRU(Network):
     latent_size : int
         Number of units, >= 1.
     update_bias : float, optional
-        Initial b_z; by default 3, unless `conjugacy.train` trains it on a task that asks for another. With +3 a unit
+        Initial b_z; by default 3, unless a task on which `conjugacy.train` trains it sets another. With +3 a unit
         starts as a memory of 1 / (1 - sigma(3)) = 21 steps (Jozefowicz et al. 2015, PMLR 37:2342, for the LSTM's forget
-        gate). The flip-flop asks for 1, reaching for 0: with 3 they solve it too, but hold by leaking slowly what they
-        would otherwise hold at a fixed point (docs/training.md).
+        gate). The flip-flop sets 1, reaching 0: with 3 they are solved too, but by units that leak slowly in place of
+        fixed points (docs/training.md).
     noise_level, ic_noise : float
         See `Network`.
     gain : float

@@ -2,7 +2,7 @@
 
     x_t = cell(u_t, x_{t-1}),    y_t = readout(x_t),    x_0 = latent_ics
 
-Every consumer needs three things only: ``step(x, u)``, ``readout(x)``, and ``rollout(inputs)`` over whole sequences.
+Training and analyses need three members only: ``step(x, u)``, ``readout(x)``, and ``rollout(inputs)`` over sequences.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Network(nn.Module, ABC):
 
     @classmethod
     def small(cls) -> Network:
-        """A small instance, of which tables of all networks are made."""
+        """A small instance, used in tables of all networks."""
         return cls(latent_size=12)
 
     @property
@@ -143,7 +143,7 @@ class Network(nn.Module, ABC):
         x0 : Tensor (trial, state), optional
             Initial states; `latent_ics` (with noise, if it is on) by default.
         noise : torch.Generator, optional
-            Source of the network's own noise; without it there is none.
+            Source of the noise of the network; without it there is none.
         rollout : {"auto", "plain"}
             "auto" takes the fastest way there is for this cell, "plain" one step after the other.
 

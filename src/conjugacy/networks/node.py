@@ -60,7 +60,7 @@ class NODE(Network):
 
     @classmethod
     def small(cls) -> NODE:
-        """A small instance, of which tables of all networks are made."""
+        """A small instance, used in tables of all networks."""
         return cls(latent_size=4, num_layers=2, layer_hidden_size=16)
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> FlowCell:

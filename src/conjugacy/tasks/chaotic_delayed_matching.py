@@ -27,7 +27,7 @@ _BASELINE = 0.05  # seconds
 
 
 class ChaoticDelayedMatching(Task):
-    """Two cues with a delay between, each A or B; after a second delay say whether they differ (+1) or match (-1).
+    """Two cues with a delay between, each A or B; after a second delay, report whether they differ (+1) or match (-1).
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ class ChaoticDelayedMatching(Task):
 
     Notes
     -----
-    Nothing in the task is chaotic. The name speaks of the networks it is given to: rate networks with random weights
-    of gain 1.5 (`conjugacy.networks.ChaoticRateRNN`), whose largest Lyapunov exponent is positive before they are
-    trained. docs/tasks.md has the exponents before and after, measured.
+    Nothing in the task is chaotic. Its name refers to the networks that learn it in the paper: rate networks with
+    random weights of gain 1.5 (`conjugacy.networks.ChaoticRateRNN`), whose largest Lyapunov exponent is positive before
+    they are trained. docs/tasks.md has the exponents before and after, measured.
     `conditions` are 2 [first is B] + [second is B]; epochs are "baseline", "cue 1", "delay 1", "cue 2", "delay 2",
     "response". The response alone counts.
     """
@@ -76,7 +76,7 @@ class ChaoticDelayedMatching(Task):
 
     @classmethod
     def small(cls) -> ChaoticDelayedMatching:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(cue=0.1, delay=0.05, response=0.1, dt=0.02)
 
     @property
@@ -106,7 +106,7 @@ class ChaoticDelayedMatching(Task):
         )
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
-        """What `objective` says, over the response."""
+        """The loss named by `objective`, over the response."""
         check_rollout(rollout, trials)
         if self.objective == "squared":
             return squared_error(rollout, trials)

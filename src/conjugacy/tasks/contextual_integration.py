@@ -1,4 +1,4 @@
-"""Contextual integration: of two noisy streams weigh the one that the context names.
+"""Contextual integration: integrate the one of two noisy streams that a context cue selects.
 
 Mante, Sussillo, Shenoy & Newsome (2013), Nature 503:78.
 """
@@ -23,7 +23,7 @@ _FIXATION, _RESPONSE = 0.1, 0.2  # seconds
 
 
 class ContextualIntegration(Task):
-    """Motion and colour evidence come at once; after they end, give the sign of the one that the context names.
+    """Motion and colour evidence come at once; after they end, report the sign of the one that the context selects.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class ContextualIntegration(Task):
 
     @classmethod
     def small(cls) -> ContextualIntegration:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(duration=0.3, dt=0.02)
 
     @property

@@ -1,4 +1,4 @@
-"""Cycling from memory: a brief cue says which way to turn the crank, a later one when.
+"""Cycling from memory: a brief cue sets the direction of the movement, a later one starts it.
 
 After the cycling task of Russo et al. (2018), Neuron 97:953: monkeys pedalled forward or backward at about 2 Hz.
 """
@@ -32,11 +32,11 @@ _ERROR = 0.1
 
 
 class CyclingMemory(Task):
-    """Remember a direction through a delay; once the go input is on, turn the crank in that direction, round and round.
+    """Remember a direction through a delay; once the go input is on, cycle in that direction.
 
     The outputs are the position of the hand, (cos phi, sin phi): phi is 0 until the go input, then grows (forward) or
-    falls (backward) by 2 pi `frequency` dt in every step. While the hand moves, no input tells the direction: which
-    cycle the network is on is its memory.
+    falls (backward) by 2 pi `frequency` dt in every step. While the hand moves, no input holds the direction: the
+    cycle that the network is on is its memory.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class CyclingMemory(Task):
 
     @classmethod
     def small(cls) -> CyclingMemory:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(delay=0.1, duration=0.5, dt=0.04)
 
     @property

@@ -1,4 +1,4 @@
-"""Delayed discrimination: which of two vibrations was faster? Romo, Brody, Hernandez & Lemus (1999), Nature 399:470."""
+"""Delayed comparison of two vibrations: Romo, Brody, Hernandez & Lemus (1999), Nature 399:470."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIXATION, _STIMULUS, _RESPONSE = 0.1, 0.2, 0.2  # seconds
 
 
 class DelayedDiscrimination(Task):
-    """Two stimuli with a delay between; then say +1 if the first frequency was higher, -1 if the second was.
+    """Two stimuli with a delay between; then report +1 if the first frequency was higher, -1 if the second was.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class DelayedDiscrimination(Task):
 
     @classmethod
     def small(cls) -> DelayedDiscrimination:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(delay=0.1, dt=0.05)
 
     @property

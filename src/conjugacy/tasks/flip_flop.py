@@ -1,4 +1,4 @@
-"""N-bit flip-flop: hold N bits, each set or cleared by brief pulses on its own input.
+"""N-bit flip-flop: hold N bits, each set or cleared by brief pulses on one input.
 
 Sussillo & Barak (2013), Neural Computation 25:626, sections 3.1 and 3.2; there the bits are -1 and 1, here 0 and 1.
 """
@@ -93,7 +93,7 @@ class NBitFlipFlop(Task):
 
     @classmethod
     def small(cls) -> NBitFlipFlop:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(n=2, n_timesteps=30, switch_prob=0.1)
 
     # the recipe of version 0.1: trainings that were begun with it are known, and go on with it
@@ -158,7 +158,7 @@ class NBitFlipFlop(Task):
     def ideal_outputs(self, trials: Trials) -> Tensor:
         """The probability that each bit is 1 given the inputs so far, (trial, time, bit), by Bayes' rule.
 
-        No outputs have a smaller squared error on average, and none that know the inputs alone can have. A pulse that
+        No other outputs that depend on the inputs alone have a smaller squared error on average. A pulse that
         is hard to tell from noise leaves them between 0 and 1 until the next one.
         """
         check_instance("trials", trials, Trials, "Draw them with task.trials(n, seed).")
@@ -182,8 +182,8 @@ class NBitFlipFlop(Task):
         # a bit's trials lie end to end as one line of steps; pulses and flips are rare, so each is written by itself
         at = _pulse_times(2 * p, bits * k * t, rng)
         sign = np.where(rng.random(len(at)) < 0.5, 1, -1).astype(np.float32)
-        kept = at % t >= _BLANK_STEPS
-        at, sign = at[kept], sign[kept]
+        allowed = at % t >= _BLANK_STEPS
+        at, sign = at[allowed], sign[allowed]
         held, flips = _hold(at, sign > 0, bits * k, t)
         targets = torch.empty(k, t, bits)
         for bit, line in enumerate(torch.from_numpy(held.reshape(bits, k, t))):

@@ -101,7 +101,7 @@ class GymnasiumTask(Task):
         Raises
         ------
         ValueError
-            If the environment does not tell the right answer, or if its trials do not fit in `n_timesteps` steps.
+            If the environment gives no right answers, or if its trials do not fit in `n_timesteps` steps.
         """
         n, _ = trial_generator(n, seed)
         with self._source.seeded(seed) as env:

@@ -179,7 +179,7 @@ class EnvironmentTrials:
                 )
         if not any(counts):
             raise ValueError(
-                f"`env`: {self.name} tells no right answer: expected info[{self.answer_key!r}] of reset and step, "
+                f"`env`: {self.name} gives no right answer: expected info[{self.answer_key!r}] of reset and step, "
                 f"beside the observation it answers, got the keys {sorted(map(str, info))}. Name another `answer_key`."
             )
         try:

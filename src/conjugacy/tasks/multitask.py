@@ -1,7 +1,7 @@
-"""MultiTask: fifteen cognitive tasks in one network, told apart by a rule input.
+"""MultiTask: fifteen cognitive tasks for one network, with an input for each rule.
 
-Yang et al. (2019), Nature Neuroscience 22:297; Driscoll et al. (2024), Nature Neuroscience 27:1349. What the rules ask
-for is in multitask_rules.py; docs/multitask.md shows a trial of each.
+Yang et al. (2019), Nature Neuroscience 22:297; Driscoll et al. (2024), Nature Neuroscience 27:1349. The rules
+are in multitask_rules.py; docs/multitask.md shows a trial of each.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _STILL = 0.3  # largest norm of the response outputs that counts as no response
 
 
 class MultiTask(Task):
-    """Fifteen tasks on a ring: respond to a stimulus, away from it, after a delay, to the stronger, only if they match.
+    """Fifteen tasks on a ring: respond to a stimulus or away from it, after a delay, to the stronger, or if two match.
 
     Inputs are fixation, cos and sin of modality 1, cos and sin of modality 2, and one channel for each rule; outputs
     are fixation, and cos and sin of the response. All 20 inputs are there whatever rules are chosen.
@@ -191,7 +191,7 @@ class MultiTask(Task):
             "response": over the last three steps, the mean response points within 18 degrees (pi / 10) of the target,
             or has a norm below 0.3 where no response is due. "moved": that norm is at least 0.3 if and only if a
             response is due. "fixation": the mean fixation output is above 1/2 up to the response, and on its target's
-            side of 1/2 in the last three steps; always right in the variant "ctdb", which does not want it everywhere.
+            side of 1/2 in the last three steps; always right in the variant "ctdb", whose targets lack it in places.
         """
         check_outputs(outputs, trials)
         end = trials.epochs["response"][:, 1]

@@ -1,8 +1,8 @@
-"""The ideal observer of `MultiTask`: how well its trials can be solved at all, given the noise of their inputs.
+"""The ideal observer of `MultiTask`: the highest accuracy that the noise of the inputs allows.
 
 It knows the rule, the epochs of the trial and the statistics of the rules, remembers without loss, and sees the noisy
-stimuli alone. White noise of standard deviation s leaves the mean v of a stimulus over its n steps as all there is to
-know: a stimulus of strength m at angle a has log-likelihood
+stimuli alone. White noise of standard deviation s leaves the mean v of a stimulus over its n steps as a
+sufficient statistic: a stimulus of strength m at angle a has log-likelihood
 
     n / s^2 (m v . e(a) - m^2 / 2),   e(a) = (cos a, sin a),
 

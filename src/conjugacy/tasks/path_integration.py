@@ -1,4 +1,4 @@
-"""Path integration: keep track of heading and position from self-motion.
+"""Path integration: heading and position from self-motion.
 
 Heading alone: Cueva, Wang, Chin & Wei (2020), ICLR, arXiv:1912.10189. Position: Cueva & Wei (2018), ICLR,
 arXiv:1803.07770.
@@ -27,7 +27,7 @@ _POSITION_ERROR = 0.1  # metres
 
 
 class PathIntegration(Task):
-    """Shown its first heading, and then only how fast it turns and walks, the network tells heading and position.
+    """Report heading and position from the first heading and, after it, the speeds of turning and walking alone.
 
     Heading turns by turn * dt and position moves by speed * dt along it in every step; the walk starts at the origin.
     Turn is an Ornstein-Uhlenbeck process with standard deviation `turning` and a correlation time of 0.5 s; speed is
@@ -36,7 +36,7 @@ class PathIntegration(Task):
     Parameters
     ----------
     position : bool
-        Whether to tell the position too; False leaves the heading alone, and no speed among the inputs.
+        Whether the position is reported too; without it there is no speed among the inputs.
     turning : float
         Standard deviation of the turn in rad/s, > 0.
     speed : float
@@ -80,7 +80,7 @@ class PathIntegration(Task):
 
     @classmethod
     def small(cls) -> PathIntegration:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(duration=1.0)
 
     @property
@@ -136,7 +136,7 @@ class PathIntegration(Task):
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
         """Share of the steps that count with a heading within 0.1 pi and a position within 0.1 m of the truth.
 
-        "accuracy" asks for both, "accuracy/heading" and "accuracy/position" (where it is told) for each.
+        "accuracy" is of both, "accuracy/heading" and "accuracy/position" (where it is reported) for each.
         """
         check_outputs(outputs, trials)
         counted = trials.mask[..., 0]

@@ -24,7 +24,7 @@ _PHASE_ERROR = 0.25 * math.pi
 
 
 class PhaseCodedMemory(Task):
-    """Follow a reference oscillation; after a cue A or B, oscillate at a phase that says which one it was.
+    """Follow a reference oscillation; after a cue A or B, oscillate at a phase that depends on the cue.
 
     The reference is sin(2 pi t / period + theta). The output follows it until the cue, then lags it by 0.2 pi (A) or
     1.2 pi (B) until the end: the reference goes on, the cue does not.
@@ -73,7 +73,7 @@ class PhaseCodedMemory(Task):
 
     @classmethod
     def small(cls) -> PhaseCodedMemory:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(dt=0.02)
 
     @property

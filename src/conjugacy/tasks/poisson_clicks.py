@@ -1,4 +1,4 @@
-"""Poisson clicks: which side clicked more often? Brunton, Botvinick & Brody (2013), Science 340:95."""
+"""Poisson clicks, counted and compared: Brunton, Botvinick & Brody (2013), Science 340:95."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _FIXATION, _RESPONSE = 0.1, 0.2  # seconds
 
 
 class PoissonClicks(Task):
-    """Two trains of clicks, left and right; after the go cue say which one had more: -1 left, +1 right.
+    """Two trains of clicks, left and right; after the go cue, report which one had more: -1 left, +1 right.
 
     Clicks of each side are a Poisson process; both rates together are `rate`, and their ratio right / left is
-    exp(gamma) with gamma drawn from +-`gammas`. The output is 0 until the clicks end, which the go input tells.
+    exp(gamma) with gamma drawn from +-`gammas`. The output is 0 until the clicks end and the go input begins.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class PoissonClicks(Task):
 
     Notes
     -----
-    The choice goes by the clicks that were heard, as the animal's reward does, not by their rates: a perfect counter is
-    always right. Where both sides have equally many, the response does not count.
+    The right choice depends on the clicks that came, as the reward in the experiment does, not on their rates: a
+    perfect counter is always right. Where both sides have equally many, the response does not count.
     `conditions` number the signed gammas from left to right; epochs are "fixation", "clicks", "response".
     """
 
@@ -68,7 +68,7 @@ class PoissonClicks(Task):
 
     @classmethod
     def small(cls) -> PoissonClicks:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(duration=(0.1, 0.3), dt=0.02)
 
     @property
@@ -86,8 +86,8 @@ class PoissonClicks(Task):
         right = self.rate / (1 + np.exp(-signed[condition]))
         rates = np.stack([self.rate - right, right], 1)[:, None] * self.dt
         clicks = torch.from_numpy(rng.poisson(rates, (n, self.n_timesteps, 2)).astype(np.float32))
-        heard, respond = (during(epochs[e], self.n_timesteps) for e in ("clicks", "response"))
-        clicks *= heard[..., None]
+        clicking, respond = (during(epochs[e], self.n_timesteps) for e in ("clicks", "response"))
+        clicks *= clicking[..., None]
         more = (clicks[..., 1] - clicks[..., 0]).sum(1).sign()
         inputs = torch.cat([clicks, respond[..., None].float()], -1)
         targets = (more[:, None] * respond)[..., None]

@@ -38,7 +38,7 @@ _CURRICULUM = 0.4  # share of the training in which CtDB's loss grows to whole t
 
 @dataclass(frozen=True)
 class _Variant:
-    """What a variant decides: settings that the constructor may override, and, below the line, what it may not."""
+    """The settings of a variant: those that arguments may override and, below the line, the others."""
 
     command: str
     context_noise: float
@@ -72,7 +72,7 @@ def _setting(part: str, name: str) -> property:
 
 
 class RandomTarget(Task):
-    """Hold the hand still; when the go cue comes, bring it to the target; whatever pushes it.
+    """Hold the hand still; when the go cue comes, move it to the target, against bumps.
 
     A network's inputs are the observations, that is, the hand's x and y (m), six muscle lengths and velocities
     (normalised), then the context: target x and y (m, 0 before it is shown) and the go cue. Its outputs are commands
@@ -112,14 +112,15 @@ class RandomTarget(Task):
         With n_directions > 0: reaches from the middle of the joint ranges to that many targets around it, at this
         distance (m); the direction is the trial's condition.
     vision_delay, proprioception_delay : float
-        s, multiples of the time step. "documented": as said; CtDB's variants: one step less, as in MotorNet.
+        s, multiples of the time step. CtDB's variants lag one step less, as MotorNet does.
     vision_noise, proprioception_noise, action_noise : float
         Standard deviations of the noise on the seen hand (m), on normalised lengths and velocities, on commands; on
         while a network is trained, see `conjugacy.rollout`.
     context_noise : float, optional
         Standard deviation of the noise on the context inputs.
     force_field, field_strength, rotation
-        The world the hand moves in, see `conjugacy.arm.Plant`. With a rotation the seen hand has to reach the target.
+        Force on the hand that depends on its velocity, and angle by which vision is turned; see
+        `conjugacy.arm.plant.Plant`. With a rotation the seen hand has to reach the target.
     pos_weight, act_weight : float
         Weights of position and of squared commands in the loss; act_weight is 0.01 by default, 1 in CtDB's variants.
 

@@ -1,4 +1,4 @@
-"""How well reaches were made, in metres and seconds: what the hand did in the epochs of the trials."""
+"""Metrics of reaches, in metres and seconds, from the path of the hand in the epochs of the trials."""
 
 from __future__ import annotations
 

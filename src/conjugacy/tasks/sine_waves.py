@@ -1,4 +1,4 @@
-"""Sine waves: a held input says how fast. Sussillo & Barak (2013), Neural Computation 25:626, section 3.3."""
+"""Sine waves whose frequency a held input sets: Sussillo & Barak (2013), Neural Computation 25:626, section 3.3."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ERROR = 0.1
 
 
 class SineWaveGenerator(Task):
-    """From the onset of a cue on, put out sin(2 pi f t); the level at which the cue is held says the frequency f.
+    """From the onset of a cue on, put out sin(2 pi f t); the level of the cue sets the frequency f.
 
     Levels are spaced evenly over 0.25 ... 1.25 (about as in the paper), frequencies over `frequency`. Before the onset
     input and output are 0.
@@ -70,7 +70,7 @@ class SineWaveGenerator(Task):
 
     @classmethod
     def small(cls) -> SineWaveGenerator:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(duration=0.5)
 
     @property
