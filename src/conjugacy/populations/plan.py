@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from conjugacy import networks, tasks
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy._files import read_file
 from conjugacy.networks.network import Network
+from conjugacy.runs.classes import check_classes, class_named, has_role
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training.recipe import Recipe
@@ -32,11 +32,6 @@ _KEYS = ("task", "network", "recipe", "seeds", "samples", "search_seed", "out", 
 _RANGES = ("uniform", "log_uniform", "integers")
 _GRID, _PARTS = "grid", ("task", "network", "recipe")
 _MOST_RUNS, _MOST_VALUES = 100_000, 1_000_000
-# where the classes of a part are, and what each of them has
-_CLASSES: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "task": (tasks, ("trials", "loss", "success_rate")),
-    "network": (networks, ("make_cell",)),
-}
 
 
 @dataclass(frozen=True)
@@ -174,7 +169,7 @@ def _seeds(seeds: Any) -> list[int]:
     return seeds
 
 
-def _alternatives(part: str, given: Any, own: Mapping[str, type]) -> list[dict[str, Any]]:
+def _alternatives(part: str, given: Any, own: list[type]) -> list[dict[str, Any]]:
     """What stands under `part`, each alternative with its settings under dotted names, all of which exist."""
     alternatives, listed = [], []
     for i, one in enumerate(given if isinstance(given, list) else [given]):
@@ -193,7 +188,7 @@ def _alternatives(part: str, given: Any, own: Mapping[str, type]) -> list[dict[s
         elif "class" not in one:
             raise ValueError(f"`{where}.class`: missing. Name one, for example {_example(part)}.")
         else:
-            names = list(inspect.signature(_class(where, part, one["class"], own)).parameters)
+            names = list(inspect.signature(class_named(where, part, one["class"], own)).parameters)
         for name, value in one.items():
             if name == "class" and part != "recipe":
                 continue
@@ -210,38 +205,13 @@ def _example(part: str) -> str:
     return {"task": "NBitFlipFlop", "network": "GRU"}[part]
 
 
-def _own_classes(classes: Iterable[type]) -> dict[str, type]:
-    """The classes that the user has given, by their names and by their import paths."""
-    own: dict[str, type] = {}
-    for kind in classes:
-        if not isinstance(kind, type) or not any(_can_be(part, kind) for part in _CLASSES):
+def _own_classes(classes: Iterable[type]) -> list[type]:
+    """The classes that the user has given, each of which is a task or a network."""
+    own = check_classes("classes", classes)
+    for kind in own:
+        if not (has_role(kind, "task") or has_role(kind, "network")):
             raise TypeError(f"`classes`: expected classes of tasks and networks, got {kind!r}.")
-        own |= {kind.__name__: kind, f"{kind.__module__}.{kind.__qualname__}": kind}
     return own
-
-
-def _can_be(part: str, kind: type) -> bool:
-    return issubclass(kind, Network) if part == "network" else all(hasattr(kind, m) for m in _CLASSES[part][1])
-
-
-def _class(where: str, part: str, name: Any, own: Mapping[str, type]) -> type:
-    """A task or network class: one of conjugacy by its name, or one of the user's; a file cannot have others made."""
-    package, _ = _CLASSES[part]
-    known = {
-        n: kind
-        for n, kind in vars(package).items()
-        if isinstance(kind, type) and _can_be(part, kind) and n not in ("Task", "Network", "CellNetwork")
-    }
-    if isinstance(name, str) and name not in known and name in own:
-        if not _can_be(part, own[name]):
-            raise ValueError(f"`{where}.class`: expected a {part}, got the class {name}.")
-        return own[name]
-    if isinstance(name, str) and "." in name:
-        raise ValueError(
-            f"`{where}.class`: {name} is no class of conjugacy, and a file cannot have others imported. If it is your "
-            f"own, name it beside the file: classes=[{name.rpartition('.')[2]}], or --classes {name}."
-        )
-    return known[check_choice(f"{where}.class", name, known, "A class of your own: give it as classes=[...] too.")]
 
 
 def _check_range(where: str, value: Any) -> None:
@@ -307,12 +277,12 @@ def _draw(value: Any, rng: np.random.Generator) -> Any:
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
-def _build(settings: dict[str, Any], classes: Mapping[str, type]) -> tuple[Task, Network, Recipe]:
+def _build(settings: dict[str, Any], classes: list[type]) -> tuple[Task, Network, Recipe]:
     """Task, network and recipe of these settings; what one of them does not take is said with the part it is in."""
     own = {part: {k.split(".", 1)[1]: v for k, v in settings.items() if k.startswith(f"{part}.")} for part in _PARTS}
     built: dict[str, Any] = {}
     for part in ("task", "network"):
-        kind = _class(part, part, own[part].pop("class"), classes)
+        kind = class_named(part, part, own[part].pop("class"), classes)
         with_values = ", ".join(f"{k}={v!r}" for k, v in own[part].items())
         try:
             built[part] = kind(**own[part])

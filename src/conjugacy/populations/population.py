@@ -22,9 +22,9 @@ from tqdm.auto import tqdm
 
 from conjugacy._check import check_choice, check_int
 from conjugacy._config import describe, plain
-from conjugacy._threads import torch_threads
+from conjugacy._threads import cores, torch_threads
 from conjugacy.networks.network import Network
-from conjugacy.populations.processes import Crew, cores, job_of
+from conjugacy.populations.processes import Workers, job_of
 from conjugacy.populations.stacked import fit_stacked, group_of
 from conjugacy.runs.folder import as_folder
 from conjugacy.runs.lock import not_yet
@@ -35,6 +35,20 @@ from conjugacy.training.recipe import Recipe
 from conjugacy.training.train import Training, begin, fit
 
 _LONGEST_NAME = 100
+
+
+class FailedTrainings(RuntimeError):
+    """Some trainings of a population failed in their processes.
+
+    Attributes
+    ----------
+    runs : list of Run
+        The trainings that ended all the same.
+    """
+
+    def __init__(self, message: str, runs: list[Run]):
+        super().__init__(message)
+        self.runs = runs
 
 
 def train_population(
@@ -97,7 +111,8 @@ def train_population(
     ValueError
         If a setting or value is not one that network or recipe takes; nothing has been trained then.
     RuntimeError
-        If the training of a member fails.
+        If the training of a member fails, or its process dies (for lack of memory, say). The others are trained to
+        their end first: they are in the error's attribute `runs`, and in `out`.
     """
     for name in settings:
         check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
@@ -269,29 +284,38 @@ def _fit_side_by_side(left: dict[int, Training], runs: dict[int, Run], n_workers
     }
     waiting = deque((i, job) for i, job in jobs.items() if job is not None)
 
-    def hear(crew: Crew) -> None:
-        i, message = crew.hear()
-        training = left[i]
+    failed: dict[int, str] = {}
+
+    def receive(pool: Workers) -> None:
+        i, message = pool.next_message()
         if "step" in message:
-            bar.at(training, message["step"], over=False)
+            bar.at(left[i], message["step"], over=False)
         elif "error" in message:
-            training.stopped = "failed"
-            raise RuntimeError(f"the training of {_who(training)} failed: {message['error']}")
+            failed[i] = message["error"]
         else:
-            runs[i] = _received(training, message)
+            runs[i] = _received(left[i], message)
             bar.at(left.pop(i), runs[i].metrics["steps"], over=True)
 
-    with Crew(n_workers, threads) as crew:
+    with Workers(n_workers, threads) as pool:
         try:
-            while waiting or crew.busy:
-                while waiting and crew.has_room:
-                    crew.begin(*waiting.popleft())
-                hear(crew)
-        except (KeyboardInterrupt, RuntimeError):
-            crew.interrupt()
-            while crew.busy:
-                hear(crew)
-            raise
+            while waiting or pool.busy:
+                while waiting and pool.has_room:
+                    pool.submit(*waiting.popleft())
+                receive(pool)
+        except KeyboardInterrupt:
+            pool.interrupt()
+            while pool.busy:
+                receive(pool)
+            if not failed:
+                raise
+    if failed:
+        first = next(iter(failed))
+        more = f" (and {len(failed) - 1} more failed)" if len(failed) > 1 else ""
+        raise FailedTrainings(
+            f"the training of {_name_and_seed(left[first])} failed: {failed[first]}{more} The others have ended: they "
+            "are in the attribute `runs` of this error, and in the folder `out` if there is one.",
+            list(runs.values()),
+        )
 
 
 def _fit_in_turn(left: dict[int, Training], runs: dict[int, Run], bar: _Bar) -> None:
@@ -333,5 +357,5 @@ def _received(training: Training, message: dict[str, Any]) -> Run:
     return replace(run, history=pd.DataFrame(message["history"]), metrics=message["metrics"])
 
 
-def _who(training: Training) -> str:
+def _name_and_seed(training: Training) -> str:
     return f"{training.run.name} with seed {training.run.seed}"

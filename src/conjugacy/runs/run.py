@@ -24,12 +24,12 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from conjugacy import arm, networks, tasks
 from conjugacy._config import build, describe, plain
 from conjugacy._json import dump, parse
 from conjugacy._plain_torch import plain_dtype
 from conjugacy._version import __version__
 from conjugacy.networks.network import Network
+from conjugacy.runs.classes import known_classes
 from conjugacy.runs.folder import (
     CHECKPOINT,
     CONFIG,
@@ -37,6 +37,7 @@ from conjugacy.runs.folder import (
     KEPT_TRIALS,
     as_folder,
     check_holds_no_more_than,
+    check_path,
     holds_run,
     note_if_unchecked,
     read_config,
@@ -245,9 +246,9 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
         If a file was changed, cut off or written by a newer version, or if weights do not fit the network; the message
         names the file.
     """
-    folder = Path(folder)
+    folder, known = check_path("folder", folder), known_classes(classes)
     config, data = read_run(folder)
-    path, known = folder / CONFIG, [*public_classes(), *classes]
+    path = folder / CONFIG
     with plain_dtype(), _named(path):
         task = build("task", config["task"], known)
         network = build("network", config["network"], known)
@@ -355,11 +356,6 @@ def load_weights(network: Network, data: bytes, source: str | os.PathLike) -> No
     if len(kinds) == 1:
         network.to(kinds.pop())  # saved in double precision, say
     network.load_state_dict(weights)
-
-
-def public_classes() -> list[type]:
-    """The tasks, arms and networks of conjugacy, which run folders may name."""
-    return [thing for package in (tasks, arm, networks) for thing in vars(package).values() if isinstance(thing, type)]
 
 
 def _trials_as_h5(trials: Trials) -> bytes:

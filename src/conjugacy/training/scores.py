@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from conjugacy._threads import torch_threads
 from conjugacy.networks.network import Network
 from conjugacy.runs.rollout import rollout as run
 from conjugacy.tasks.task import Task
@@ -15,6 +16,7 @@ from conjugacy.trials import Rollout, Trials
 CHUNK = 256  # trials rolled out at once: bounds memory, not the result
 
 
+@torch_threads(1)
 def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
     """Variance-weighted R2 of outputs (trial, time, output) over the masked-in steps.
 
@@ -29,8 +31,8 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
 
 def activity_loss(network: Network, rollout: Rollout) -> Tensor | float:
     """What a network adds to the loss of its task for its latents (its `model_loss`, where it has one); else 0."""
-    own = getattr(network, "model_loss", None)
-    return 0.0 if own is None else own(rollout.latents)
+    penalty = getattr(network, "model_loss", None)
+    return 0.0 if penalty is None else penalty(rollout.latents)
 
 
 @torch.no_grad()
@@ -49,9 +51,10 @@ def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto"
     return score(Rollout.cat(parts), task, trials)
 
 
+@torch_threads(1)  # torch's sums over many values depend on the number of threads in their last digits
 def score(out: Rollout, task: Task, trials: Trials) -> dict[str, float]:
     """The scores of a rollout on trials, both on the CPU: see `evaluate`."""
     merits = getattr(task, "merits", None)
-    own = {} if merits is None else merits(out, trials)
-    told = getattr(task, "prediction", lambda y: y)(out.outputs)
-    return {"r2": masked_r2(told, trials.targets, trials.mask), **task.success_rate(out.outputs, trials), **own}
+    more = {} if merits is None else merits(out, trials)
+    predicted = getattr(task, "prediction", lambda y: y)(out.outputs)
+    return {"r2": masked_r2(predicted, trials.targets, trials.mask), **task.success_rate(out.outputs, trials), **more}

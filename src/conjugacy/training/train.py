@@ -450,12 +450,14 @@ def _gradient_step(training: Training) -> float:
     run, optimizer = training.run, training.optimizer
     trials = training.batch().to(training.device)
     out = rollout(run.network.train(), run.task, trials, noise=training.noise(), rollout=training.recipe.rollout)
-    loss = training.loss(out, trials)
+    with torch_threads(1):  # the last digits of sums over many values depend on the number of threads
+        loss = training.loss(out, trials)
     for group in optimizer.param_groups:
         group["lr"] = training.learning_rate
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(run.network.parameters(), training.recipe.clip)
+    with torch_threads(1):
+        torch.nn.utils.clip_grad_norm_(run.network.parameters(), training.recipe.clip)
     value = loss.item()
     if math.isfinite(value):
         _decay(run.network, training.learning_rate * training.recipe.recurrent_decay)
