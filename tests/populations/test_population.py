@@ -60,13 +60,13 @@ def close(a, b, rtol=1e-4):
 
 
 def test_losses_of_a_stack_are_those_of_training_alone_over_50_steps(small_task, monkeypatch):
-    stepped, losses = Training.stepped, {}
+    count_step, losses = Training.count_step, {}
 
     def noted(training, loss, scores=None):
         losses.setdefault((training.run.seed, len(together)), []).append(loss)
-        stepped(training, loss, scores)
+        count_step(training, loss, scores)
 
-    monkeypatch.setattr(Training, "stepped", noted)
+    monkeypatch.setattr(Training, "count_step", noted)
     settings, together = {**QUICK, "steps": 50, "eval_every": 25}, []
     together += cj.train_population(small_task, cj.networks.GRU(7), [0, 5], stacked=True, **settings)
     for run, seed in zip(together, [0, 5], strict=True):
@@ -140,15 +140,15 @@ def test_one_that_diverges_leaves_the_others_as_they_are(small_task):
 @pytest.mark.parametrize("stacked", [False, True])
 def test_an_interrupted_population_goes_on_where_it_was(small_task, small_runs, tmp_path, monkeypatch, stacked):
     options = {"stacked": stacked, "workers": 1, "out": tmp_path, **QUICK}
-    tell, told = population._Bar.tell, []
+    count_step, told = population._Bar.count_step, []
 
     def interrupted(bar, training):
         told.append(training.run.seed)
         if len(told) == 19:
             raise KeyboardInterrupt
-        tell(bar, training)
+        count_step(bar, training)
 
-    monkeypatch.setattr(population._Bar, "tell", interrupted)
+    monkeypatch.setattr(population._Bar, "count_step", interrupted)
     halves = cj.train_population(small_task, cj.networks.GRU(7), [2, 1], **options)
     steps = {r.seed: (r.metrics["steps"], r.metrics["stopped"]) for r in halves}
     assert steps == (

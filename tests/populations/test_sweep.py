@@ -42,13 +42,14 @@ class WorkersHere:
     def next_message(self):
         import base64
 
-        from conjugacy.populations.worker import do_job, one_line
+        from conjugacy._notes import error_line
+        from conjugacy.populations.worker import do_job
 
         key, job = self.waiting.pop(0)
         try:
             answer = do_job(job)
         except Exception as error:
-            return key, {"error": one_line(error)}
+            return key, {"error": error_line(error)}
         return key, {**answer, "weights": base64.b64decode(answer["weights"])}
 
     def interrupt(self):

@@ -24,7 +24,8 @@ from conjugacy.populations.ray_workers import RayWorkers, ray_module
 from conjugacy.runs.folder import as_folder, holds_run, write_folder
 from conjugacy.runs.lock import locked
 from conjugacy.runs.run import Run, load
-from conjugacy.training.train import as_begun_in, begin, differing, planned_config
+from conjugacy.training.begin import as_begun_in, begin, planned_config
+from conjugacy.training.finished import differing
 
 RUNS = "runs"
 _SECONDS_BETWEEN_TABLES = 5.0

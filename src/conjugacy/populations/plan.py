@@ -22,6 +22,7 @@ import yaml
 
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy._files import read_file
+from conjugacy._notes import one_line
 from conjugacy.networks.network import Network
 from conjugacy.runs.classes import check_classes, class_named, has_role
 from conjugacy.runs.trial_sets import derive_seed
@@ -110,7 +111,7 @@ class Plan:
         try:
             config = yaml.load(text, _Loader)
         except (yaml.YAMLError, RecursionError, TypeError, OverflowError) as error:
-            raise ValueError(f"not a yaml file ({' '.join(str(error).split())}).") from None
+            raise ValueError(f"not a yaml file ({one_line(error)}).") from None
         _check_size(config)
         return cls.of(config, text, classes)
 
@@ -132,7 +133,7 @@ class Plan:
             n = math.prod(_n_combinations(alternatives) for alternatives in parts.values())
             check_int("sweep", n * len(seeds), 1, _MOST_RUNS, hint="It is the number of runs of the grid.")
             chosen = [
-                dict(itertools.chain(*(own.items() for own in c)))
+                dict(itertools.chain(*(part.items() for part in c)))
                 for c in itertools.product(*map(_grid, parts.values()))
             ]
         else:
@@ -147,9 +148,9 @@ class Plan:
             for seed in seeds
         ]
         runs = list({run.name: run for run in runs}.values())  # a random search may draw the same twice
-        told = list(dict.fromkeys(name for run in runs for name in run.settings))
+        names = list(dict.fromkeys(name for run in runs for name in run.settings))
         plain = [{k: json.dumps(v, default=str) for k, v in run.settings.items()} for run in runs]
-        varied = [name for name in told if name == "seed" or len({own.get(name) for own in plain}) > 1]
+        varied = [name for name in names if name == "seed" or len({each.get(name) for each in plain}) > 1]
         out, device = config.get("out"), config.get("device", "cpu")
         for key, value in (("out", out), ("device", device)):
             if value is not None and not isinstance(value, str):
@@ -278,19 +279,19 @@ def _draw(value: Any, rng: np.random.Generator) -> Any:
 
 
 def _build(settings: dict[str, Any], classes: list[type]) -> tuple[Task, Network, Recipe]:
-    """Task, network and recipe of these settings; what one of them does not take is said with the part it is in."""
-    own = {part: {k.split(".", 1)[1]: v for k, v in settings.items() if k.startswith(f"{part}.")} for part in _PARTS}
+    """Task, network and recipe of these settings; an error names the part whose settings are not taken."""
+    given = {part: {k.split(".", 1)[1]: v for k, v in settings.items() if k.startswith(f"{part}.")} for part in _PARTS}
     built: dict[str, Any] = {}
     for part in ("task", "network"):
-        kind = class_named(part, part, own[part].pop("class"), classes)
-        with_values = ", ".join(f"{k}={v!r}" for k, v in own[part].items())
+        kind = class_named(part, part, given[part].pop("class"), classes)
+        with_values = ", ".join(f"{k}={v!r}" for k, v in given[part].items())
         try:
-            built[part] = kind(**own[part])
+            built[part] = kind(**given[part])
         except Exception as error:
-            why = " ".join(str(error).split()) or type(error).__name__
+            why = one_line(error)
             raise ValueError(f"`{part}`: {kind.__name__}({with_values}) is refused: {why}") from None
     try:
-        recipe = Recipe(**{**getattr(built["task"], "recipe", {}), **own["recipe"]})
+        recipe = Recipe(**{**getattr(built["task"], "recipe", {}), **given["recipe"]})
     except (ValueError, TypeError) as error:
         raise ValueError(f"`recipe`: {error}") from None
     if not input_size(built["task"]) or not output_size(built["task"]):

@@ -30,9 +30,11 @@ from conjugacy.runs.folder import as_folder
 from conjugacy.runs.lock import not_yet
 from conjugacy.runs.run import Run
 from conjugacy.tasks.task import Task
+from conjugacy.training.begin import begin
 from conjugacy.training.interrupts import Interrupts, interrupts
 from conjugacy.training.recipe import Recipe
-from conjugacy.training.train import Training, begin, fit
+from conjugacy.training.train import fit
+from conjugacy.training.training import Training
 
 _LONGEST_NAME = 100
 
@@ -158,7 +160,7 @@ def _members(
     out: str | Path | None,
     device: str,
 ) -> list[Training | Run]:
-    """Everything that can go wrong, and then the members, each as `train` begins it."""
+    """The members, each as `train` begins it, after all that can go wrong has been checked."""
     if not seeds:
         raise ValueError("`seeds`: expected at least one seed, got none.")
     seeds = [check_int("seeds", seed, 0) for seed in seeds]
@@ -244,8 +246,8 @@ class _Bar:
             self._bar.total -= training.recipe.steps - step
             self._bar.set_postfix_str(f"{self._total - self._left} of {self._total} trained")
 
-    def tell(self, training: Training) -> None:
-        """A member has taken a step here."""
+    def count_step(self, training: Training) -> None:
+        """Count a step that a member has taken in this process."""
         self.at(training, training.state.step, bool(training.stopped))
 
 
@@ -259,19 +261,19 @@ def _fit_stacked(left: dict[int, Training], runs: dict[int, Run], bar: _Bar) -> 
     for members in groups.values():
         with ExitStack() as stack, interrupts() as pressed:
             for i in members:
-                found = stack.enter_context(left[i].held(not_yet))
+                found = stack.enter_context(left[i].alone_in_folder(not_yet))
                 if found is not None:
                     runs[i] = found
                     bar.at(left.pop(i), found.metrics["steps"], over=True)
 
-            def tell(training: Training, pressed: Interrupts = pressed) -> None:
-                bar.tell(training)
+            def after_step(training: Training, pressed: Interrupts = pressed) -> None:
+                bar.count_step(training)
                 pressed.check()
 
             ours = [left[i] for i in members if i in left]
             try:
                 if ours:
-                    fit_stacked(ours, tell)
+                    fit_stacked(ours, after_step)
             finally:
                 _end([i for i in members if i in left], left, runs, pressed)
 
@@ -321,19 +323,19 @@ def _fit_side_by_side(left: dict[int, Training], runs: dict[int, Run], n_workers
 def _fit_in_turn(left: dict[int, Training], runs: dict[int, Run], bar: _Bar) -> None:
     """Train one after the other, here; move them from `left` to `runs`."""
     for i, training in list(left.items()):
-        with training.held(not_yet) as found, interrupts() as pressed:
+        with training.alone_in_folder(not_yet) as found, interrupts() as pressed:
             if found is not None:
                 runs[i] = found
                 bar.at(left.pop(i), found.metrics["steps"], over=True)
                 continue
 
-            def tell(training: Training, pressed: Interrupts = pressed) -> None:
-                bar.tell(training)
+            def after_step(training: Training, pressed: Interrupts = pressed) -> None:
+                bar.count_step(training)
                 pressed.check()
 
             try:
                 with torch_threads(training.n_threads):
-                    fit(training, tell)
+                    fit(training, after_step)
             finally:
                 _end([i], left, runs, pressed)
 

@@ -14,6 +14,8 @@ from collections.abc import Hashable
 from types import TracebackType
 from typing import Any
 
+from conjugacy._notes import error_line, one_line
+
 LOCAL = "local"
 
 
@@ -51,7 +53,7 @@ class RayWorkers:
         try:
             self.ray.init(address=address, log_to_driver=False, configure_logging=False, **where)
         except (ConnectionError, ValueError) as error:
-            raise ValueError(f"`ray`: no cluster at {address!r} ({' '.join(str(error).split())}).") from None
+            raise ValueError(f"`ray`: no cluster at {address!r} ({one_line(error)}).") from None
         # a job whose node goes away is started again; an error of the training is a result, not a retry
         self._do = self.ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=2)(_do)
         self._running: dict[Any, Hashable] = {}
@@ -74,7 +76,7 @@ class RayWorkers:
         except self.ray.exceptions.TaskCancelledError:
             return key, {"metrics": {"stopped": "interrupted"}}
         except self.ray.exceptions.RayError as error:
-            return key, {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+            return key, {"error": error_line(error)}
         if "weights" in message:
             message["weights"] = base64.b64decode(message["weights"])
         return key, message
@@ -97,9 +99,9 @@ class RayWorkers:
 def _do(job: dict[str, Any]) -> dict[str, Any]:
     import traceback
 
-    from conjugacy.populations.worker import do_job, one_line
+    from conjugacy.populations.worker import do_job
 
     try:
         return do_job(job)
     except Exception as error:
-        return {"error": one_line(error), "traceback": traceback.format_exc()}
+        return {"error": error_line(error), "traceback": traceback.format_exc()}

@@ -22,6 +22,7 @@ import cloudpickle
 from safetensors.torch import save
 
 from conjugacy._config import build
+from conjugacy._notes import error_line
 from conjugacy._plain_torch import plain_torch
 from conjugacy._threads import torch_threads
 from conjugacy.networks.network import Network
@@ -29,8 +30,10 @@ from conjugacy.runs.classes import imported, known_classes
 from conjugacy.runs.lock import locked
 from conjugacy.runs.run import Run
 from conjugacy.tasks.task import Task
+from conjugacy.training.begin import begin
 from conjugacy.training.recipe import Recipe
-from conjugacy.training.train import Training, begin, fit
+from conjugacy.training.train import fit
+from conjugacy.training.training import Training
 
 _SECONDS_BETWEEN_MESSAGES = 0.2
 
@@ -61,7 +64,7 @@ def main() -> None:
         try:
             result = do_job(job, stop.is_set, send)
         except Exception as error:
-            result = {"error": one_line(error), "traceback": traceback.format_exc()}
+            result = {"error": error_line(error), "traceback": traceback.format_exc()}
         send(result)
 
 
@@ -75,11 +78,6 @@ def do_job(
     task, network = build("task", job["task"], classes), build("network", job["network"], classes)
     with plain_torch(), nullcontext() if job["out"] is None else locked(job["out"], stop_requested):
         return _trained(job, task, network, stop_requested, send)
-
-
-def one_line(error: Exception) -> str:
-    """The type and the message of an error, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _class_of(given: str | dict[str, str]) -> type:
