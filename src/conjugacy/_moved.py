@@ -69,6 +69,7 @@ RENAMED: dict[str, dict[str, str]] = {
     "run": {"public_classes": "known_classes"},
     "sweeps.ray_crew": {"RayCrew": "RayWorkers"},
     "training.crew": {"Crew": "Workers"},
+    "training.worker": {"one_line": "error_line"},
 }
 
 

@@ -342,7 +342,8 @@ def test_a_class_that_cannot_be_imported_goes_to_the_other_process_by_value(smal
             with torch.no_grad():
                 self.readout.weight *= self.gain
 
-    recipe = replace(Recipe.for_task(small_task), **{k: v for k, v in QUICK.items() if k != "progress"})
+    recipe = Recipe.for_task(small_task, cj.networks.GRU(4))
+    recipe = replace(recipe, **{k: v for k, v in QUICK.items() if k != "progress"})
     job = json.loads(json.dumps(job_of(small_task, OfANotebook(4, 0.5), 3, recipe, None, "cpu", 1)))
     alone = cj.train(small_task, OfANotebook(4, 0.5), 3, **QUICK)
     made = safetensors.torch.load(base64.b64decode(do_job(job)["weights"]))

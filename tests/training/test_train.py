@@ -225,12 +225,11 @@ def test_threads_are_as_they_were_afterwards(small_task):
     seen = []
     task = type("Spy", (), {"__getattr__": lambda _, name: getattr(small_task, name)})()
 
-    def trials(n, seed):
-        if n == QUICK["batch_size"]:  # those of a gradient step
-            seen.append(torch.get_num_threads())
-        return small_task.trials(n, seed)
+    def training_trials(n, seed, step, progress, calm=0.0):
+        seen.append(torch.get_num_threads())
+        return small_task.training_trials(n, seed, step, progress, calm)
 
-    task.trials = trials
+    task.training_trials = training_trials
     settings = {**QUICK, "steps": 1}
     cj.train(task, cj.networks.GRU(3), **settings)
     cj.train(task, cj.networks.GRU(3), threads=before + 1, **settings)

@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -291,7 +291,7 @@ def _build(settings: dict[str, Any], classes: list[type]) -> tuple[Task, Network
             why = one_line(error)
             raise ValueError(f"`{part}`: {kind.__name__}({with_values}) is refused: {why}") from None
     try:
-        recipe = Recipe(**{**getattr(built["task"], "recipe", {}), **given["recipe"]})
+        recipe = replace(Recipe.for_task(built["task"], built["network"]), **given["recipe"])
     except (ValueError, TypeError) as error:
         raise ValueError(f"`recipe`: {error}") from None
     if not input_size(built["task"]) or not output_size(built["task"]):
