@@ -23,7 +23,9 @@ import torch
 from matplotlib.figure import Figure
 
 import conjugacy as cj
-from conjugacy.training.train import Training, begin, fit
+from conjugacy.training.begin import begin
+from conjugacy.training.train import fit
+from conjugacy.training.training import Training
 
 
 class AsTheyAre(cj.tasks.NBitFlipFlop):

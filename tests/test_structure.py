@@ -56,7 +56,7 @@ MADE_UP = {
     ("measure.py", "f'conjugacy.similarity.{module}'"),
     ("train_flags.py", "f'conjugacy.{package}'"),
     ("commands.py", "module"),
-    ("worker.py", "module"),
+    ("classes.py", "module"),
     ("ray_workers.py", "'ray'"),
 }
 SYSTEMS_ONLY = {"dynamics", "similarity", "recordings"}

@@ -445,8 +445,6 @@ def _as_rows(parts: tuple[Tensor | None, ...]) -> Sequence[Tensor | None] | None
     return [None if x is None else x.expand(*lead, w).reshape(-1, w) for x, w in zip(parts, _WIDTHS)]
 
 
-
-
 def _integration_method(method: str | None, physics: str) -> str:
     if method is None:
         return "euler" if physics == "motornet" else "rk4"
