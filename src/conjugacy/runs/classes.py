@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from conjugacy import arm, networks, tasks
-from conjugacy._check import check_choice
+from conjugacy._check import check_choice, shown
 from conjugacy.networks.network import Network
 from conjugacy.tasks.task import Task
 
@@ -34,11 +34,11 @@ def check_classes(name: str, own: Any) -> list[type]:
     """The classes that the user has given, or an error that names what is none."""
     hint = "Give a list of task and network classes, for example [MyTask, MyNetwork]."
     if isinstance(own, str | bytes | type) or not isinstance(own, Iterable):
-        raise TypeError(f"`{name}`: expected a list of classes, got {own!r}. {hint}")
+        raise TypeError(f"`{name}`: expected a list of classes, got {shown(own)}. {hint}")
     own = list(own)
     for kind in own:
         if not isinstance(kind, type):
-            raise TypeError(f"`{name}`: expected classes, got {kind!r}. {hint}")
+            raise TypeError(f"`{name}`: expected classes, got {shown(kind)}. {hint}")
     return own
 
 
