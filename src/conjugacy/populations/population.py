@@ -30,8 +30,8 @@ from conjugacy.runs.folder import as_folder
 from conjugacy.runs.lock import not_yet
 from conjugacy.runs.run import Run
 from conjugacy.tasks.task import Task
-from conjugacy.training.arguments import check_training
 from conjugacy.training.begin import begin
+from conjugacy.training.check_training import check_training
 from conjugacy.training.interrupts import Interrupts, interrupts
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.train import fit

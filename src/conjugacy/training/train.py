@@ -18,8 +18,8 @@ from conjugacy.networks.network import Network
 from conjugacy.runs.rollout import rollout
 from conjugacy.runs.run import Run
 from conjugacy.tasks.task import Task
-from conjugacy.training.arguments import check_training
 from conjugacy.training.begin import begin
+from conjugacy.training.check_training import check_training
 from conjugacy.training.interrupts import interrupts
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.training import Training
