@@ -1,4 +1,4 @@
-"""Figures. Every function returns a matplotlib Figure; none shows or saves it."""
+"""Figures. Every function returns a matplotlib Figure, which a notebook shows once; nothing is saved."""
 
 from conjugacy._lazy import lazy
 
@@ -22,8 +22,8 @@ _PUBLIC = {
     "hand_speed": "reaching",
     "muscle_commands": "reaching",
     "latents_at_cue": "reaching",
-    "rest_map": "reaching",
-    "generalisation": "reaching",
+    "rest_map": "rest_points",
+    "generalisation": "_generalisation",
     "animate_arm": "arm",
 }
 

@@ -1,21 +1,25 @@
-"""Figures of fixed points: where they lie, their spectra, who joins whom, how often each was reached."""
+"""Figures of fixed points: where they lie, their eigenvalues, which joins which, how often each was found."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from conjugacy._check import check_choice, check_int, check_number
+from conjugacy.analysis._given import check_kind, counted
+from conjugacy.dynamics import FixedPoints, Portrait
+from conjugacy.plots._given import check_axes
 from conjugacy.plots.figure import label_dims, new_figure, space_axes
+from conjugacy.similarity.samples import as_system
+from conjugacy.system import System
 
-if TYPE_CHECKING:
-    from conjugacy.dynamics import FixedPoints, Portrait
-    from conjugacy.system import System
-
-_STABLE, _SLOW = "black", "0.6"
+_POINTS = "FixedPoints (of conjugacy.fixed_points or an Analysis)"
+_STABLE = "black"
+_OTHERS = {"held": "C2", "slow": "0.6", "unresolved": "0.8"}  # kinds of points that are no fixed points
 _SADDLES = ("C3", "C1", "C4", "C5", "C6")  # by number of unstable directions, the last for all beyond
 
 
@@ -33,7 +37,7 @@ def fixed_points_3d(
     Parameters
     ----------
     points : FixedPoints
-    system : System, optional
+    system : System, Run or Analysis, optional
         Whose trajectories to draw behind the points; without it the space is that of the points alone.
     space : {"pca", "readout"}
         Principal components of the trajectories (of the points, without a system), or the readout (at most its first
@@ -45,6 +49,13 @@ def fixed_points_3d(
     ax : Axes, optional
         Where to draw; with a 3-D projection if the space has three dimensions.
     """
+    check_kind("points", points, FixedPoints, _POINTS)
+    if system is not None:
+        system = as_system("system", system)
+        if system.n_units != points.x.shape[1]:
+            raise ValueError(
+                f"`system`: expected {counted(points.x.shape[1], 'unit')} as the points have, got {system.n_units}."
+            )
     check_choice("space", space, ("pca", "readout"))
     check_int("n_trials", n_trials, 0)
     check_number("reach", reach, 0)
@@ -55,6 +66,8 @@ def fixed_points_3d(
     flat = len(labels) == 1
     if ax is None:
         ax = space_axes(new_figure(6.4, 5.6), 1, 1, 1, len(labels))
+    else:
+        check_axes(ax, max(2, len(labels)))
     fig = ax.get_figure()
 
     def draw(xs, *style, height=None, **options):
@@ -64,7 +77,7 @@ def fixed_points_3d(
     for path in paths:
         draw(path, "-", height=np.arange(len(path)), lw=0.5, alpha=0.35, color="C0", zorder=1)
     for name, color, mask in _groups(points):
-        draw(where[mask], "o", ms=6, color=color, label=f"{name}: {int(mask.sum())}", zorder=3)
+        draw(where[mask], "o", ms=6, color=color, label=f"{int(mask.sum())} {_noun(name, int(mask.sum()))}", zorder=3)
     for line, color in _unstable_lines(points, read, reach):
         draw(line, "-", color=color, lw=1.2, zorder=2)
     if flat:
@@ -78,14 +91,23 @@ def fixed_points_3d(
 
 
 def spectrum(points: FixedPoints, ax: Any = None) -> Figure:
-    """Eigenvalues of all points in the complex plane, with the circle (a flow: the axis) that stability ends at."""
-    if ax is None:
-        ax = new_figure(5.2, 5.0).subplots()
+    """Eigenvalues of the Jacobian at all points in the complex plane, with the boundary of stability.
+
+    The boundary is the unit circle of a map, the imaginary axis of a flow.
+
+    Parameters
+    ----------
+    points : FixedPoints
+    ax : Axes, optional
+        Where to draw.
+    """
+    check_kind("points", points, FixedPoints, _POINTS)
+    ax = new_figure(5.2, 5.0).subplots() if ax is None else check_axes(ax)
     fig = ax.get_figure()
     values = points.eigenvalues.numpy()
     for name, color, mask in _groups(points):
         flat = values[mask].reshape(-1)
-        ax.plot(flat.real, flat.imag, ".", ms=4, color=color, label=name, alpha=0.8)
+        ax.plot(flat.real, flat.imag, ".", ms=4, color=color, label=_noun(name, int(mask.sum())), alpha=0.8)
     if points.flow:
         ax.axvline(0, color="0.4", lw=0.8)
         unit = "1 / unit of time"
@@ -95,22 +117,30 @@ def spectrum(points: FixedPoints, ax: Any = None) -> Figure:
         ax.set_aspect("equal", "datalim")
         unit = "per step"
     ax.set(xlabel=f"real part ({unit})", ylabel=f"imaginary part ({unit})")
-    ax.set_title(_title(points), fontsize="medium")
+    ax.set_title(f"Eigenvalues at {_title(points)}", fontsize="medium")
     if len(points):
         ax.legend(frameon=False, fontsize="small")
     return fig
 
 
 def portrait_graph(portrait: Portrait, ax: Any = None) -> Figure:
-    """The graph of a portrait: stable points, joined where the branches of a one-unstable saddle end in them.
+    """Stable fixed points as a graph: a line joins two of them if a saddle lies between.
 
-    With a readout of k channels the points stand on the corners of a drawn hypercube, as their labels say; without,
-    on a circle. Two saddles between the same points give two lines, one of them dashed where no saddle was found but
-    the basins meet. A branch that reached nothing ends in a cross; saddles none of whose branches did stand below.
-    Rings, lines and sheets are named beside their node.
+    A saddle with one unstable direction lies between the two points that its branches end in. With a readout of k
+    channels the points stand on the corners of a drawn hypercube, as their labels say; without, on a circle. Two
+    saddles between the same points give two lines; a line is dashed where no saddle was found but the basins meet. A
+    branch that reached nothing ends in a cross; saddles none of whose branches did stand below. Rings, lines and sheets
+    are named beside their node.
+
+    Parameters
+    ----------
+    portrait : Portrait
+    ax : Axes, optional
+        Where to draw.
     """
-    if ax is None:
-        ax = new_figure(5.4, 5.0).subplots()
+    hint = "Call .portrait() on the fixed points." if isinstance(portrait, FixedPoints) else ""
+    check_kind("portrait", portrait, Portrait, "a Portrait (of FixedPoints.portrait())", hint)
+    ax = new_figure(5.4, 5.0).subplots() if ax is None else check_axes(ax)
     fig = ax.get_figure()
     place = _places(portrait)
     drawn: dict[tuple[int, int], int] = {}
@@ -143,27 +173,37 @@ def portrait_graph(portrait: Portrait, ax: Any = None) -> Figure:
     ax.margins(0.18)
     ax.set_aspect("equal")
     ax.set_axis_off()
-    counts = ", ".join(f"{n} with {k}" for k, n in portrait.counts.items()) or "none"
-    title = f"fixed points by unstable directions: {counts}"
+    title = _sentence(portrait.counts, portrait.eigenvalues.shape[-1])
     if portrait.horizon is not None:
-        unit = "" if portrait.step == 1 else " s"
-        title = f"what holds for {portrait.horizon:g}{unit}, by unstable directions: {counts}"
-    lost = f"\n{portrait.n_lost} branches end nowhere" if portrait.n_lost else ""
-    ax.set_title(title + lost, fontsize="medium")
+        # held points and walls are no fixed points
+        memories, saddles = portrait.counts.get(0, 0), sum(n for k, n in portrait.counts.items() if k)
+        kept = f"kept for {portrait.horizon:g}{' steps' if portrait.step == 1 else ' s'}"
+        title = f"{counted(memories, 'memory', 'memories')} {kept}, {counted(saddles, 'saddle')} between them"
+    lost = f"\n{counted(portrait.n_lost, 'branch', 'branches')} of saddles end{'s' * (portrait.n_lost == 1)} nowhere"
+    ax.set_title(title + lost * bool(portrait.n_lost), fontsize="medium")
     return fig
 
 
 def hits(points: FixedPoints, ax: Any = None) -> Figure:
-    """How many starts reached each point; bars near zero mean that others may have been missed."""
-    if ax is None:
-        ax = new_figure(6.4, 3.4).subplots()
+    """How many starts of the search reached each point.
+
+    Where some were reached by few starts only, others may have been missed.
+
+    Parameters
+    ----------
+    points : FixedPoints
+    ax : Axes, optional
+        Where to draw.
+    """
+    check_kind("points", points, FixedPoints, _POINTS)
+    ax = new_figure(6.4, 3.4).subplots() if ax is None else check_axes(ax)
     fig = ax.get_figure()
     counts = points.hits.numpy()
     for name, color, mask in _groups(points):
-        ax.bar(np.flatnonzero(mask), counts[mask], color=color, label=name)
-    ax.set(xlabel="point (number in the table)", ylabel="starts that reached it (count)")
+        ax.bar(np.flatnonzero(mask), counts[mask], color=color, label=_noun(name, int(mask.sum())))
+    ax.set(xlabel="number of the point in the table", ylabel="starts that reached it")
     ax.locator_params(axis="x", integer=True)
-    ax.set_title(_title(points), fontsize="medium")
+    ax.set_title(f"How often the search found {_title(points)}", fontsize="medium")
     if len(points):
         ax.legend(frameon=False, fontsize="small")
     return fig
@@ -174,9 +214,10 @@ def _groups(points: FixedPoints) -> list[tuple[str, str, np.ndarray]]:
     fixed, n = points.fixed, points.n_unstable.numpy()
     groups = []
     for k in sorted(set(n[fixed].tolist())):
-        name = "stable" if k == 0 else f"{k} unstable"
+        name = _kind(k, points.x.shape[1])
+        name += f", {counted(k, 'unstable direction')}" if name == "saddle" else ""
         groups.append((name, _STABLE if k == 0 else _SADDLES[min(k, len(_SADDLES)) - 1], fixed & (n == k)))
-    other = [(kind, _SLOW, points.kind == kind) for kind in ("held", "slow", "unresolved")]
+    other = [(kind, _OTHERS[kind], points.kind == kind) for kind in _OTHERS]
     return groups + [g for g in other if g[2].any()]
 
 
@@ -185,7 +226,9 @@ def _projection(points: FixedPoints, system: System | None, space: str):
     if space == "readout":
         readout = (system.readout if system is not None else None) or getattr(points.dynamics, "readout", None)
         if readout is None:
-            raise ValueError("`space`: expected 'pca', got 'readout' for a system without one. Give it a readout.")
+            raise ValueError(
+                "`space`: expected 'pca', got 'readout' for a system without one. Use a system with readout."
+            )
 
         def read(x):
             with torch.no_grad():
@@ -251,5 +294,29 @@ def _curve(a: np.ndarray, b: np.ndarray, bend: float) -> np.ndarray:
 
 
 def _title(points: FixedPoints) -> str:
-    index = "" if points.index_sum is None else f", index sum {points.index_sum:+d}"
-    return f"{int(points.fixed.sum())} fixed points{index}"
+    fixed = points.n_unstable.numpy()[points.fixed]
+    numbers = {int(k): int((fixed == k).sum()) for k in np.unique(fixed)}
+    others = [(kind, int((points.kind == kind).sum())) for kind in _OTHERS]
+    words = [f", {n} {_noun(kind, n)}" for kind, n in others if n]
+    return _sentence(numbers, points.x.shape[1]) + "".join(words)
+
+
+def _sentence(counts: Mapping[int, int], n_dims: int) -> str:
+    """Fixed points by their unstable directions, in words: "27 fixed points: 8 stable, 19 saddles"."""
+    kinds: dict[str, int] = {}
+    for k, n in counts.items():
+        kinds[_kind(k, n_dims)] = kinds.get(_kind(k, n_dims), 0) + n
+    words = [f"{n} stable" if kind == "stable" else counted(n, kind) for kind, n in kinds.items()]
+    return f"{counted(sum(counts.values()), 'fixed point')}{': ' if words else ''}{', '.join(words)}"
+
+
+def _kind(n_unstable: int, n_dims: int) -> str:
+    """What a fixed point with that many unstable directions is called; a source is unstable in every direction."""
+    return "stable" if n_unstable == 0 else "source" if n_unstable == n_dims else "saddle"
+
+
+def _noun(group: str, n: int) -> str:
+    """The name of a group of points, in the plural where it is of several."""
+    if group in _OTHERS:
+        return f"{group} point" + ("s" if n != 1 else "")
+    return group if n == 1 else group.replace("saddle", "saddles").replace("source", "sources")
