@@ -43,7 +43,8 @@ def generalisation_table(
     Returns
     -------
     DataFrame
-        One row per condition, the first one "as trained"; columns "r2", "accuracy" and the metrics of the task.
+        One row per condition, the first one "as trained"; columns "r2", "accuracy" and the metrics of the task. NaN
+        where no trial counts, such as the effect of bumps where there are none.
 
     Raises
     ------
@@ -74,10 +75,12 @@ def generalisation_table(
         scores = evaluate(run.network, task, task.trials(n_trials, seed))
         rows[name] = {k: v for k, v in scores.items() if "/" not in k}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("condition")
-    empty = table.columns[table.isna().any()].tolist()
+    empty = table.columns[table.loc["as trained"].isna()].tolist()
     if empty:
         warnings.warn(
-            f"`n_trials`: {', '.join(empty)}: NaN where no trial counts. Draw more than {n_trials}.", stacklevel=2
+            f"`n_trials`: with {n_trials}, no trial as trained counts for {', '.join(empty)}, which is NaN. Draw more "
+            "trials; time_to_target also needs reaches that arrive.",
+            stacklevel=2,
         )
     return table
 

@@ -13,7 +13,7 @@ _PUBLIC = {
     "known_answers": "similarity",
     "fixed_points_3d": "fixed_points",
     "spectrum": "fixed_points",
-    "portrait_graph": "fixed_points",
+    "portrait_graph": "_portrait_graph",
     "hits": "fixed_points",
     "trajectories_by_epoch": "epochs",
     "shared_subspaces": "epochs",

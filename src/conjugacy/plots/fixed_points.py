@@ -1,4 +1,4 @@
-"""Figures of fixed points: where they lie, their eigenvalues, which joins which, how often each was found."""
+"""Figures of fixed points: where they lie, their eigenvalues, how often each was found."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from matplotlib.figure import Figure
 
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.analysis._given import check_kind, counted
-from conjugacy.dynamics import FixedPoints, Portrait
+from conjugacy.dynamics import FixedPoints
 from conjugacy.plots._given import check_axes
 from conjugacy.plots.figure import label_dims, new_figure, space_axes
 from conjugacy.similarity.samples import as_system
 from conjugacy.system import System
 
 _POINTS = "FixedPoints (of conjugacy.fixed_points or an Analysis)"
-_STABLE = "black"
+STABLE = "black"
 _OTHERS = {"held": "C2", "slow": "0.6", "unresolved": "0.8"}  # kinds of points that are no fixed points
-_SADDLES = ("C3", "C1", "C4", "C5", "C6")  # by number of unstable directions, the last for all beyond
+SADDLES = ("C3", "C1", "C4", "C5", "C6")  # by number of unstable directions, the last for all beyond
 
 
 def fixed_points_3d(
@@ -123,67 +123,6 @@ def spectrum(points: FixedPoints, ax: Any = None) -> Figure:
     return fig
 
 
-def portrait_graph(portrait: Portrait, ax: Any = None) -> Figure:
-    """Stable fixed points as a graph: a line joins two of them if a saddle lies between.
-
-    A saddle with one unstable direction lies between the two points that its branches end in. With a readout of k
-    channels the points stand on the corners of a drawn hypercube, as their labels say; without, on a circle. Two
-    saddles between the same points give two lines; a line is dashed where no saddle was found but the basins meet. A
-    branch that reached nothing ends in a cross; saddles none of whose branches did stand below. Rings, lines and sheets
-    are named beside their node.
-
-    Parameters
-    ----------
-    portrait : Portrait
-    ax : Axes, optional
-        Where to draw.
-    """
-    hint = "Call .portrait() on the fixed points." if isinstance(portrait, FixedPoints) else ""
-    check_kind("portrait", portrait, Portrait, "a Portrait (of FixedPoints.portrait())", hint)
-    ax = new_figure(5.4, 5.0).subplots() if ax is None else check_axes(ax)
-    fig = ax.get_figure()
-    place = _places(portrait)
-    drawn: dict[tuple[int, int], int] = {}
-    nowhere = 0
-    for saddle, a, b in portrait.edges:
-        if a < 0 or b < 0:
-            end = max(a, b)
-            if end >= 0:
-                stub = place[end] * 1.25 + 0.05
-                ax.plot(*np.stack([place[end], stub]).T, color=_SADDLES[0], lw=1, marker="x", markevery=[1])
-            else:
-                low = min((y for _, y in place.values()), default=0.0) - 0.35
-                left = np.mean([x for x, _ in place.values()]) if place else 0.0
-                x = left + 0.25 * nowhere
-                ax.plot([x - 0.08, x, x + 0.08], [low] * 3, color=_SADDLES[0], lw=1, marker="x", markevery=[0, 2])
-                nowhere += 1
-            continue
-        wall = bool(portrait.kinds) and portrait.kinds[saddle] == "wall"
-        k = drawn[a, b] = drawn.get((a, b), -1) + 1
-        ax.plot(*_curve(place[a], place[b], 0.12 * k).T, color=_SADDLES[0], lw=1.4, ls="--" if wall else "-", zorder=1)
-    plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    for p, (x, y) in place.items():
-        ax.plot(x, y, "o", ms=9, color=_STABLE, zorder=2)
-        text = portrait.labels[p] or str(p)
-        if portrait.topologies and portrait.topologies[p] in ("ring", "line", "sheet"):
-            text += f" ({portrait.topologies[p]})"
-        ax.annotate(
-            text, (x, y), textcoords="offset points", xytext=(8, 8), size="small", family="monospace", bbox=plain
-        )
-    ax.margins(0.18)
-    ax.set_aspect("equal")
-    ax.set_axis_off()
-    title = _sentence(portrait.counts, portrait.eigenvalues.shape[-1])
-    if portrait.horizon is not None:
-        # held points and walls are no fixed points
-        memories, saddles = portrait.counts.get(0, 0), sum(n for k, n in portrait.counts.items() if k)
-        kept = f"kept for {portrait.horizon:g}{' steps' if portrait.step == 1 else ' s'}"
-        title = f"{counted(memories, 'memory', 'memories')} {kept}, {counted(saddles, 'saddle')} between them"
-    lost = f"\n{counted(portrait.n_lost, 'branch', 'branches')} of saddles end{'s' * (portrait.n_lost == 1)} nowhere"
-    ax.set_title(title + lost * bool(portrait.n_lost), fontsize="medium")
-    return fig
-
-
 def hits(points: FixedPoints, ax: Any = None) -> Figure:
     """How many starts of the search reached each point.
 
@@ -216,7 +155,7 @@ def _groups(points: FixedPoints) -> list[tuple[str, str, np.ndarray]]:
     for k in sorted(set(n[fixed].tolist())):
         name = _kind(k, points.x.shape[1])
         name += f", {counted(k, 'unstable direction')}" if name == "saddle" else ""
-        groups.append((name, _STABLE if k == 0 else _SADDLES[min(k, len(_SADDLES)) - 1], fixed & (n == k)))
+        groups.append((name, STABLE if k == 0 else SADDLES[min(k, len(SADDLES)) - 1], fixed & (n == k)))
     other = [(kind, _OTHERS[kind], points.kind == kind) for kind in _OTHERS]
     return groups + [g for g in other if g[2].any()]
 
@@ -265,32 +204,8 @@ def _unstable_lines(points: FixedPoints, read, reach: float) -> list[tuple[np.nd
             v = v.imag if float(value.imag) < 0 else v.real
             v = v / v.norm().clamp_min(1e-300)
             ends = read(torch.stack([points.x[p] - length * v, points.x[p] + length * v]))
-            lines.append((ends, _SADDLES[min(n, len(_SADDLES)) - 1]))
+            lines.append((ends, SADDLES[min(n, len(SADDLES)) - 1]))
     return lines
-
-
-def _places(portrait: Portrait) -> dict[int, np.ndarray]:
-    stable = [p for p, n in enumerate(portrait.n_unstable) if n == 0]
-    labels = [portrait.labels[p] for p in stable]
-    if stable and labels[0] and len(set(labels)) == len(labels):
-        # oblique directions for the channels: the picture of a cube for three
-        angle = np.deg2rad([0, 90, 35, 125, 60, 150])
-        size = np.array([1, 1, 0.5, 0.5, 0.3, 0.3])
-        basis = np.stack([size * np.cos(angle), size * np.sin(angle)], 1)
-        signs = {"+": 1.0, "-": -1.0, "0": 0.0}
-        return {p: np.sum([signs[c] * basis[k % 6] for k, c in enumerate(t)], axis=0) for p, t in zip(stable, labels)}
-    turn = 2 * np.pi * np.arange(len(stable)) / max(1, len(stable))
-    return {p: np.array([np.cos(t), np.sin(t)]) for p, t in zip(stable, turn)}
-
-
-def _curve(a: np.ndarray, b: np.ndarray, bend: float) -> np.ndarray:
-    if np.allclose(a, b):
-        # both branches of a saddle in one point: a loop
-        turn = np.linspace(0, 2 * np.pi, 40)
-        return a + (0.15 + bend) * np.stack([1 - np.cos(turn), np.sin(turn)], 1)
-    t = np.linspace(0, 1, 30)[:, None]
-    across = np.array([a[1] - b[1], b[0] - a[0]])
-    return (1 - t) * a + t * b + 4 * bend * t * (1 - t) * across
 
 
 def _title(points: FixedPoints) -> str:
@@ -298,10 +213,10 @@ def _title(points: FixedPoints) -> str:
     numbers = {int(k): int((fixed == k).sum()) for k in np.unique(fixed)}
     others = [(kind, int((points.kind == kind).sum())) for kind in _OTHERS]
     words = [f", {n} {_noun(kind, n)}" for kind, n in others if n]
-    return _sentence(numbers, points.x.shape[1]) + "".join(words)
+    return sentence(numbers, points.x.shape[1]) + "".join(words)
 
 
-def _sentence(counts: Mapping[int, int], n_dims: int) -> str:
+def sentence(counts: Mapping[int, int], n_dims: int) -> str:
     """Fixed points by their unstable directions, in words: "27 fixed points: 8 stable, 19 saddles"."""
     kinds: dict[str, int] = {}
     for k, n in counts.items():

@@ -82,6 +82,7 @@ def similarity_matrix(
                 if np.isfinite(data[i, j]):
                     colour = "white" if dark else "black"
                     ax.text(j, i, f"{data[i, j]:.2g}", ha="center", va="center", fontsize=7, color=colour)
+    ax.set_title(f"{name}, all pairs", fontsize="medium")
     figure.colorbar(
         image,
         ax=ax,
@@ -165,9 +166,10 @@ def parameter_surface(surface: Surface, *, fig: Figure | None = None) -> Figure:
                 ax.plot(surface.ranks, surface.values[:, m, i, j], "o-", color=f"C{k % 10}", ms=3, label=label)
                 k += 1
         changed = surface.disagreement[:, m]
-        changed = f"order changed in up to {np.nanmax(changed):.0%}" if np.isfinite(changed).any() else ""
+        changed = f"up to {np.nanmax(changed):.0%} change order" if np.isfinite(changed).any() else ""
         ax.set_title(f"{counted(int(surface.n_delays[m]), 'delay')}\n{changed}", fontsize=8)
         ax.set_xlabel("rank of the operators")
+        ax.set_xticks(surface.ranks)
     axes[0].set_ylabel(f"{surface.measure}{' (rad)' if surface.measure == 'dsa' else ''}")
     if len(surface.names) <= 4:
         axes[-1].legend(fontsize=6, frameon=False)
