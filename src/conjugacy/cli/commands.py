@@ -135,10 +135,9 @@ def sweep(
         classes: Task and network classes of your own that the file may name, as import paths separated by commas, for
             example my_package.MyTask.
     """
+    from conjugacy.analysis._given import counted
     from conjugacy.populations.execute import run_sweep
     from conjugacy.populations.plan import Plan
-
-    from conjugacy.analysis._given import counted
 
     plan = Plan.read(file, _imported_classes(classes))
     if dry_run:
@@ -242,7 +241,8 @@ def check_measures(
     table = check_draws(names, seeds=range(seed, seed + draws), progress=progress)
     print(verdicts(table).to_string())
     print(
-        "\npass: as it should be. moves: reacts although the computation is the same. blind: misses a change of the computation."
+        "\npass: as it should be. moves: reacts although the computation is the same. "
+        "blind: misses a change of the computation."
     )
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)

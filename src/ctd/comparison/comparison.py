@@ -14,8 +14,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
 from conjugacy._check import check_choice, check_flag, check_int
-from conjugacy.analysis._given import as_run, names_of
 from conjugacy.analysis import comparison as _conjugacy
+from conjugacy.analysis._given import as_run, names_of
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.similarity import get_measure, measure_names, pairwise, state_r2
 from conjugacy.similarity.measure import Measure
