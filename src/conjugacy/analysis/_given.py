@@ -12,9 +12,14 @@ def check_kind(name: str, value: Any, kind: type | tuple[type, ...], takes: str,
     """Return `value` if it is an instance of `kind`, or say that the argument takes `takes`."""
     if isinstance(value, kind):
         return value
-    if not hint and (isinstance(value, str) or hasattr(value, "__fspath__")):
+    if not hint and is_path(value):
         hint = "A run folder is loaded by conjugacy.load(path)."
     raise TypeError(f"`{name}`: expected {takes}, got {kind_of(value)}. {hint}".rstrip())
+
+
+def is_path(value: Any) -> bool:
+    """Whether `value` is a text or a path, as of a run folder."""
+    return isinstance(value, str) or (hasattr(value, "__fspath__") and not isinstance(value, type))
 
 
 def as_run(name: str, value: Any) -> Run:

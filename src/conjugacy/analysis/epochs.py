@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.analysis._given import as_run, counted, items_of
-from conjugacy.analysis.analysis import Analysis
+from conjugacy.analysis._given import counted, is_path, items_of
 from conjugacy.runs.run import Run
 from conjugacy.similarity.samples import kind_of
 from conjugacy.system import System
@@ -25,6 +24,7 @@ from conjugacy.system import System
 if TYPE_CHECKING:
     import pandas as pd
 
+    from conjugacy.analysis.analysis import Analysis
     from conjugacy.dynamics import FixedPoints
     from conjugacy.dynamics.continuation import InputPath
 
@@ -38,7 +38,7 @@ class Epochs:
 
     Parameters
     ----------
-    analysis : Analysis or Run
+    analysis : Analysis
     phase : str
         "train", "val", "all" or "test".
 
@@ -55,9 +55,11 @@ class Epochs:
         If the trials have no epochs.
     """
 
-    def __init__(self, analysis: Analysis | Run, phase: str = "val"):
-        if not isinstance(analysis, Analysis):
-            analysis = Analysis(as_run("analysis", analysis))
+    def __init__(self, analysis: Analysis, phase: str = "val"):
+        if isinstance(analysis, type) or not isinstance(getattr(analysis, "run", None), Run):
+            hint = " Use Analysis(run).epochs()." if isinstance(analysis, Run) else ""
+            hint = " A run folder is loaded by conjugacy.load(path)." if is_path(analysis) else hint
+            raise TypeError(f"`analysis`: expected an Analysis, got {kind_of(analysis)}.{hint}")
         self.analysis, self.phase = analysis, phase
         self.trials = analysis.trials(phase)
         self.latents = analysis.latents(phase)

@@ -52,7 +52,7 @@ def generalisation_table(
         If a condition has other inputs or outputs than the network.
     """
     run = as_run("run", run)
-    check_int("n_trials", n_trials, 1)
+    check_int("n_trials", n_trials, 1, limit=10**7)
     seed = derive_seed(run.seed, "generalisation") if seed is None else check_int("seed", seed, 0)
     if conditions is None:
         if not isinstance(run.task, RandomTarget):

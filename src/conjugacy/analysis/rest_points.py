@@ -138,7 +138,8 @@ def rest_points(
     if getattr(run.task, "plant", None) is None:
         raise ValueError(f"`run`: expected one whose task has an arm, got {run!r}. Use fixed_points(run).")
     check_number("cue", cue, -10, 10, hint="The cue of the task is 0 or 1.")
-    check_int("n_inits", n_inits, 1)
+    check_int("n_inits", n_inits, 1, limit=10**7)
+    check_int("seed", seed, 0, limit=2**63 - 1)
     check_flag("progress", progress)
     pushed = [check_number(f"load[{k}]", f) for k, f in enumerate(items_of("load", load, "two forces (N)"))]
     if len(pushed) != 2:

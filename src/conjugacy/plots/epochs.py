@@ -9,10 +9,11 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from conjugacy._check import check_choice, check_int
-from conjugacy.analysis._given import as_run, check_kind, counted, names_of
+from conjugacy.analysis._given import check_kind, counted, names_of
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.analysis.epochs import Epochs
 from conjugacy.dynamics.continuation import InputPath
+from conjugacy.plots._given import as_analysis
 from conjugacy.plots.figure import label_dims, new_figure, space_axes
 from conjugacy.runs.run import Run
 
@@ -149,7 +150,7 @@ def _as_epochs(given: Epochs | Analysis | Run) -> Epochs:
     if isinstance(given, Epochs):
         return given
     if isinstance(given, Analysis | Run):
-        return Epochs(given if isinstance(given, Analysis) else Analysis(as_run("epochs", given)))
+        return Epochs(as_analysis("epochs", given))
     return check_kind("epochs", given, Epochs, "an Epochs (analysis.epochs()), an Analysis or a Run")
 
 
