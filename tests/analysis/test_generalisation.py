@@ -6,7 +6,6 @@ from conjugacy.analysis.generalisation import reach_conditions, with_masses
 from conjugacy.arm import RigidTendonArm26
 from conjugacy.tasks import RandomTarget
 
-
 few = pytest.mark.filterwarnings("ignore:`n_trials`. with:UserWarning")
 
 
