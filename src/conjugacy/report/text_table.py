@@ -33,7 +33,7 @@ def text_table(comparison: Any) -> str:
 def _scores(scores: pd.DataFrame) -> str:
     """Test scores of runs as text, with the threshold where a run is below it."""
     rows = []
-    for name, row in scores.iterrows():
+    for name, row in scores.to_dict("index").items():
         value = f"{row['score']} {row['test']:.4f}" if row["score"] else "unknown"
         below = f"below {row['threshold']:g}: does not do the task" if row["does_the_task"] is False else ""
         rows.append({"network": name, "test score": value, "": below})

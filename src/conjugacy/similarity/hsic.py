@@ -53,7 +53,8 @@ class LinearSums(NamedTuple):
 
     def own(self) -> float:
         """The estimate of a kernel with itself, where x and y are the same; NaN where it is 0 or negative."""
-        return _above_rounding(self.hsic(), float((self.xy**2).sum() + self.de) / self.n**2)
+        size = float((self.xy**2).sum() + self.de) / float(self.n) ** 2
+        return _above_rounding(self.hsic(), size)
 
     def _terms(self) -> tuple[float, float, float, float]:
         trace = (self.xy**2).sum() - self.de
