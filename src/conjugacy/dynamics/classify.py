@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from conjugacy.dynamics.audit import SearchRecord
 from conjugacy.dynamics.cycles import Cycle, find_cycles
+from conjugacy.dynamics.eigenmodes import sorted_eigenvalues
 from conjugacy.dynamics.flatness import far_and_flat, on_continuum
 from conjugacy.dynamics.held import hold
 from conjugacy.dynamics.horizon import TOLERANCE, on_horizon
@@ -17,7 +18,7 @@ from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.memory_horizons import memory_horizons
 from conjugacy.dynamics.orbits import Attractors, settle, time_step
-from conjugacy.dynamics.points import FixedPoints, sorted_eigenvalues
+from conjugacy.dynamics.points import FixedPoints
 from conjugacy.dynamics.slow_points import q_of, slow_points
 from conjugacy.dynamics.solver import Found
 
@@ -81,8 +82,8 @@ def collect(
         points = _with_held(dynamics, points, u, visited, scale, horizon, generator)
     return replace(
         points,
-        horizon=memory_horizons(dynamics, points, u, scale),
-        distance=_distances(points.x, visited, scale),
+        horizon=memory_horizons(dynamics, points, u, scale).numpy(),
+        distance=_distances(torch.from_numpy(points.x), visited, scale).numpy(),
         **_modes_on_horizon(points),
     )
 
@@ -90,17 +91,17 @@ def collect(
 def _told_by_exact_points(points: FixedPoints, horizon: float) -> bool:
     """Whether every start reached an exact point, and each of these is on the horizon what it is in the long run."""
     record = points.record
-    growing, ambiguous, _ = on_horizon(points.eigenvalues, horizon, points.flow)
-    clear = torch.equal(growing, points.n_unstable) and not bool(ambiguous.any())
+    growing, ambiguous, _ = on_horizon(torch.from_numpy(points.eigenvalues), horizon, points.flow)
+    clear = np.array_equal(growing.numpy(), points.n_unstable) and not bool(ambiguous.any())
     reached = record.n_zero >= 0.95 * record.n_starts and bool((points.kind == "fixed").all())
     return clear and reached and bool(points.isolated.all())
 
 
-def _modes_on_horizon(points: FixedPoints) -> dict[str, Tensor]:
+def _modes_on_horizon(points: FixedPoints) -> dict[str, np.ndarray]:
     if points.asked_horizon is None:
         return {}
-    _, ambiguous, neutral = on_horizon(points.eigenvalues, points.asked_horizon, points.flow)
-    return {"n_neutral": neutral, "n_ambiguous": ambiguous}
+    _, ambiguous, neutral = on_horizon(torch.from_numpy(points.eigenvalues), points.asked_horizon, points.flow)
+    return {"n_neutral": neutral.numpy(), "n_ambiguous": ambiguous.numpy()}
 
 
 def _distances(x: Tensor, visited: Tensor, scale: float, most: int = 10_000) -> Tensor:
@@ -111,27 +112,27 @@ def _distances(x: Tensor, visited: Tensor, scale: float, most: int = 10_000) -> 
 
 def _with_held(dynamics, points, u, visited, scale, horizon, generator) -> FixedPoints:
     """The same points with those that hold for the horizon, in the place of slow ones that do."""
-    fixed = torch.from_numpy(points.fixed)
+    x, values, fixed = torch.from_numpy(points.x), torch.from_numpy(points.eigenvalues), points.fixed
     still = points.speed * horizon <= TOLERANCE * scale
     held = hold(
         dynamics,
-        points.x[fixed],
-        on_horizon(points.eigenvalues[fixed], horizon, points.flow)[0],
-        points.isolated[fixed],
-        points.x[~fixed & still],
+        x[fixed],
+        on_horizon(values[fixed], horizon, points.flow)[0],
+        torch.from_numpy(points.isolated[fixed]),
+        x[~fixed & still],
         u,
         visited,
         scale=scale,
         horizon=horizon,
         generator=generator,
     )
-    kept = points[(fixed | ~still).numpy()]
+    kept = points[fixed | ~still]
     n_kept, n_new = len(kept), len(held.x)
     node = torch.full((n_kept + n_new,), -1)
     node[:n_kept][torch.from_numpy(kept.fixed)] = held.on_plateau
     node[n_kept:] = held.node
     reached = torch.ones(n_kept + n_new, dtype=torch.bool)
-    stable = on_horizon(kept.eigenvalues, horizon, points.flow)[0] == 0
+    stable = on_horizon(torch.from_numpy(kept.eigenvalues), horizon, points.flow)[0] == 0
     reached[:n_kept] = (node[:n_kept] >= 0) | ~stable
     reached[n_kept:] = held.reached
     nothing = torch.zeros(n_new, dtype=torch.float64)
@@ -143,13 +144,13 @@ def _with_held(dynamics, points, u, visited, scale, horizon, generator) -> Fixed
     sides = [",".join(map(str, s)) for s in exact_sides + held.sides]
     made = _describe(
         dynamics,
-        torch.cat([kept.x, held.x]),
+        torch.cat([torch.from_numpy(kept.x), held.x]),
         u,
         np.concatenate([kept.kind, np.full(n_new, "held")]).astype(object),
         np.concatenate([kept.certificate, np.full(n_new, "none")]).astype(object),
-        torch.cat([kept.radius, nothing]),
-        torch.cat([kept.error, nothing + torch.inf]),
-        torch.cat([kept.hits, held.hits]),
+        torch.cat([torch.from_numpy(kept.radius), nothing]),
+        torch.cat([torch.from_numpy(kept.error), nothing + torch.inf]),
+        torch.cat([torch.from_numpy(kept.hits), held.hits]),
         replace(kept.record, selection=False, n_orbits=held.n_orbits, n_unsettled=held.n_unsettled),
         horizon=horizon,
         node=node,
@@ -219,26 +220,26 @@ def _describe(
     keep = torch.tensor(order, dtype=torch.int64)
     sample = tuple(record.sample[p] for p in order if p < len(record.sample))
     return FixedPoints(
-        x=x[keep],
-        u=held[keep].clone(),
-        q=q_of(dynamics, x, u)[keep],
+        x=x[keep].numpy(),
+        u=held[keep].numpy(),
+        q=q_of(dynamics, x, u)[keep].numpy(),
         kind=kind[order].astype("U16"),
-        jacobian=jacobian[keep],
-        input_jacobian=by_input[keep],
-        eigenvalues=values[keep],
-        n_unstable=n_unstable[keep],
-        index=index[keep],
+        jacobian=jacobian[keep].numpy(),
+        input_jacobian=by_input[keep].numpy(),
+        eigenvalues=values[keep].numpy(),
+        n_unstable=n_unstable[keep].numpy(),
+        index=index[keep].numpy(),
         certificate=certificate[order].astype("U16"),
-        radius=radius[keep],
-        error=error[keep],
-        isolated=isolated[keep],
-        hits=hits[keep],
-        horizon=torch.full((n,), torch.nan, dtype=torch.float64),
+        radius=radius[keep].numpy(),
+        error=error[keep].numpy(),
+        isolated=isolated[keep].numpy(),
+        hits=hits[keep].numpy(),
+        horizon=np.full(n, np.nan),
         flow=dynamics.flow,
         dt=dynamics.dt,
         record=replace(record, sample=sample),
         dynamics=dynamics,
-        **{name: a[keep] for name, a in (("node", node), ("reached", reached)) if a is not None},
+        **{name: a[keep].numpy() for name, a in (("node", node), ("reached", reached)) if a is not None},
         **({} if sides is None else {"sides": sides[order]}),
     )
 
