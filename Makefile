@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# two test processes, a file at a time, each on one thread of BLAS and OpenMP: they would wait for each other otherwise
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: demo test slow lint bench clean
 
@@ -9,10 +11,10 @@ demo: $(VENV)/installed
 	$(BIN)/conjugacy demo --out demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(TEST)
 
 slow: $(VENV)/installed
-	$(BIN)/python -m pytest -m slow
+	$(TEST) -m slow
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -23,7 +23,9 @@ import torch
 from matplotlib.figure import Figure
 
 import conjugacy as cj
-from conjugacy.training.train import Training, begin, fit
+from conjugacy.training.begin import begin
+from conjugacy.training.train import fit
+from conjugacy.training.training import Training
 
 
 class AsTheyAre(cj.tasks.NBitFlipFlop):
@@ -52,7 +54,7 @@ def joined(some: cj.Trials, more: cj.Trials) -> cj.Trials:
 SETTINGS = {"n": 3, "n_timesteps": 500, "switch_prob": 0.015, "noise": 0.15}
 TASK, TAUGHT, RARE, LONG = (
     cj.tasks.NBitFlipFlop(**SETTINGS),
-    cj.tasks.NBitFlipFlop(**SETTINGS, taught=True),
+    cj.tasks.NBitFlipFlop(**SETTINGS, distilled=True),
     AsTheyAre(**SETTINGS),
     BusyForLong(**SETTINGS),
 )

@@ -250,7 +250,7 @@ def test_a_file_of_matlab_is_read_as_it_is(tmp_path):
     assert System.from_arrays("a", loaded["x"]).lengths.tolist() == [2, 3]
     np.testing.assert_array_equal(System.from_arrays("a", loaded["u"]).trajectories, X)
     with pytest.raises(
-        TypeError, match="^`trajectories`: expected an array of numbers, got dict .*with the keys .*x, u"
+        TypeError, match=r"^`trajectories`: expected an array of numbers, got dict .*with the keys .*x, u"
     ):
         System.from_arrays("a", loaded)
 
@@ -264,7 +264,7 @@ def test_inputs_have_the_lengths_of_their_trials_or_go_on_in_the_padding():
     early = u.copy()
     early[1, 2:] = np.nan
     for given in ((x, early), (X, late)):
-        with pytest.raises(ValueError, match="^`inputs`: expected as many trials and steps"):
+        with pytest.raises(ValueError, match=r"^`inputs`: expected as many trials and steps"):
             System.from_arrays("a", *given)
 
 
@@ -277,7 +277,7 @@ def test_numbers_keep_all_their_digits(value):
 
 @pytest.mark.parametrize("value", [1j, [1j], "0.2", None, torch.tensor(1j), np.array([1 + 0j])])
 def test_what_is_no_real_number_is_refused(value):
-    with pytest.raises(TypeError, match="^`x`: expected a number, got "):
+    with pytest.raises(TypeError, match=r"^`x`: expected a number, got "):
         read_numbers("x", value, "a number")
 
 

@@ -200,9 +200,9 @@ def test_what_fits_in_no_way_is_told_with_what_happened():
         ValueError, match=r"returns 2 tensors of the state's shape: name one, lambda x, u: model\(u, x\)"
     ):
         as_map(Two(4, 2)).step(weights(7, 4), weights(7, 2))
-    with pytest.raises(ValueError, match="^`order`: expected one of 'state, input', 'input, state', got 'x, u'"):
+    with pytest.raises(ValueError, match=r"^`order`: expected one of 'state, input', 'input, state', got 'x, u'"):
         CalledStep(lambda x, u: x, "x, u")
-    with pytest.raises(TypeError, match="^`step_or_system`: expected a System, a Run, .* got type"):
+    with pytest.raises(TypeError, match=r"^`step_or_system`: expected a System, a Run, .* got the class GRUCell"):
         as_map(nn.GRUCell)
 
 
@@ -224,7 +224,7 @@ def test_a_cell_with_the_state_first_is_asked_about_or_turned():
     sized = cj.networks.from_cell(HiddenInput(4, 2), 4)
     sized.init_model(2, 1)
     torch.testing.assert_close(sized.step(x, u[:, :2]), truth(x, u[:, :2], 4, 2))
-    with pytest.raises(TypeError, match="^`readout`: expected a torch.nn.Module or None, got int 5"):
+    with pytest.raises(TypeError, match=r"^`readout`: expected a torch.nn.Module or None, got 5"):
         cj.networks.from_cell(nn.Identity(), 4, readout=5)
-    with torch.random.fork_rng(), pytest.raises(TypeError, match="^`cell`: .* got GRU, which takes sequences"):
+    with torch.random.fork_rng(), pytest.raises(TypeError, match=r"^`cell`: .* got GRU, which takes sequences"):
         cj.networks.from_cell(nn.GRU(2, 4), 4)

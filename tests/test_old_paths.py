@@ -28,7 +28,7 @@ ALSO = {
 # public by their names only: no text ever showed them
 INTERNAL = {
     "conjugacy.cli": {"draw", "draw_fixed_points", "print_table"},
-    "conjugacy.run": {"clear_half_written"},
+    "conjugacy.run": {"clear_half_written"},  # nothing is written by halves any more
     "conjugacy.tasks.multitask_rules": {"Plan"},
 }
 

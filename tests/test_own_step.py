@@ -2,12 +2,14 @@
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 import conjugacy as cj
+from conjugacy.analysis.epochs import Epochs
 from conjugacy.dynamics._as_map import as_map
 from conjugacy.system import System
 
@@ -51,7 +53,7 @@ def test_a_step_that_does_not_make_the_trajectories_is_an_error(case):
     with pytest.raises(ValueError, match=r"^`step`: expected x\[k, t\] = step.* 'net', got .* away") as caught:
         System.from_arrays("net", X, u, step=step)
     assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="^`step`"):
+    with pytest.raises(ValueError, match=r"^`step`"):
         System("net", X, u, torch.full((5,), 30), step)
     assert System.from_arrays("net", X, u, step=step, step_tolerance=math.inf).step is step
 
@@ -74,22 +76,22 @@ def test_single_steps_and_rest_are_no_reason_to_complain():
     assert System.from_arrays("one", X[:, :1], U[:, :1], step=lambda x, u: x).step is not None
     still = torch.ones(2, 9, 3)
     assert System.from_arrays("still", still, step=lambda x, u: x).step is not None
-    with pytest.raises(ValueError, match="^`step`"):
+    with pytest.raises(ValueError, match=r"^`step`"):
         System.from_arrays("still", still, step=lambda x, u: x + 0.1)
 
 
 def test_noise_is_allowed_for_where_it_is_announced():
     x, u = orbit(noise=0.3)
-    with pytest.raises(ValueError, match="step_tolerance=math.inf"):
+    with pytest.raises(ValueError, match=r"step_tolerance=math.inf"):
         System.from_arrays("net", x, u, step=right)
     assert System.from_arrays("net", x, u, step=right, step_tolerance=1).step is right
-    with pytest.raises(ValueError, match="^`step_tolerance`: expected a number in"):
+    with pytest.raises(ValueError, match=r"^`step_tolerance`: expected a number in"):
         System.from_arrays("net", x, u, step=right, step_tolerance=-1)
 
 
 @pytest.mark.parametrize("step", [5, "step", nn.GRUCell, [right], torch.ones(3)])
 def test_what_is_no_step_is_refused(step):
-    with pytest.raises(TypeError, match="^`step`: expected a function step"):
+    with pytest.raises(TypeError, match=r"^`step`: expected a function step"):
         System.from_arrays("net", X, U, step=step)
 
 
@@ -99,7 +101,7 @@ def test_a_step_that_does_not_take_its_states_is_named():
     # nothing is known of what drove it: nothing can be tried
     driven = lambda x, u: right(x, u[..., :2] + 0 * u[..., 1:2])  # noqa: E731
     assert System.from_arrays("net", X, step=driven).step is driven
-    with pytest.raises(ValueError, match="^`trajectories`: expected at least one unit"):
+    with pytest.raises(ValueError, match=r"^`trajectories`: expected at least one unit"):
         System.from_arrays("net", X[..., :0])
 
 
@@ -121,7 +123,7 @@ def test_torchs_modules_are_steps(kind, form):
     dynamics = as_map(system)
     assert dynamics.jacobian is not None and dynamics.n_units == x.shape[-1]
     torch.testing.assert_close(dynamics.step(x[:, 3], u[:, 4]), x[:, 4])
-    with pytest.raises(ValueError, match="^`step`: .* away"):
+    with pytest.raises(ValueError, match=r"^`step`: .* away"):
         System.from_arrays("net", -x, u, step=module if form == "state_dict" else step)
 
 
@@ -134,11 +136,11 @@ def test_the_cell_beside_a_step_is_checked_too_and_alone_is_the_step():
     assert as_map(System.from_arrays("net", x, u, step=step, cell=cell)).reduced is not None
     alone = System.from_arrays("net", x, u, cell=cell)
     torch.testing.assert_close(alone.step(x[:, 0], u[:, 1]), x[:, 1])
-    with pytest.raises(ValueError, match="^`cell`: .* away"):
+    with pytest.raises(ValueError, match=r"^`cell`: .* away"):
         System.from_arrays("net", x, u, step=step, cell=other)
-    with pytest.raises(TypeError, match="^`cell`: expected a torch.nn.Module"):
+    with pytest.raises(TypeError, match=r"^`cell`: expected a torch.nn.Module"):
         System.from_arrays("net", x, u, cell=5)
-    with pytest.raises(ValueError, match="^`order`: expected None without a `step`"):
+    with pytest.raises(ValueError, match=r"^`order`: expected None without a `step`"):
         System.from_arrays("net", x, u, order="input, state")
 
 
@@ -152,15 +154,18 @@ def test_systems_of_runs_pass_and_cost_little(small_runs):
         assert system.step == system.step and system.step_tolerance == 0.05
 
 
-def test_an_epoch_in_closed_loop_has_the_inputs_of_its_network():
+def test_an_epoch_in_closed_loop_has_the_inputs_of_its_network(monkeypatch):
     task = cj.tasks.RandomTarget(max_ep_duration=0.8)
     run = cj.train(task, cj.networks.GRU(4), seed=0, steps=1, progress=False)
     analysis = cj.Analysis(run)
     trials = analysis.trials("val")
-    if not trials.epochs:
-        pytest.skip("a task of reaching without epochs")
-    epochs = analysis.epochs("val")
-    system = epochs.system(None, epochs.names[0])
+    edges = torch.tensor([[3, 20]]).expand(len(trials), 2)
+    monkeypatch.setattr(analysis, "trials", lambda phase: replace(trials, epochs={"reach": edges}))
+    epochs = Epochs(analysis, "val")
+    system, whole = epochs.system(None, "reach"), run.system(trials)
     assert system.inputs.shape[-1] == run.network.input_size > trials.inputs.shape[-1]
-    with pytest.raises(ValueError, match="^`analysis`: expected a network whose inputs are held"):
-        epochs.fixed_points(next(iter(epochs.conditions)), epochs.names[0])
+    torch.testing.assert_close(system.inputs, whole.inputs[:, 3:20])
+    after = system.step(system.trajectories[:, 0].double(), system.inputs[:, 1].double())
+    torch.testing.assert_close(after.float(), system.trajectories[:, 1], atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"^`analysis`: expected a network whose inputs are held"):
+        epochs.fixed_points(next(iter(epochs.conditions)), "reach")

@@ -313,7 +313,7 @@ def test_what_is_no_single_forward_network_is_refused(given, message):
 
 
 def test_a_cell_is_no_vector_field():
-    with pytest.raises(ValueError, match="^`kind`: expected 'map' for GRU, .*, got 'flow'"):
+    with pytest.raises(ValueError, match=r"^`kind`: expected 'map' for GRU, .*, got 'flow'"):
         as_map(made("GRU", N_IN, D), "flow")
 
 

@@ -31,8 +31,8 @@ LAYERS = (
     "system trials",
     "_own_step",
     "_calling _recurrent",
-    "_arrays",
-    "_check _config _csv _files _jit _json _lazy _moved _notes _npz _plain_torch _threads _torch _version",
+    "_arrays _model_use",
+    "_check _config _csv _files _jit _json _lazy _moved _notes _npz _plain_torch _renamed _threads _torch _version",
 )
 HEIGHT = {name: i for i, layer in enumerate(LAYERS) for name in layer.split()}
 # methods that only hand on to a higher floor: file -> what it asks `higher` of `_lazy.py` for
@@ -56,7 +56,7 @@ MADE_UP = {
     ("measure.py", "f'conjugacy.similarity.{module}'"),
     ("train_flags.py", "f'conjugacy.{package}'"),
     ("commands.py", "module"),
-    ("worker.py", "module"),
+    ("classes.py", "module"),
     ("ray_workers.py", "'ray'"),
 }
 SYSTEMS_ONLY = {"dynamics", "similarity", "recordings"}

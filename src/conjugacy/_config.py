@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from conjugacy._renamed import renewed
+
 
 def describe(thing: Any) -> dict[str, Any]:
     """``{"class": name, "args": {...}}``, with which `build` makes an object equal to `thing`.
@@ -49,7 +51,7 @@ def build(what: str, config: dict[str, Any], classes: Iterable[type]) -> Any:
             f"`{what}`: expected one of the classes {', '.join(sorted(known))}, got {name!r}.{guess} "
             f"A class of your own has to be named: load(folder, classes=[{name}])."
         )
-    kind, args = known[name], config.get("args", {})
+    kind, args = known[name], renewed(config).get("args", {})
     unknown = sorted(set(args) - set(inspect.signature(kind).parameters))
     if unknown:
         takes = ", ".join(inspect.signature(kind).parameters)

@@ -32,7 +32,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "networks.gru_kernel": ("networks.compiled.gru",),
     "plots.trial_io": ("plots._trial_io",),
     "rest": ("analysis.rest_points",),
-    "run": ("runs.run", "runs.folder"),
+    "run": ("runs.run", "runs.folder", "runs.classes"),
     "similarity.alignment_kernel": ("similarity.alignment_compiled",),
     "similarity.all_pairs": ("similarity._pairwise",),
     "similarity.checks": ("similarity.known_answer_checks",),
@@ -66,7 +66,10 @@ MOVED: dict[str, tuple[str, ...]] = {
 RENAMED: dict[str, dict[str, str]] = {
     "networks.closed_loop": {"ClosedLoop": "CompiledLoop"},
     "tasks.reach_merits": {"reach_merits": "reach_metrics"},
+    "run": {"public_classes": "known_classes"},
     "sweeps.ray_crew": {"RayCrew": "RayWorkers"},
+    "training.crew": {"Crew": "Workers"},
+    "training.worker": {"one_line": "error_line"},
 }
 
 

@@ -1,4 +1,4 @@
-"""Warnings that must not stop what they are about."""
+"""Warnings that must not stop what they are about, and errors in one line."""
 
 from __future__ import annotations
 
@@ -16,3 +16,13 @@ def note(message: str, category: type[Warning] = UserWarning, stacklevel: int = 
         warnings.warn(message, category, stacklevel=stacklevel + 1)
     except category:
         logging.getLogger("conjugacy").warning(message)
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error in one line; its type, where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def error_line(error: Exception) -> str:
+    """The type and the message of an error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -102,10 +102,7 @@ def called_step(
         usual = INPUT_FIRST if what == "cell" else None
         return CalledStep(module, INPUT_FIRST if contract else order, usual, what), module if contract else None
     if not callable(thing) or isinstance(thing, type):
-        raise TypeError(
-            f"`{what}`: expected a function step(x, u), a module or a state_dict, got {type(thing).__name__} "
-            f"{shown(thing)}."
-        )
+        raise TypeError(f"`{what}`: expected a function step(x, u), a module or a state_dict, got {shown(thing)}.")
     return CalledStep(thing, order, STATE_FIRST, what), None
 
 

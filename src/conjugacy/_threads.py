@@ -40,13 +40,13 @@ def torch_threads(n: int | None, kernels: int | None = None) -> Iterator[None]:
     Our own kernels go on with as many as torch had outside the outermost context, or take `kernels` if it is given.
     """
     before = torch.get_num_threads()
-    told = _KERNEL_THREADS.set(kernels or _KERNEL_THREADS.get() or before)
+    token = _KERNEL_THREADS.set(kernels or _KERNEL_THREADS.get() or before)
     if n is not None and n != before:
         torch.set_num_threads(n)
     try:
         yield
     finally:
-        _KERNEL_THREADS.reset(told)
+        _KERNEL_THREADS.reset(token)
         if torch.get_num_threads() != before:
             torch.set_num_threads(before)
 
@@ -110,17 +110,17 @@ def map_threads(
     """
     from tqdm.auto import tqdm
 
-    n_threads = min(n_threads or _MOST.get() or _n_cores(), max(len(items), 1))
+    n_threads = min(n_threads or _MOST.get() or cores(), max(len(items), 1))
     bar = tqdm(total=len(items), desc=label, disable=not progress, leave=False)
     with one_blas_thread(), bar:
         if n_threads == 1:
-            return [_and_tick(work, item, bar) for item in items]
+            return [_and_count(work, item, bar) for item in items]
         # blocks, so that a future costs nothing next to its work
         size = max(1, min(32, len(items) // (4 * n_threads)))
         blocks = [items[i : i + size] for i in range(0, len(items), size)]
         pool = ThreadPoolExecutor(n_threads)
         try:
-            done = list(pool.map(lambda block: [_and_tick(work, item, bar) for item in block], blocks))
+            done = list(pool.map(lambda block: [_and_count(work, item, bar) for item in block], blocks))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -138,12 +138,12 @@ def at_most_threads(n_threads: int | None) -> Iterator[None]:
         _MOST.reset(token)
 
 
-def _n_cores() -> int:
-    # batch systems and containers often leave a process fewer cores than the machine has
+def cores() -> int:
+    """CPU cores that this process may use: batch systems and containers often grant fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _and_tick(work: Callable[[Any], Any], item: Any, bar: Any) -> Any:
+def _and_count(work: Callable[[Any], Any], item: Any, bar: Any) -> Any:
     result = work(item)
     bar.update()
     return result

@@ -62,10 +62,7 @@ class Trials:
         check_axes("loads", self.loads, "trial time load", trial=n, time=t)
         check_axes("conditions", self.conditions, "trial", trial=n)
         if not isinstance(self.epochs, dict):
-            raise TypeError(
-                "`epochs`: expected a dict of name to steps (trial, 2), got "
-                f"{type(self.epochs).__name__} {shown(self.epochs)}."
-            )
+            raise TypeError(f"`epochs`: expected a dict of name to steps (trial, 2), got {shown(self.epochs)}.")
         for name, steps in self.epochs.items():
             check_axes(f"epochs[{name!r}]", steps, "trial edge", trial=n, edge=2)
         for name in ("inputs", "targets", "true_inputs", "ics", "loads"):

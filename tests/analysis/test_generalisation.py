@@ -19,7 +19,7 @@ def test_every_condition_is_a_row_on_trials_that_differ_in_it_alone(run):
     assert {"r2", "accuracy", "end_error", "hold_error"} < set(table.columns)
     assert table["hold_error"].notna().all() and table["hold_error"].nunique() > 8
     assert table.equals(cj.generalisation_table(run, n_trials=6, seed=3))
-    again = run.task.merits(run.rollout(run.task.trials(6, 3)), run.task.trials(6, 3))
+    again = run.task.metrics(run.rollout(run.task.trials(6, 3)), run.task.trials(6, 3))
     assert table.loc["as trained", "hold_error"] == pytest.approx(again["hold_error"])
 
 

@@ -1,16 +1,24 @@
+import base64
+import json
+import os
 import re
+import subprocess
+import sys
+import threading
 from dataclasses import replace
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
 import conjugacy as cj
 from conjugacy.networks.stack import Stack, form
 from conjugacy.populations import population
-from conjugacy.populations.processes import Crew, job_of
+from conjugacy.populations.processes import Workers, job_of
 from conjugacy.populations.stacked import fit_stacked, stacked_rollout
 from conjugacy.populations.stacked_adam import StackedAdam
+from conjugacy.populations.worker import do_job
 from conjugacy.runs.rollout import rollout
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.train import Training, begin
@@ -52,13 +60,13 @@ def close(a, b, rtol=1e-4):
 
 
 def test_losses_of_a_stack_are_those_of_training_alone_over_50_steps(small_task, monkeypatch):
-    stepped, losses = Training.stepped, {}
+    count_step, losses = Training.count_step, {}
 
     def noted(training, loss, scores=None):
         losses.setdefault((training.run.seed, len(together)), []).append(loss)
-        stepped(training, loss, scores)
+        count_step(training, loss, scores)
 
-    monkeypatch.setattr(Training, "stepped", noted)
+    monkeypatch.setattr(Training, "count_step", noted)
     settings, together = {**QUICK, "steps": 50, "eval_every": 25}, []
     together += cj.train_population(small_task, cj.networks.GRU(7), [0, 5], stacked=True, **settings)
     for run, seed in zip(together, [0, 5], strict=True):
@@ -132,15 +140,15 @@ def test_one_that_diverges_leaves_the_others_as_they_are(small_task):
 @pytest.mark.parametrize("stacked", [False, True])
 def test_an_interrupted_population_goes_on_where_it_was(small_task, small_runs, tmp_path, monkeypatch, stacked):
     options = {"stacked": stacked, "workers": 1, "out": tmp_path, **QUICK}
-    tell, told = population._Bar.tell, []
+    count_step, told = population._Bar.count_step, []
 
     def interrupted(bar, training):
         told.append(training.run.seed)
         if len(told) == 19:
             raise KeyboardInterrupt
-        tell(bar, training)
+        count_step(bar, training)
 
-    monkeypatch.setattr(population._Bar, "tell", interrupted)
+    monkeypatch.setattr(population._Bar, "count_step", interrupted)
     halves = cj.train_population(small_task, cj.networks.GRU(7), [2, 1], **options)
     steps = {r.seed: (r.metrics["steps"], r.metrics["stopped"]) for r in halves}
     assert steps == (
@@ -294,33 +302,100 @@ def test_names_of_members_are_names_of_folders():
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_is_heard_of_and_others_take_over(small_task):
+def test_a_worker_that_dies_is_reported_and_others_take_over(small_task):
     job = job_of(small_task, cj.networks.GRU(4), 0, Recipe(steps=100_000, stop_r2=2), None, "cpu", 1)
-    with Crew(2) as crew:
-        crew.begin("a", job)
-        key, message = crew.hear()
+    with Workers(2) as pool:
+        pool.submit("a", job)
+        key, message = pool.next_message()
         assert key == "a" and message["step"] > 0
-        (worker,) = crew._at
+        (worker,) = pool._running
         worker.kill()
         while "error" not in message:
-            key, message = crew.hear()
-        assert message["error"] == "RuntimeError: its process ended with exit code -9." and not crew.busy
-        crew.begin("b", {**job, "network": {"class": "Nothing", "args": {}}})
-        key, message = crew.hear()
+            key, message = pool.next_message()
+        assert message["error"] == "RuntimeError: its process ended with exit code -9." and not pool.busy
+        pool.submit("b", {**job, "network": {"class": "Nothing", "args": {}}})
+        key, message = pool.next_message()
         assert key == "b" and message["error"].startswith("ValueError: `network`: expected one of the classes")
-        crew.begin("c", job)  # the same worker
-        crew.hear()
-        (worker,) = crew._at
+        pool.submit("c", job)  # the same worker
+        pool.next_message()
+        (worker,) = pool._running
     assert worker.poll() == 0  # it left when its input was closed, in the middle of a job
 
 
-def test_what_another_process_cannot_make_is_no_job(small_task):
-    class Local(cj.networks.GRU):
-        pass
+def test_what_another_process_cannot_build_is_no_job(small_task):
+    class Unpicklable(cj.networks.GRU):
+        lock = threading.Lock()
 
-    assert job_of(small_task, cj.networks.from_cell(nn.Identity(), 3), 0, Recipe(), None, "cpu", 1) is None
-    assert job_of(small_task, Local(3), 0, Recipe(), None, "cpu", 1) is None
+    for network in (cj.networks.from_cell(nn.Identity(), 3), Unpicklable(3)):
+        assert job_of(small_task, network, 0, Recipe(), None, "cpu", 1) is None
     assert job_of(small_task, cj.networks.GRU(3), 0, Recipe(), None, "cpu", 1)["classes"] == []
+
+
+def test_a_class_that_cannot_be_imported_goes_to_the_other_process_by_value(small_task):
+    class OfANotebook(cj.networks.GRU):
+        def __init__(self, latent_size, gain=1.5):
+            super().__init__(latent_size)
+            self.gain = gain
+
+        def init_model(self, *arguments, **more):
+            super().init_model(*arguments, **more)
+            with torch.no_grad():
+                self.readout.weight *= self.gain
+
+    recipe = Recipe.for_task(small_task, cj.networks.GRU(4))
+    recipe = replace(recipe, **{k: v for k, v in QUICK.items() if k != "progress"})
+    job = json.loads(json.dumps(job_of(small_task, OfANotebook(4, 0.5), 3, recipe, None, "cpu", 1)))
+    alone = cj.train(small_task, OfANotebook(4, 0.5), 3, **QUICK)
+    made = safetensors.torch.load(base64.b64decode(do_job(job)["weights"]))
+    assert all(torch.equal(v, made[k]) for k, v in alone.network.state_dict().items())
+
+
+SCRIPT = """
+import conjugacy as cj
+
+class OfAScript(cj.networks.GRU):
+    pass
+
+runs = cj.train_population(cj.tasks.NBitFlipFlop(n=1, n_timesteps=20), OfAScript(3), [1, 2], workers=2, steps=2,
+                           batch_size=4, progress=False)
+print([type(run.network).__name__ for run in runs], [run.seed for run in runs])
+"""
+
+
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_trains_its_own_class_side_by_side(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", tmp_path / "script.py"], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "['OfAScript', 'OfAScript'] [1, 2]", done.stderr
+
+
+def test_one_training_that_fails_leaves_the_others(small_task, monkeypatch):
+    class Pool:
+        def __init__(self, *_):
+            self.left = []
+
+        busy, has_room = property(lambda self: bool(self.left)), True
+
+        def submit(self, key, job):
+            self.left.append((key, job))
+
+        def next_message(self):
+            key, job = self.left.pop(0)
+            if job["seed"] == 5:
+                return key, {"error": "RuntimeError: its process ended with exit code -9."}
+            result = do_job(job)
+            return key, {**result, "weights": base64.b64decode(result["weights"])}
+
+        __enter__, __exit__ = (lambda self: self), (lambda self, *_: None)
+
+    monkeypatch.setattr(population, "Workers", Pool)
+    with pytest.raises(RuntimeError, match=r"^the training of GRU-4 with seed 5 failed: .* code -9\.") as caught:
+        cj.train_population(small_task, cj.networks.GRU(4), [2, 5, 1], workers=2, **QUICK)
+    assert [run.seed for run in caught.value.runs] == [2, 1]
+    assert [run.metrics["stopped"] for run in caught.value.runs] == ["steps", "steps"]
 
 
 def test_a_rollout_is_cut_in_time():

@@ -26,8 +26,8 @@ SMALL = {
 }
 
 
-class CrewHere:
-    """What a Crew does, at once and in this process."""
+class WorkersHere:
+    """What Workers do, at once and in this process."""
 
     def __init__(self, *_):
         self.waiting, self.begun = [], []
@@ -35,20 +35,21 @@ class CrewHere:
     has_room = property(lambda self: len(self.waiting) < 2)
     busy = property(lambda self: bool(self.waiting))
 
-    def begin(self, key, job):
+    def submit(self, key, job):
         self.begun.append(key)
         self.waiting.append((key, job))
 
-    def hear(self):
+    def next_message(self):
         import base64
 
-        from conjugacy.populations.worker import do_job, one_line
+        from conjugacy._notes import error_line
+        from conjugacy.populations.worker import do_job
 
         key, job = self.waiting.pop(0)
         try:
             answer = do_job(job)
         except Exception as error:
-            return key, {"error": one_line(error)}
+            return key, {"error": error_line(error)}
         return key, {**answer, "weights": base64.b64decode(answer["weights"])}
 
     def interrupt(self):
@@ -63,14 +64,14 @@ class CrewHere:
 
 @pytest.fixture
 def here(monkeypatch):
-    crews = []
+    pools = []
 
     def make(*args):
-        crews.append(CrewHere(*args))
-        return crews[-1]
+        pools.append(WorkersHere(*args))
+        return pools[-1]
 
-    monkeypatch.setattr(sweep_run, "Crew", make)
-    return crews
+    monkeypatch.setattr(sweep_run, "Workers", make)
+    return pools
 
 
 def test_a_grid_has_every_combination_once():
@@ -255,15 +256,15 @@ def test_a_run_that_fails_stops_no_other_and_is_tried_again(here, tmp_path, monk
 
 
 def test_an_interrupted_sweep_goes_on(here, tmp_path, monkeypatch, capsys):
-    hear, heard = CrewHere.hear, []
+    next_message, received = WorkersHere.next_message, []
 
-    def interrupted(crew):
-        heard.append(1)
-        if len(heard) == 5:
+    def interrupted(pool):
+        received.append(1)
+        if len(received) == 5:
             raise KeyboardInterrupt
-        return hear(crew)
+        return next_message(pool)
 
-    monkeypatch.setattr(CrewHere, "hear", interrupted)
+    monkeypatch.setattr(WorkersHere, "next_message", interrupted)
     table = run_sweep(SMALL, tmp_path / "s")
     assert table["status"].value_counts().to_dict() == {"waiting": 6, "finished": 4, "begun": 2}
     shown = capsys.readouterr()

@@ -165,8 +165,8 @@ def test_without_doubt_the_ideal_observer_knows_the_bits(noise):
     torch.testing.assert_close(task.ideal_outputs(trials), trials.targets, rtol=0, atol=1e-6)
 
 
-def test_the_taught_see_weak_pulses_and_are_held_to_the_ideal_observers_doubts():
-    task, plain = NBitFlipFlop(taught=True, noise=0.0), NBitFlipFlop(noise=0.0)
+def test_distilled_networks_see_weak_pulses_and_learn_the_outputs_of_the_ideal_observer():
+    task, plain = NBitFlipFlop(distilled=True, noise=0.0), NBitFlipFlop(noise=0.0)
     assert task.trials(3, 1).digest() == plain.trials(3, 1).digest()
     trials, usual = (k.training_trials(64, 1, 5, 0.2) for k in (task, plain))
     at = usual.true_inputs != 0
@@ -178,7 +178,7 @@ def test_the_taught_see_weak_pulses_and_are_held_to_the_ideal_observers_doubts()
     assert float(task.training_trials(64, 1, 5, 0.74).true_inputs.abs().mean()) > 0.08  # busy for longer
     late = task.training_trials(64, 1, 5, 0.8)
     assert torch.equal(late.inputs, late.true_inputs)  # no weak ones
-    noisy = NBitFlipFlop(taught=True)
+    noisy = NBitFlipFlop(distilled=True)
     for progress in (0.2, 0.8):
         trials = noisy.training_trials(8, 1, 5, progress)
         assert torch.equal(trials.targets, noisy.ideal_outputs(trials)) and trials.mask.all()

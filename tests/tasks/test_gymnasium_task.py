@@ -142,7 +142,7 @@ def test_a_task_made_of_an_id_is_saved_and_loaded(tmp_path):
         assert cj.load(tmp_path / "run").trials("test").digest() == run.trials("test").digest()
     finally:
         del gymnasium.registry["ShelfRecall-v0"]
-    with pytest.raises(ValueError, match=r"^`env`: 'ShelfRecall-v0' is not registered"):
+    with pytest.raises(ValueError, match=r"config.json: `env`: .*got 'ShelfRecall-v0', which is not registered"):
         cj.load(tmp_path / "run")
     with pytest.raises(TypeError, match=r"^`GymnasiumTask\.env`: expected a number, string, .* got Recall\."):
         cj.train(from_gymnasium(Recall()), cj.networks.GRU(4), steps=1, progress=False, out=tmp_path / "other")
@@ -167,14 +167,14 @@ class Planner(Recall):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: from_gymnasium(3), "`env`: expected a gymnasium.Env or an id, got int."),
+        (lambda: from_gymnasium(3), "`env`: expected a gymnasium.Env or an id, got int 3."),
         (
             lambda: from_gymnasium("os:Recall-v0"),
             "`env`: expected the id of a registered environment, got 'os:Recall-v0'. Import its module first.",
         ),
         (
             lambda: from_gymnasium(Recall(), env_args={"a": 1}),
-            "`env_args`: expected with an id only, got an environment that is made already. Drop them.",
+            "`env_args`: expected None with an environment that is made already, got {'a': 1}. Drop them.",
         ),
         (
             lambda: from_gymnasium(Recall(), answers="logits"),

@@ -405,7 +405,7 @@ def test_renders_a_figure_of_each_rule():
         ({"rules": []}, "`rules`: expected at least one rule, got none. Leave it out for all fifteen."),
         (
             {"rules": "IntMod1"},
-            "`rules`: expected a list of names, got 'IntMod1'. Write ['IntMod1'] for a single rule.",
+            "`rules`: expected a list of names, got str 'IntMod1'. Write ['IntMod1'] for a single rule.",
         ),
         ({"num_targets": 0}, "`num_targets`: expected an integer >= 1, got 0. It is the number of angles on the ring."),
         ({"noise": -1}, "`noise`: expected a number in [0, inf), got -1. It is a standard deviation."),
@@ -417,8 +417,11 @@ def test_renders_a_figure_of_each_rule():
         ),
         ({"variant": "yang"}, "`variant`: expected one of 'standard', 'ctdb', got 'yang'."),
         ({"batches": "group"}, "`batches`: expected one of 'mixed', 'grouped', got 'group'. Did you mean 'grouped'?"),
-        ({"response_weight": 0}, "`response_weight`: expected a number in (0, inf), got 0."),
-        ({"latent_l2": -1}, "`latent_l2`: expected a number in [0, inf), got -1."),
+        (
+            {"response_weight": 0},
+            "`response_weight`: expected a number in (0, inf), got 0. It is a weight in the loss.",
+        ),
+        ({"latent_l2": -1}, "`latent_l2`: expected a number in [0, inf), got -1. It is a weight in the loss."),
     ],
 )
 def test_bad_arguments_are_named(args, message):
@@ -434,6 +437,7 @@ def test_an_unknown_rule_is_named_with_the_nearest_one():
     with pytest.raises(ValueError, match=r"^`n`: expected an integer >= 1, got 0\. It is the number of trials\.$"):
         MultiTask().trials(0, 0)
     with pytest.raises(
-        ValueError, match=r"^`outputs`: expected shape \(trial=3, time=314, output=3\), got \(3, 314, 2\)\."
+        ValueError,
+        match=r"^`outputs`: expected the shape of the targets of `trials`, \(3, 314, 3\), got \(3, 314, 2\)\.",
     ):
         MultiTask().success_rate(torch.zeros(3, 314, 2), MultiTask().trials(3, 0))

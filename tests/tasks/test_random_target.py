@@ -252,8 +252,8 @@ def small_run():
 
 def test_a_run_trains_saves_loads_and_repeats(small_run, tmp_path):
     run = small_run
-    merits = {"end_error", "end_error_median", "time_to_target", "hold_error", "effort", "bump_peak", "bump_rest"}
-    assert {f"test_{m}" for m in merits} < set(run.metrics) and {f"val_{m}" for m in merits} < set(run.history)
+    metrics = {"end_error", "end_error_median", "time_to_target", "hold_error", "effort", "bump_peak", "bump_rest"}
+    assert {f"test_{m}" for m in metrics} < set(run.metrics) and {f"val_{m}" for m in metrics} < set(run.history)
     assert 0 < run.metrics["test_end_error"] < 1.3 and math.isfinite(run.history["loss"].iloc[0])
     assert run.network.update_bias == 0  # what the task asked for is what is saved
     loaded = cj.load(run.save(tmp_path / "run"))
@@ -269,7 +269,7 @@ def test_a_run_trains_saves_loads_and_repeats(small_run, tmp_path):
 
 def test_the_weights_that_reached_best_are_kept(small_run):
     best = small_run.history["val_end_error"].min()
-    val = small_run.task.merits(small_run.rollout("val"), small_run.trials("val"))
+    val = small_run.task.metrics(small_run.rollout("val"), small_run.trials("val"))
     assert val["end_error"] == pytest.approx(best)
     with pytest.raises(ValueError, match=r"`recipe.select`: expected one of .*, got 'end_eror'. Did you mean 'end_err"):
         cj.train(small_run.task, GRU(2), steps=1, batch_size=2, select="-end_eror", progress=False)
@@ -325,15 +325,18 @@ def test_states_and_effectors_that_do_not_fit_are_named():
         ({"variant": "neuromatchh"}, "`variant`: expected one of .* Did you mean 'neuromatch'"),
         ({"shoulder_range": (30, 136)}, "`shoulder_range`: expected angles within the joint's limits, 0 to 135 "),
         ({"elbow_range": (-1, 90)}, "`elbow_range`: expected angles within the joint's limits, 0 to 155 degrees"),
-        ({"n_directions": 8, "reach_distance": 0.6}, "`reach_distance`: targets at 0.6 m: .* cannot be reached"),
+        (
+            {"n_directions": 8, "reach_distance": 0.6},
+            "`reach_distance`: expected targets within reach, got 0.6 m: .* cannot be reached",
+        ),
         ({"vision_delay": -0.01}, "`vision_delay`: expected a number in .*, got -0.01. It is a duration in seconds"),
         ({"vision_delay": 0.015}, "`vision_delay`: expected a multiple of the time step, 0.01 s, got 0.015. Try 0.02"),
         ({"proprioception_delay": 0.0333}, "`proprioception_delay`: expected a multiple of the time step"),
         ({"max_ep_duration": 0.6}, "`max_ep_duration`: expected at least 0.74 s"),
         ({"min_reach": 0.5, "max_reach": 0.4}, "`max_reach`: expected at least `min_reach`, 0.5 s, got 0.4 s"),
         ({"catch_prob": 1.5}, "`catch_prob`"),
-        ({"bump_force": (10, 5)}, "`bump_force`: expected low <= high, got 10 and 5. They are newtons"),
-        ({"bump_force": 7}, "`bump_force`: expected two numbers, low and high, got 7"),
+        ({"bump_force": (10, 5)}, "`bump_force`: expected least <= greatest, got .10, 5.. They are newtons"),
+        ({"bump_force": "7"}, "`bump_force`: expected a number or a pair .*, got str '7'. They are newtons"),
         ({"bump_duration": (0.155, 0.3)}, "`bump_duration`: expected a multiple"),
         ({"action_noise": -1}, "`action_noise`: expected a number in"),
         ({"command": "relu"}, "`command`: expected one of 'sigmoid', 'clip'"),
@@ -366,4 +369,4 @@ def test_the_recipe_learns_to_reach_to_within_a_centimetre(seed):
     # also where cues and bumps come as in CtDB
     theirs = RandomTarget(variant="neuromatch")
     trials = theirs.trials(500, 12345)
-    assert run.task.merits(run.rollout(trials), trials)["end_error"] < 0.01
+    assert run.task.metrics(run.rollout(trials), trials)["end_error"] < 0.01

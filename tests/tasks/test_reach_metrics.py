@@ -25,14 +25,14 @@ def test_a_reach_whose_figures_are_known():
     targets = torch.zeros(1, T, 2)
     targets[:, 40:] = torch.tensor([0.1, 0.003])
     out, trials = made(hand, targets, hold=[(0, 40)], reach=[(40, T)])
-    merits = reach_metrics(out, trials, DT)
-    assert merits["end_error"] == pytest.approx(0.003, abs=1e-6)
-    assert merits["end_error_median"] == pytest.approx(0.003, abs=1e-6)
+    metrics = reach_metrics(out, trials, DT)
+    assert metrics["end_error"] == pytest.approx(0.003, abs=1e-6)
+    assert metrics["end_error_median"] == pytest.approx(0.003, abs=1e-6)
     # after step 40 + k the hand is 0.1 - 0.005 (k + 1) away in x: within sqrt(0.02^2 - 0.003^2) from k = 16 on
-    assert merits["time_to_target"] == pytest.approx(0.16)
-    assert merits["hold_error"] == 0
-    assert merits["effort"] == pytest.approx(0.25)
-    assert math.isnan(merits["bump_peak"]) and math.isnan(merits["bump_rest"])
+    assert metrics["time_to_target"] == pytest.approx(0.16)
+    assert metrics["hold_error"] == 0
+    assert metrics["effort"] == pytest.approx(0.25)
+    assert math.isnan(metrics["bump_peak"]) and math.isnan(metrics["bump_rest"])
     assert accuracy(hand, trials, DT) == 1.0
 
 
@@ -43,11 +43,11 @@ def test_short_reaches_and_catch_trials_do_not_count_at_the_end():
     reach = [(60, T), (61, T), (T, T), (30, T)]
     out, trials = made(hand, targets, hold=[(0, 60), (0, 61), (0, T), (0, 30)], reach=reach)
     far, near = 0.02 * 2**0.5, 0.001 * 2**0.5
-    merits = reach_metrics(out, trials, DT)
-    assert merits["end_error"] == pytest.approx((far + near) / 2)
+    metrics = reach_metrics(out, trials, DT)
+    assert metrics["end_error"] == pytest.approx((far + near) / 2)
     assert accuracy(hand, trials, DT) == 0.5
     # the hand of trial 0 never arrives, that of trial 3 is there at the cue
-    assert merits["time_to_target"] == 0
+    assert metrics["time_to_target"] == 0
     # where no reach has time enough, all trials count
     assert accuracy(hand[1:3], trials[1:3], DT) == 0.0
     assert math.isnan(reach_metrics(out[1:3], trials[1:3], DT)["end_error"])
@@ -69,6 +69,6 @@ def test_the_response_to_a_bump_is_taken_while_the_hand_is_held():
     hand[1] = hand[2] = 7.0  # the cue comes too early; there is no bump
     hold = [(0, 70), (0, 60), (0, T)]
     out, trials = made(hand, targets, hold=hold, bump=[(25, 40), (25, 40), (T, T)])
-    merits = reach_metrics(out, trials, DT)
-    assert merits["bump_peak"] == pytest.approx(0.05)
-    assert merits["bump_rest"] == pytest.approx(0.01)
+    metrics = reach_metrics(out, trials, DT)
+    assert metrics["bump_peak"] == pytest.approx(0.05)
+    assert metrics["bump_rest"] == pytest.approx(0.01)

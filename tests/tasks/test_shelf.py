@@ -109,19 +109,22 @@ def test_names_its_source_and_is_exported(kind):
     ("make", "message"),
     [
         (lambda: PoissonClicks(rate=0), "`rate`: expected a number in (0, inf), got 0. It is in clicks per second."),
-        (lambda: PoissonClicks(gammas=()), "`gammas`: expected at least one log ratio of the rates, got none."),
+        (
+            lambda: PoissonClicks(gammas=()),
+            "`gammas`: expected a sequence of numbers, got none in (). They are sizes of log ratios of the rates.",
+        ),
         (
             lambda: PoissonClicks(duration=(1.0, 0.5)),
-            "`duration`: expected a number in [1, inf), got 0.5. It is a duration in seconds.",
+            "`duration`: expected least <= greatest, got (1.0, 0.5). It is a duration in seconds.",
         ),
         (
             lambda: PoissonClicks(duration="long"),
-            "`duration`: expected a number or a pair (least, greatest), got 'long'. It is a duration in seconds.",
+            "`duration`: expected a number or a pair (least, greatest), got str 'long'. It is a duration in seconds.",
         ),
         (
             lambda: SineWaveGenerator(frequency=(1.0, 40.0)),
-            "`frequency`: expected two numbers in (0, 12.5] Hz, got (1.0, 40.0). A period needs at least four steps; "
-            "shorten `dt`.",
+            "`frequency`: expected two numbers in (0, 12.5] Hz, got (1.0, 40.0). A period needs at least four steps "
+            "of `dt`, 0.02 s.",
         ),
         (lambda: SineWaveGenerator(n_frequencies=0), "`n_frequencies`: expected an integer >= 1, got 0."),
         (
@@ -138,21 +141,21 @@ def test_names_its_source_and_is_exported(kind):
         ),
         (
             lambda: ContextualIntegration(coherences=[0.1, -0.2]),
-            "`coherences`: expected a number in (0, inf), got -0.2.",
+            "`coherences[1]`: expected a number in (0, inf), got -0.2. They are sizes of the mean evidence.",
         ),
         (
             lambda: ContextualIntegration(coherences=[]),
-            "`coherences`: expected at least one size of the mean evidence, got none.",
+            "`coherences`: expected a sequence of numbers, got none in []. They are sizes of the mean evidence.",
         ),
         (lambda: PathIntegration(turning=0), "`turning`: expected a number in (0, inf), got 0. It is in rad/s."),
         (
             lambda: CyclingMemory(frequency=20.0),
-            "`frequency`: expected a number in (0, 12.5], got 20.0. A turn needs at least four steps of `dt`.",
+            "`frequency`: expected a number in (0, 12.5], got 20.0. A turn needs four steps of `dt`, 0.02 s.",
         ),
         (
             lambda: PhaseCodedMemory(duration=0.6),
-            "`duration`: expected a number in [0.65, inf), got 0.6. It is in seconds; a period has to follow "
-            "the latest cue.",
+            "`duration`: expected a number in [0.65, inf), got 0.6. It is in seconds and holds `onset` "
+            "(0.12, 0.24), `cue` (0.12, 0.16) and a `period` (0.125, 0.25).",
         ),
         (
             lambda: ChaoticDelayedMatching(objective="windw"),

@@ -79,7 +79,7 @@ def test_a_save_that_fails_returns_the_run_with_a_warning(small_task, small_runs
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setitem(TRAIN, "write_folder", fails)
+        patch.setattr("conjugacy.training.training.write_folder", fails)
         with pytest.warns(UserWarning, match=r"^`out`: the trained run could not be saved .* run\.save\(FOLDER\)"):
             run = train(small_task, tmp_path / "r")
     assert same(run, small_runs[0]) and run.metrics["stopped"] == "steps"
@@ -91,7 +91,7 @@ def test_a_checkpoint_that_cannot_be_written_is_a_warning(small_task, small_runs
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setitem(TRAIN, "_SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr("conjugacy.training.training._SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     monkeypatch.setattr(checkpoint, "write_sealed", full)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -111,7 +111,7 @@ def test_a_training_that_has_learned_is_not_trained_on_after_a_kill(small_task, 
         return cj.training.evaluate(*args)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setitem(TRAIN, "evaluate", dies_at_the_test)
+        patch.setattr("conjugacy.training.training.evaluate", dies_at_the_test)
         train(small_task, tmp_path / "r", **settings)
     run = train(small_task, tmp_path / "r", **settings)
     assert run.metrics["stopped"] == "learned" and run.metrics["steps"] == len(steps) == 4

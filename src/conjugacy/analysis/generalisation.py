@@ -41,7 +41,7 @@ def generalisation_table(
     Returns
     -------
     DataFrame
-        A row a condition, the first one "as trained"; columns "r2", "accuracy" and the task's merits.
+        A row a condition, the first one "as trained"; columns "r2", "accuracy" and the task's further metrics.
 
     Raises
     ------

@@ -14,7 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_choice, check_finite, check_int, check_number
+from conjugacy._check import (
+    check_choice,
+    check_finite,
+    check_instance,
+    check_int,
+    check_last,
+    check_number,
+    check_numbers,
+    shown,
+)
 from conjugacy._torch import transformed
 from conjugacy.arm.bones import TwoJointSkeleton
 from conjugacy.arm.muscles import MujocoHillMuscle, Muscle
@@ -33,6 +42,9 @@ _SHOULDER = (-0.03, 0.03, 0.0, 0.0, -0.03, 0.03)
 _ELBOW = (0.0, 0.0, -0.014, 0.025, -0.016, 0.03)
 _ELBOW2 = (0.0, 0.0, -0.004, -0.0022, -0.0057, -0.0032)
 _MAX_SPEED = 1000.0  # rad/s
+_ANGLES = "They are angles of shoulder and elbow in radians."
+_FORCES = "They are forces of the six muscles in newtons."
+_LENGTHS = "They are lengths of the six muscles in metres."
 
 _KERNEL_DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 _WIDTHS = (2, 2, 6, 6, 6, 2, 2)  # of the parts of a step: state, action, endpoint load, joint load
@@ -98,26 +110,28 @@ class RigidTendonArm26:
         tendon_length: Sequence[float] = _TENDON,
         optimal_muscle_length: Sequence[float] = _OPTIMAL,
     ):
-        self.muscle = MujocoHillMuscle() if muscle is None else muscle
-        if not isinstance(self.muscle, Muscle):
-            raise TypeError(
-                f"`muscle`: expected a muscle of conjugacy.arm, got {type(muscle).__name__}. Write MujocoHillMuscle()."
-            )
-        self.skeleton = TwoJointSkeleton() if skeleton is None else skeleton
-        if not isinstance(self.skeleton, TwoJointSkeleton):
-            raise TypeError(f"`skeleton`: expected a TwoJointSkeleton, got {type(skeleton).__name__}.")
+        self.muscle = MujocoHillMuscle() if muscle is None else check_instance("muscle", muscle, Muscle)
+        self.skeleton = TwoJointSkeleton()
+        if skeleton is not None:
+            self.skeleton = check_instance("skeleton", skeleton, TwoJointSkeleton)
         self.timestep = check_number("timestep", timestep, 0, open_low=True, hint="It is a duration in seconds.")
-        self.n_ministeps = check_int("n_ministeps", n_ministeps, 1)
+        self.n_ministeps = check_int(
+            "n_ministeps", n_ministeps, 1, hint="It counts steps of integration.", limit=10_000
+        )
         self.damping = check_number("damping", damping, 0, hint="It is a friction in N m s.")
         self.physics = check_choice("physics", physics, ("motornet", "exact"))
-        self.integration_method = _integration_method(integration_method, physics)
-        self.pos_lower_bound = _numbers("pos_lower_bound", pos_lower_bound, 2, -math.inf)
-        self.pos_upper_bound = _numbers("pos_upper_bound", pos_upper_bound, 2, -math.inf)
+        self.integration_method = _integration_method(integration_method, self.physics)
+        self.pos_lower_bound = check_numbers("pos_lower_bound", pos_lower_bound, 2, hint=_ANGLES)
+        self.pos_upper_bound = check_numbers("pos_upper_bound", pos_upper_bound, 2, hint=_ANGLES)
         if any(low >= high for low, high in zip(self.pos_lower_bound, self.pos_upper_bound)):
-            raise ValueError(f"`pos_upper_bound`: expected angles above {self.pos_lower_bound}, got {pos_upper_bound}.")
-        self.max_isometric_force = _numbers("max_isometric_force", max_isometric_force, 6, 0)
-        self.tendon_length = _numbers("tendon_length", tendon_length, 6, 0)
-        self.optimal_muscle_length = _numbers("optimal_muscle_length", optimal_muscle_length, 6, 0, open_low=True)
+            raise ValueError(
+                f"`pos_upper_bound`: expected angles above {self.pos_lower_bound}, got {shown(pos_upper_bound)}."
+            )
+        self.max_isometric_force = check_numbers("max_isometric_force", max_isometric_force, 6, 0, hint=_FORCES)
+        self.tendon_length = check_numbers("tendon_length", tendon_length, 6, 0, hint=_LENGTHS)
+        self.optimal_muscle_length = check_numbers(
+            "optimal_muscle_length", optimal_muscle_length, 6, 0, open_low=True, hint=_LENGTHS
+        )
         rows = (
             _A0,
             _SHOULDER,
@@ -161,7 +175,7 @@ class RigidTendonArm26:
         ValueError
             If an angle is outside the limits, or a value is NaN or infinite.
         """
-        _check_last("q", q, 2)
+        check_last("q", q, 2)
         check_finite("q", q)
         low, high = self._two.like(q)
         # a limit rounded to the dtype of q is still within
@@ -174,7 +188,7 @@ class RigidTendonArm26:
                 "Angles are in radians."
             )
         qd = torch.zeros_like(q) if qd is None else qd
-        _check_last("qd", qd, 2)
+        check_last("qd", qd, 2)
         check_finite("qd", qd)
         lead = torch.broadcast_shapes(q.shape, qd.shape)
         q, qd = q.expand(lead), qd.expand(lead)
@@ -226,7 +240,7 @@ class RigidTendonArm26:
         endpoint_load: Tensor | None = None,
         joint_load: Tensor | None = None,
     ) -> ArmState:
-        """As `step`, in torch's own operations: any dtype, device, order of derivative and transform of functions."""
+        """As `step`, in operations of torch: any dtype, device, order of derivative and transform of functions."""
         self._check_step(state, action, endpoint_load, joint_load)
         dt = self.timestep / self.n_ministeps
         one = self._motornet_step if self.physics == "motornet" else self._exact_step
@@ -260,7 +274,7 @@ class RigidTendonArm26:
         ValueError
             If the hand cannot get there, because of its length or of the limits of the joints.
         """
-        _check_last("xy", xy, 2)
+        check_last("xy", xy, 2)
         check_finite("xy", xy)
         q = self.skeleton.angles(xy)
         low, high = self._two.like(q)
@@ -370,17 +384,14 @@ class RigidTendonArm26:
         return self._six.like(q)[4] * self.muscle.force(activation, *self._stretch(*self._geometry(q, qd)))
 
     def _check_step(self, state, action, endpoint_load, joint_load) -> None:
-        if action.shape[-1:] != (6,):
-            raise ValueError(
-                f"`action`: expected shape (..., 6), a command for each muscle, got {tuple(action.shape)}."
-            )
+        check_last("action", action, 6, "It holds a command for each muscle.")
         if state[0].shape[-1:] != (2,) or state[3].shape[-1:] != (6,):
             shapes = ", ".join(str(tuple(x.shape)) for x in state)
             raise ValueError(f"`state`: expected an ArmState of (..., 2), (..., 2), (..., 6), (..., 6), got {shapes}.")
         for name, load in (("endpoint_load", endpoint_load), ("joint_load", joint_load)):
             if load is None:
                 continue
-            _check_last(name, load, 2)
+            check_last(name, load, 2)
             # not on a device, where looking at a value waits for the work before it, nor inside a transform
             if load.device.type == "cpu" and not transformed(load) and not torch.compiler.is_compiling():
                 check_finite(name, load)
@@ -434,24 +445,13 @@ def _as_rows(parts: tuple[Tensor | None, ...]) -> Sequence[Tensor | None] | None
     return [None if x is None else x.expand(*lead, w).reshape(-1, w) for x, w in zip(parts, _WIDTHS)]
 
 
-def _check_last(name: str, x: Tensor, size: int) -> None:
-    if x.ndim == 0 or x.shape[-1] != size:
-        raise ValueError(f"`{name}`: expected shape (..., {size}), got {tuple(x.shape)}.")
-
-
-def _numbers(name: str, values: Sequence[float], n: int, low: float, open_low: bool = False) -> tuple[float, ...]:
-    if len(values) != n:
-        raise ValueError(f"`{name}`: expected {n} numbers, got {len(values)}.")
-    return tuple(check_number(f"{name}[{i}]", v, low, open_low=open_low) for i, v in enumerate(values))
-
-
 def _integration_method(method: str | None, physics: str) -> str:
     if method is None:
         return "euler" if physics == "motornet" else "rk4"
     check_choice("integration_method", method, ("euler", "rk4"))
     if physics == "motornet" and method == "rk4":
         raise ValueError(
-            "`integration_method`: physics='motornet' is by 'euler' only: MotorNet's 'rk4' is of first order, and no "
-            "better. Take physics='exact' for a true one."
+            "`integration_method`: expected 'euler' with physics='motornet', got 'rk4'. MotorNet's 'rk4' is of first "
+            "order and no better; physics='exact' has a true one."
         )
     return method

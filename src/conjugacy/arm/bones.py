@@ -19,6 +19,8 @@ from torch import Tensor
 
 from conjugacy._check import check_number
 
+_LARGEST = 1e6  # of any mass, length or inertia, in its SI unit
+
 
 @dataclass(frozen=True)
 class TwoJointSkeleton:
@@ -51,7 +53,9 @@ class TwoJointSkeleton:
     def __post_init__(self):
         for f in fields(self):
             may_be_zero = f.name not in ("m2", "l1", "l2")
-            value = check_number(f"skeleton.{f.name}", getattr(self, f.name), 0, open_low=not may_be_zero)
+            value = check_number(
+                f"skeleton.{f.name}", getattr(self, f.name), 0, open_low=not may_be_zero, limit=_LARGEST
+            )
             object.__setattr__(self, f.name, value)
         a, b, c = self.inertia
         # the matrix is singular first where cos^2 q_2 is largest

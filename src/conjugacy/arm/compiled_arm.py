@@ -4,7 +4,7 @@ The arrays hold one row a variable and one column a trial, so that each row is a
 step forward keeps the derivatives that the step back needs (its tape). With l = M^-1 (dt g), g what arrives at the new
 velocity where no limit stopped it, the chain rule gives what leaves at the old state; the lines of `step_back` follow
 the order of the variables. Branches and the order of operations are those of the plain step, which is the reference:
-tests/arm/test_kernel.py compares both, benchmarks/arm.py times them.
+tests/arm/test_compiled_arm.py compares both, benchmarks/arm.py times them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _KINDS = {MujocoHillMuscle: _MUJOCO, RigidTendonHillMuscle: _HILL, ReluMuscle: _
 
 
 class Constants(NamedTuple):
-    """What the compiled step knows of an arm, all in one dtype.
+    """The constants of an arm that the compiled step needs, all in one dtype.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Constants(NamedTuple):
 
 
 def constants(arm: RigidTendonArm26, dtype: type) -> Constants | None:
-    """The constants of an arm, or None if the kernel does not know its muscle or physics."""
+    """The constants of an arm, or None if the kernel has not got its muscle or physics."""
     muscle, skeleton = arm.muscle, arm.skeleton
     kind = _KINDS.get(type(muscle))
     if kind is None or arm.physics != "motornet":
@@ -113,12 +113,12 @@ class _Step(torch.autograd.Function):
             step_forward(*known[:4], states[-2], outside, states[-1], tapes[-1], scratch)
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(*parts)
-            ctx.kept = arm, known, states, outside, tapes
+            ctx.record = arm, known, states, outside, tapes
         return torch.from_numpy(states[-1]).T.split((2, 2, 6, 6), 1)
 
     @staticmethod
     def backward(ctx, *grads):
-        arm, known, states, outside, tapes = ctx.kept
+        arm, known, states, outside, tapes = ctx.record
         if torch.is_grad_enabled():  # create_graph=True: the gradient has to be differentiable itself
             return None, None, *_differentiable_gradient(arm, ctx.saved_tensors, grads)
         grad = torch.cat(grads, 1).T.contiguous().numpy()
@@ -256,9 +256,27 @@ def _activate(a, action, muscle, dt, out, by_a, by_u):
 
 
 @njit(error_model="numpy", cache=True)
+def _bump(rise, fall, up, down, weight):
+    """Value and slope of a bump times `weight`: a quadratic spline of the share of its rise or fall that is done.
+
+    `rise` and `fall` are those shares, 0 at the foot and 1 at the peak; `up` and `down` are their slopes.
+    """
+    zero, one, two, four = type(rise)(0), type(rise)(1), type(rise)(2), type(rise)(4)
+    rising = rise < fall
+    h = rise if rising else fall
+    slope = up if rising else -down
+    flat = (h <= zero) | (h >= one)
+    h = zero if h < zero else h
+    h = one if h > one else h
+    bend = two * h - one
+    bend = zero if bend < zero else bend
+    return weight * (two * h * h - bend * bend), zero if flat else weight * four * (h - bend) * slope
+
+
+@njit(error_model="numpy", cache=True)
 def _mujoco(a, length, velocity, tendon, optimal, muscle, force, by_a, by_l, by_v):
     num = a.dtype.type
-    zero, half, one, two, three, four = num(0), num(0.5), num(1), num(2), num(3), num(4)
+    zero, half, one, two, three = num(0), num(0.5), num(1), num(2), num(3)
     shortest, shoulder, quarter = num(0.001), num(0.15), num(0.25)
     passive, low, high, vmax, c, fpmax = muscle[3], muscle[4], muscle[5], muscle[6], muscle[7], muscle[8]
     middle, end = half * (low + num(0.95)), num(0.95)
@@ -271,29 +289,11 @@ def _mujoco(a, length, velocity, tendon, optimal, muscle, force, by_a, by_l, by_
         stretch = length[b] - tendon
         slack = stretch < shortest
         ln = (shortest if slack else stretch) * per_l
-        # the two bumps of the active force, each a quadratic spline over a rise and a fall
-        rise, fall = (ln - low) * up, (high - ln) * down
-        rising = rise < fall
-        h = rise if rising else fall
-        slope = up if rising else -down
-        flat = (h <= zero) | (h >= one)
-        h = zero if h < zero else h
-        h = one if h > one else h
-        bend = two * h - one
-        bend = zero if bend < zero else bend
-        fl = two * h * h - bend * bend
-        fl_l = zero if flat else four * (h - bend) * slope
-        rise, fall = (ln - low) * up2, (end - ln) * down2
-        rising = rise < fall
-        h = rise if rising else fall
-        slope = up2 if rising else -down2
-        flat = (h <= zero) | (h >= one)
-        h = zero if h < zero else h
-        h = one if h > one else h
-        bend = two * h - one
-        bend = zero if bend < zero else bend
-        fl += shoulder * (two * h * h - bend * bend)
-        fl_l += zero if flat else shoulder * four * (h - bend) * slope
+        # the active force is a bump with its peak at 1 and a lower one, the shoulder, on its rise
+        fl, fl_l = _bump((ln - low) * up, (high - ln) * down, up, down, one)
+        more, more_l = _bump((ln - low) * up2, (end - ln) * down2, up2, down2, shoulder)
+        fl += more
+        fl_l += more_l
         v = velocity[b] * per_v
         lengthening = v > zero
         s = v + one

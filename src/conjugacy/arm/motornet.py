@@ -1,4 +1,4 @@
-"""Effectors of MotorNet (0.2 and 0.3) read into our arm, without importing MotorNet."""
+"""Effectors of MotorNet (0.2 and 0.3) made into arms of conjugacy, without importing MotorNet."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from conjugacy._check import shown
 from conjugacy.arm.arm26 import RigidTendonArm26
 from conjugacy.arm.bones import TwoJointSkeleton
 from conjugacy.arm.muscles import MujocoHillMuscle, Muscle, ReluMuscle, RigidTendonHillMuscle
@@ -17,7 +18,7 @@ _CLOSE = 1e-6
 
 
 def from_motornet(effector: Any) -> RigidTendonArm26 | SteppedEffector:
-    """Our arm with the constants of an effector of MotorNet.
+    """The arm of conjugacy with the constants of an effector of MotorNet.
 
     Parameters
     ----------
@@ -37,7 +38,9 @@ def from_motornet(effector: Any) -> RigidTendonArm26 | SteppedEffector:
         If it is no effector of MotorNet.
     """
     if not any(base.__module__.split(".")[0] == "motornet" for base in type(effector).__mro__):
-        raise TypeError(f"`effector`: expected an effector of motornet, got {type(effector).__name__}.")
+        raise TypeError(
+            f"`effector`: expected an effector of motornet, got {type(effector).__name__} {shown(effector)}."
+        )
     why = _why_unknown(effector)
     if why is None:
         arm = _read(effector)
@@ -52,7 +55,7 @@ def from_motornet(effector: Any) -> RigidTendonArm26 | SteppedEffector:
 
 
 def _why_unknown(effector: Any) -> str | None:
-    """What about its classes or settings is not known; None if all is."""
+    """The first class or setting of an effector that conjugacy has not got; None if it has all."""
     muscle, skeleton = effector.muscle, getattr(effector, "skeleton", None)
     known = (
         (effector, "motornet.effector", ("RigidTendonArm26",)),
@@ -78,9 +81,9 @@ def _read(effector: Any) -> RigidTendonArm26:
     muscle, skeleton = effector.muscle, effector.skeleton
     law = {name: _number(getattr(muscle, name)) for name in ("min_activation", "tau_activation", "tau_deactivation")}
     body = {name: _number(getattr(skeleton, name)) for name in _SKELETON}
-    own: dict[str, Any] = {"max_isometric_force": _numbers(muscle.max_iso_force)}
+    muscles: dict[str, Any] = {"max_isometric_force": _numbers(muscle.max_iso_force)}
     if type(muscle).__name__ != "ReluMuscle":
-        own |= {"tendon_length": _numbers(muscle.l0_se), "optimal_muscle_length": _numbers(muscle.l0_ce)}
+        muscles |= {"tendon_length": _numbers(muscle.l0_se), "optimal_muscle_length": _numbers(muscle.l0_ce)}
     return RigidTendonArm26(
         _MUSCLES[type(muscle).__name__](muscle, law),
         TwoJointSkeleton(**body, viscosity=_number(skeleton.c_viscosity)),
@@ -89,7 +92,7 @@ def _read(effector: Any) -> RigidTendonArm26:
         damping=_number(effector.damping),
         pos_lower_bound=_numbers(skeleton.pos_lower_bound),
         pos_upper_bound=_numbers(skeleton.pos_upper_bound),
-        **own,
+        **muscles,
     )
 
 
@@ -116,7 +119,7 @@ _MUSCLES = {"MujocoHillMuscle": _mujoco, "RigidTendonHillMuscle": _hill, "ReluMu
 
 
 def _difference(arm: RigidTendonArm26, effector: Any) -> str | None:
-    """What of the effector our arm, made from its constants, does not reproduce; None if it is all the same."""
+    """The constant of an effector that the arm made from it does not reproduce; None if it reproduces all."""
     a, b, c = arm.skeleton.inertia
     a0, shoulder, elbow, elbow2 = arm._six.table[:4]
     skeleton = effector.skeleton
@@ -151,5 +154,5 @@ def _number(x: Any) -> float:
 
 
 def _numbers(x: Any) -> list[float]:
-    """The decimals that were meant: 0.01, not the float32 next to it, 0.00999999977648."""
+    """Shortest decimals of float32 numbers: 0.01 for 0.00999999977648."""
     return [float(str(np.float32(v))) for v in _array(x)]

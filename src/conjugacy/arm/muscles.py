@@ -19,20 +19,20 @@ from conjugacy._check import check_number
 
 
 class Muscle(ABC):
-    """What all muscles share.
+    """The base class of all muscles: activation, and what a muscle senses.
 
     Parameters
     ----------
     min_activation : float
-        Lower bound of command and activation, in [0, 1).
+        Lower bound of command and activation, in [0, 0.999].
     tau_activation, tau_deactivation : float
         Time constants in s, > 0.
     """
 
     def __init__(self, min_activation: float, tau_activation: float, tau_deactivation: float):
-        self.min_activation = check_number("min_activation", min_activation, 0, 1)
-        if self.min_activation >= 1:
-            raise ValueError(f"`min_activation`: expected a number in [0, 1), got {min_activation!r}.")
+        self.min_activation = check_number(
+            "min_activation", min_activation, 0, 0.999, hint="It is an activation in [0, 0.999]."
+        )
         hint = "It is a time constant in seconds."
         self.tau_activation = check_number("tau_activation", tau_activation, 0, open_low=True, hint=hint)
         self.tau_deactivation = check_number("tau_deactivation", tau_deactivation, 0, open_low=True, hint=hint)
@@ -84,7 +84,7 @@ class Muscle(ABC):
     def sense(
         self, length: Tensor, velocity: Tensor, tendon: Tensor, optimal: Tensor, exactly: bool
     ) -> tuple[Tensor, Tensor]:
-        """Length and velocity as the nervous system is told of them, of the order of 1."""
+        """Length and velocity as proprioception reports them, of the order of 1."""
         return (self.normalise_exactly if exactly else self.normalise)(length, velocity, tendon, optimal)
 
     @abstractmethod
@@ -147,7 +147,7 @@ class MujocoHillMuscle(Muscle):
         return (length - tendon).clamp(min=0.001) / optimal, velocity / (self.vmax * optimal)
 
     def force(self, a: Tensor, length: Tensor, velocity: Tensor) -> Tensor:
-        """F / Fmax."""
+        """Force / maximal isometric force: a FL(l) FV(v) and the passive force."""
         return a * self.force_length(length) * self.force_velocity(velocity) + self.passive_forces * self.passive(
             length
         )
@@ -192,11 +192,8 @@ class RigidTendonHillMuscle(Muscle):
         normalized_slack_muscle_length: float = 1.4,
     ):
         super().__init__(min_activation, tau_activation, tau_deactivation)
-        if self.min_activation <= 0:
-            raise ValueError(
-                f"`min_activation`: expected a number in (0, 1), got {min_activation!r}. "
-                "The force-velocity curve of this muscle has no limit at activation 0."
-            )
+        hint = "The force-velocity curve of this muscle has no limit at activation 0."
+        check_number("min_activation", min_activation, 0, 0.999, open_low=True, hint=hint)
         name, slack = "normalized_slack_muscle_length", normalized_slack_muscle_length
         self.normalized_slack_muscle_length = check_number(name, slack, 0, 1.659, open_low=True)
 
@@ -217,7 +214,7 @@ class RigidTendonHillMuscle(Muscle):
         return self.normalise(length, velocity, tendon, optimal)
 
     def force(self, a: Tensor, length: Tensor, velocity: Tensor) -> Tensor:
-        """F / Fmax; with ``physics="motornet"`` the velocity enters in the unit of `normalise`, ten times too small."""
+        """Force / maximal isometric force; with ``physics="motornet"`` velocities are 10 times too small."""
         fl = (1 - (length - 1).square() / _WIDTH).clamp(min=0.01)
         ar = torch.where(length > 1, _A_REL * fl, _A_REL)
         br = torch.where(a < _Q_CRIT, _B_REL * (1 - 0.9 * (a - _Q_CRIT) / (0.005 - _Q_CRIT)).square(), _B_REL)
@@ -255,7 +252,7 @@ class ReluMuscle(Muscle):
         return length, velocity
 
     def force(self, a: Tensor, length: Tensor, velocity: Tensor) -> Tensor:
-        """F / Fmax, the activation."""
+        """Force / maximal isometric force, which is the activation."""
         return a
 
 

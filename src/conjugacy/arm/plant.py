@@ -1,4 +1,4 @@
-"""The plant of a closed loop: an arm, the senses through which a network sees it, and the world it moves in.
+"""The plant of a closed loop: an arm, the senses by which a network observes it, and the forces on its hand.
 
 One step of the loop is, with s the state of the plant, x that of the network and c the context inputs,
 
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_axes, check_choice, check_int, check_number
+from conjugacy._check import check_axes, check_choice, check_int, check_noise, check_number, shown
 from conjugacy.arm.arm26 import ArmState
 
 COMMANDS = ("sigmoid", "clip")
@@ -24,7 +24,7 @@ FIELDS = ("none", "curl", "viscous")
 
 
 class PlantState(NamedTuple):
-    """All that the plant's future depends on; any number of leading axes.
+    """The state of a plant: all that its next state depends on; any number of leading axes.
 
     Attributes
     ----------
@@ -102,20 +102,23 @@ class Plant:
         field_strength: float = 0.0,
         rotation: float = 0.0,
     ):
+        members = ("dt", "n_muscles", "rest", "step", "observe", "hand", "proprioception_lag")
+        if isinstance(arm, type) or any(not hasattr(arm, name) for name in members):
+            raise TypeError(
+                f"`arm`: expected an arm such as RigidTendonArm26(), got {type(arm).__name__} {shown(arm)}."
+            )
         self.arm = arm
         self.command_kind = check_choice("command", command, COMMANDS)
-        self.command_bias = check_number("command_bias", command_bias)
+        self.command_bias = check_number("command_bias", command_bias, hint="It is the offset of the sigmoid.")
         self.vision_lag = check_int("vision_lag", vision_lag, 0, hint="It is a number of steps.")
-        own = check_int("proprioception_lag", proprioception_lag, 0, hint="It is a number of steps.")
-        self.proprioception_lag = own + arm.proprioception_lag
-        self.vision_noise = check_number("vision_noise", vision_noise, 0, hint="It is a standard deviation.")
-        self.proprioception_noise = check_number(
-            "proprioception_noise", proprioception_noise, 0, hint="It is a standard deviation."
-        )
-        self.action_noise = check_number("action_noise", action_noise, 0, hint="It is a standard deviation.")
+        lag = check_int("proprioception_lag", proprioception_lag, 0, hint="It is a number of steps.")
+        self.proprioception_lag = lag + arm.proprioception_lag
+        self.vision_noise = check_noise("vision_noise", vision_noise)
+        self.proprioception_noise = check_noise("proprioception_noise", proprioception_noise)
+        self.action_noise = check_noise("action_noise", action_noise)
         self.force_field = check_choice("force_field", force_field, FIELDS)
-        self.field_strength = check_number("field_strength", field_strength)
-        self.rotation = check_number("rotation", rotation)
+        self.field_strength = check_number("field_strength", field_strength, hint="It is in N s/m.")
+        self.rotation = check_number("rotation", rotation, hint="It is in degrees.")
 
     @property
     def n_actions(self) -> int:
@@ -156,7 +159,7 @@ class Plant:
         return torch.sigmoid(y + self.command_bias) if self.command_kind == "sigmoid" else y
 
     def observe(self, state: PlantState) -> Tensor:
-        """What a network sees now, (..., observation): hand x, y (m), muscle lengths and velocities; no noise."""
+        """The observations of a network, (..., observation): hand x, y (m), muscle lengths and velocities; no noise."""
         vision = state.vision[..., 0, :] if self.vision_lag else self._seen(state.arm, state.origin)
         felt = state.proprioception[..., 0, :] if self.proprioception_lag else self.arm.observe(state.arm)
         return torch.cat([vision, felt], -1)
@@ -180,7 +183,7 @@ class Plant:
         return PlantState(self.arm.step(state.arm, action, self._load(state.arm, load)), vision, felt, state.origin)
 
     def hand(self, state: PlantState) -> Tensor:
-        """Where the hand is, (..., 2), m."""
+        """Position of the hand, (..., 2), m."""
         return self.arm.hand(state.arm.q)
 
     def draw_noise(self, n: int, n_timesteps: int, generator: torch.Generator, dtype: torch.dtype) -> Noise:

@@ -1,4 +1,4 @@
-"""An effector of MotorNet that we do not know, stepped by its own code: slow, float32, without Jacobians by vmap.
+"""Any effector of MotorNet, stepped by its own code: slow, in float32, without Jacobians by vmap.
 
 Its state is kept outside: before each step the effector is put into the state that is given, so that here too
 ``step`` is a function of what it is passed.
@@ -58,7 +58,7 @@ class SteppedEffector:
     Attributes
     ----------
     dt, n_muscles, joint_limits, proprioception_lag
-        As those of `RigidTendonArm26`. Its own muscle states lag as they do, so none is added.
+        As those of `RigidTendonArm26`. The muscle states of MotorNet lag by themselves, so no lag is added.
     """
 
     proprioception_lag = 0
@@ -79,7 +79,7 @@ class SteppedEffector:
 
     @property
     def motornet_effector(self) -> NoReturn:
-        """Not kept under this name: such a run cannot be saved."""
+        """Raise an error: a run with such an effector cannot be saved."""
         raise TypeError(
             f"a run with {type(self._theirs).__name__} of {type(self._theirs).__module__} cannot be saved: its code is "
             "not part of conjugacy. Use RigidTendonArm26 of conjugacy.arm."
@@ -119,8 +119,8 @@ class SteppedEffector:
         return self._cartesian(q, qd)[..., 2:]
 
     def inverse(self, xy: Tensor) -> NoReturn:
-        """Not known for an effector of someone else's."""
-        raise ValueError("joint angles of targets are known for RigidTendonArm26 of conjugacy.arm only.")
+        """Raise an error: the inverse is known for `RigidTendonArm26` only."""
+        raise ValueError("`effector`: joint angles of targets are known for RigidTendonArm26 of conjugacy.arm only.")
 
     def unpack(self, vector: Tensor) -> SteppedState:
         """The state that ``pack`` made a vector of."""

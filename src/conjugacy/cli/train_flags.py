@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from conjugacy.cli.flags import Flags, UsageError, add_arguments, description, did_you_mean, refuse_unknown
+from conjugacy.cli.old_names import renewed_flags
 
 _SOURCES = Path(__file__).parents[1]
 # public classes that cannot be named: what others inherit from, and what wraps objects that no flag can make
@@ -29,7 +30,7 @@ class TrainFlags(Flags):
 
     def parse(self, prog: str, args: Sequence[str]) -> dict[str, Any]:
         """As `Flags.parse`; task and network come as objects, the recipe as a dict."""
-        args = list(args)
+        args = renewed_flags(args)
         asked = next((a for a in args if a in ("-h", "--help")), None)
         if asked is not None and not any(a.split("=")[0] in _OF_A_CLASS for a in args):
             print(self.help(prog))

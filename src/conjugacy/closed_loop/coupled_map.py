@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from conjugacy._check import check_axes, check_finite
+from conjugacy._check import check_axes, check_finite, check_instance, shown
 from conjugacy.arm import ArmState, RigidTendonArm26
 from conjugacy.arm.plant import Plant, PlantState
 from conjugacy.dynamics._as_map import as_map
@@ -68,6 +68,10 @@ class CoupledMap(nn.Module):
 
     def __init__(self, network: Network, plant: Plant):
         super().__init__()
+        check_instance("network", network, Network)
+        if not network.input_size:
+            raise ValueError(f"`network`: expected one with weights, got {shown(network)}. Call init_model() first.")
+        check_instance("plant", plant, Plant)
         if not isinstance(plant.arm, RigidTendonArm26):
             raise TypeError(
                 f"`plant`: expected one with a RigidTendonArm26 of conjugacy.arm, got {type(plant.arm).__name__}. "

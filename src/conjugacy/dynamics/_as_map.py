@@ -61,7 +61,7 @@ def as_map(step_or_system: Any, kind: str = "map", order: str | None = None) -> 
         return Map(CalledStep(step_or_system, order, STATE_FIRST), flow=flow, name=name)
     raise TypeError(
         f"`step_or_system`: expected a System, a Run, a recurrent cell or a function step(x, u), got "
-        f"{type(step_or_system).__name__} {shown(step_or_system)}. Wrap what you have: lambda x, u: next_state."
+        f"{shown(step_or_system)}. Wrap what you have: lambda x, u: next_state."
     )
 
 

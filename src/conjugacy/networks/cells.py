@@ -1,7 +1,7 @@
 """Recurrent cells: modules ``cell(u, x) -> x_next`` that hold the weights of one step.
 
-torch's own cells serve for the vanilla, GRU and LSTM networks; here are the others. A cell that knows the derivatives
-of its step in closed form offers ``jacobian(u, x)``, and one that keeps a box offers ``box``; dynamics looks for them.
+torch's own cells serve for the vanilla, GRU and LSTM networks; here are the others. A cell whose derivatives have
+a closed form has ``jacobian(u, x)``, and one that maps a box into itself has ``box``; `conjugacy.dynamics` uses both.
 """
 
 from __future__ import annotations

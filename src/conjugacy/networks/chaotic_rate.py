@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from conjugacy._check import check_number
+from conjugacy._check import check_flag, check_number
 from conjugacy.networks.cells import RateCell
-from conjugacy.networks.network import Network, fill_uniform, linear_readout
+from conjugacy.networks.network import Network, check_weight_scale, fill_uniform, linear_readout
 
 
 class UnitRates(nn.Module):
@@ -30,7 +30,8 @@ class ChaoticRateRNN(Network):
     """tau dx/dt = -x + W tanh(x) + V u + b by Euler steps of alpha = dt / tau, y = C tanh(x) + d.
 
     W starts Gaussian with variance gain^2 / D. Undriven, a large network of that kind rests for a gain below 1 and is
-    chaotic above. Whether the one at hand is, before or after training, `conjugacy.dynamics.lyapunov_spectrum` tells.
+    chaotic above. `conjugacy.dynamics.lyapunov_spectrum` shows whether a network is,
+    before or after training.
 
     Parameters
     ----------
@@ -56,9 +57,9 @@ class ChaoticRateRNN(Network):
         ic_noise: float = 0.05,
     ):
         super().__init__(latent_size, noise_level, ic_noise)
-        self.gain = check_number("gain", gain, 0)
+        self.gain = check_weight_scale("gain", gain)
         self.alpha = check_number("alpha", alpha, 0, 1, open_low=True, hint="It is dt / tau.")
-        self.read_units = bool(read_units)
+        self.read_units = check_flag("read_units", read_units)
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> RateCell:
         """Recurrent weights N(0, gain^2 / D), input weights uniform in +-1/sqrt(inputs), biases 0."""

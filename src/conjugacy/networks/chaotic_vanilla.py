@@ -8,8 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from conjugacy._check import check_number
-from conjugacy.networks.network import Network, fill_uniform, linear_readout
+from conjugacy.networks.network import Network, check_weight_scale, fill_uniform, linear_readout
 
 
 class ChaoticVanillaRNN(Network):
@@ -29,7 +28,7 @@ class ChaoticVanillaRNN(Network):
 
     def __init__(self, latent_size: int, gain: float = 1.5, noise_level: float = 0.0, ic_noise: float = 0.05):
         super().__init__(latent_size, noise_level, ic_noise)
-        self.gain = check_number("gain", gain, 0)
+        self.gain = check_weight_scale("gain", gain)
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> nn.RNNCell:
         """Recurrent weights N(0, gain^2 / D), input weights uniform in +-1/sqrt(D), biases 0."""

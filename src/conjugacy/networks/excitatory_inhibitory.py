@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from conjugacy._check import check_number
 from conjugacy.networks.cells import DaleCell
-from conjugacy.networks.network import Network, fill_uniform, linear_readout
+from conjugacy.networks.network import Network, check_weight_scale, fill_uniform, linear_readout
 
 
 class ExcitatoryReadout(nn.Module):
@@ -59,7 +59,7 @@ class EIRNN(Network):
                 f"`excitatory_share`: expected units of both kinds, got {self.n_excitatory} excitatory of "
                 f"{self.latent_size}. Choose a share in between, or more units."
             )
-        self.gain = check_number("gain", gain, 0)
+        self.gain = check_weight_scale("gain", gain)
         self.alpha = check_number("alpha", alpha, 0, 1, open_low=True, hint="It is dt / tau.")
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> DaleCell:

@@ -108,9 +108,7 @@ def from_cell(
             f"networks.{'VanillaRNN' if isinstance(cell, nn.RNN) else name}."
         )
     if readout is not None and not isinstance(readout, nn.Module):
-        raise TypeError(
-            f"`readout`: expected a torch.nn.Module or None, got {type(readout).__name__} {shown(readout)}."
-        )
+        raise TypeError(f"`readout`: expected a torch.nn.Module or None, got {shown(readout)}.")
     if order is not None:
         check_choice("order", order, ORDERS)
     return CellNetwork(cell, latent_size, readout, order=order, **options)

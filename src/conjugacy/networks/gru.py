@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
-from conjugacy._check import check_number
-from conjugacy.networks.network import Network, fill_uniform, linear_readout
+from conjugacy.networks.network import Network, check_weight_scale, fill_uniform, linear_readout
 
 _UPDATE_BIAS = 3.0
 
@@ -24,10 +25,10 @@ class GRU(Network):
     latent_size : int
         Number of units, >= 1.
     update_bias : float, optional
-        Initial b_z; by default 3, unless `conjugacy.train` trains it on a task that asks for another. With +3 a unit
+        Initial b_z; by default 3, unless a task on which `conjugacy.train` trains it sets another. With +3 a unit
         starts as a memory of 1 / (1 - sigma(3)) = 21 steps (Jozefowicz et al. 2015, PMLR 37:2342, for the LSTM's forget
-        gate). The flip-flop asks for 1, reaching for 0: with 3 they solve it too, but hold by leaking slowly what they
-        would otherwise hold at a fixed point (docs/training.md).
+        gate). The flip-flop sets 1, reaching 0: with 3 they are solved too, but by units that leak slowly in place of
+        fixed points (docs/training.md).
     noise_level, ic_noise : float
         See `Network`.
     gain : float
@@ -43,8 +44,8 @@ class GRU(Network):
         gain: float = 1.0,
     ):
         super().__init__(latent_size, noise_level, ic_noise)
-        self.update_bias = None if update_bias is None else check_number("update_bias", update_bias)
-        self.gain = check_number("gain", gain, 0)
+        self.update_bias = None if update_bias is None else check_weight_scale("update_bias", update_bias, -math.inf)
+        self.gain = check_weight_scale("gain", gain)
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> nn.GRUCell:
         """Input weights uniform in +-1/sqrt(D), recurrent weights orthogonal for each gate."""

@@ -1,4 +1,4 @@
-"""A GRU that pays for its activity: the L2 penalty of CtDB's NoisyGRU_LatentL2."""
+"""GRU with an L2 penalty on its latents: NoisyGRU_LatentL2 of CtDB."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class NoisyGRULatentL2(GRU):
         gain: float = 1.0,
     ):
         super().__init__(latent_size, update_bias, noise_level, ic_noise, gain)
-        self.l2_weight = check_number("l2_weight", l2_weight, 0)
+        self.l2_weight = check_number("l2_weight", l2_weight, 0, hint="It is the weight of a penalty.")
 
     @classmethod
     def small(cls) -> NoisyGRULatentL2:
-        """A small instance, of which tables of all networks are made."""
+        """A small instance, used in tables of all networks."""
         return cls(latent_size=12, l2_weight=1e-5)
 
     def model_loss(self, latents: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import nn
 
 from conjugacy._check import check_number
 from conjugacy.networks.cells import LeakyCell
-from conjugacy.networks.network import Network, fill_uniform, linear_readout
+from conjugacy.networks.network import Network, check_weight_scale, fill_uniform, linear_readout
 
 
 class LeakyRNN(Network):
@@ -32,7 +32,7 @@ class LeakyRNN(Network):
     ):
         super().__init__(latent_size, noise_level, ic_noise)
         self.alpha = check_number("alpha", alpha, 0, 1, open_low=True, hint="It is dt / tau.")
-        self.gain = check_number("gain", gain, 0)
+        self.gain = check_weight_scale("gain", gain)
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> LeakyCell:
         """Input weights uniform in +-1/sqrt(inputs), recurrent weights orthogonal, biases 0."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from conjugacy._check import check_number
 from conjugacy.networks.cells import LSTMStateCell
-from conjugacy.networks.network import Network, fill_uniform, linear_readout
+from conjugacy.networks.network import Network, check_weight_scale, fill_uniform, linear_readout
 
 
 class HiddenReadout(nn.Module):
@@ -46,8 +47,8 @@ class LSTM(Network):
         gain: float = 1.0,
     ):
         super().__init__(latent_size, noise_level, ic_noise)
-        self.forget_bias = check_number("forget_bias", forget_bias)
-        self.gain = check_number("gain", gain, 0)
+        self.forget_bias = check_weight_scale("forget_bias", forget_bias, -math.inf)
+        self.gain = check_weight_scale("gain", gain)
 
     @property
     def state_size(self) -> int:

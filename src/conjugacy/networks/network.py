@@ -2,23 +2,27 @@
 
     x_t = cell(u_t, x_{t-1}),    y_t = readout(x_t),    x_0 = latent_ics
 
-Every consumer needs three things only: ``step(x, u)``, ``readout(x)``, and ``rollout(inputs)`` over whole sequences.
+Training and analyses need three members only: ``step(x, u)``, ``readout(x)``, and ``rollout(inputs)`` over sequences.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from conjugacy._check import check_axes, check_int, check_number
+from conjugacy._check import check_axes, check_int, check_last, check_number
 from conjugacy.networks.rollout_noise import draw_noise
 from conjugacy.networks.sequence import check_rollout, plain_sequence, sequence
 
+MAX_UNITS = 1_000_000  # a million units have 10^12 recurrent weights: more is a mistake, not a network
+MAX_WEIGHT_SCALE = 1e6
+
 
 class Network(nn.Module, ABC):
-    """What all networks share; a kind of network says how its cell and readout are made.
+    """The base class of all networks; a subclass makes the cell and the readout.
 
     Parameters
     ----------
@@ -52,15 +56,15 @@ class Network(nn.Module, ABC):
 
     def __init__(self, latent_size: int, noise_level: float = 0.0, ic_noise: float = 0.05):
         super().__init__()
-        self.latent_size = check_int("latent_size", latent_size, 1, hint="It is the number of units.")
-        self.noise_level = check_number("noise_level", noise_level, 0, hint="It is a standard deviation.")
-        self.ic_noise = check_number("ic_noise", ic_noise, 0, hint="It is a standard deviation.")
+        self.latent_size = check_int("latent_size", latent_size, 1, hint="It is the number of units.", limit=MAX_UNITS)
+        self.noise_level = check_weight_scale("noise_level", noise_level, hint="It is a standard deviation.")
+        self.ic_noise = check_weight_scale("ic_noise", ic_noise, hint="It is a standard deviation.")
         self.input_size = 0  # 0: not built yet
         self.output_size = 0
 
     @classmethod
     def small(cls) -> Network:
-        """A small instance, of which tables of all networks are made."""
+        """A small instance, used in tables of all networks."""
         return cls(latent_size=12)
 
     @property
@@ -87,9 +91,9 @@ class Network(nn.Module, ABC):
 
     def init_model(self, input_size: int, output_size: int, seed: int = 0) -> None:
         """Make the weights for that many inputs and outputs, drawn from `seed`; the initial state is 0."""
-        self.input_size = check_int("input_size", input_size, 1)
-        self.output_size = check_int("output_size", output_size, 1)
-        generator = torch.Generator().manual_seed(check_int("seed", seed, 0))
+        self.input_size = check_int("input_size", input_size, 1, limit=MAX_UNITS)
+        self.output_size = check_int("output_size", output_size, 1, limit=MAX_UNITS)
+        generator = torch.Generator().manual_seed(check_int("seed", seed, 0, limit=2**64 - 1))
         # torch's layers draw from the global generator while they are made: they are made elsewhere, then filled
         with torch.random.fork_rng(devices=[]):
             self.cell = self.make_cell(input_size, generator)
@@ -99,8 +103,18 @@ class Network(nn.Module, ABC):
     def step(self, x: Tensor, u: Tensor) -> Tensor:
         """The state after input u (..., input) in state x (..., state); no noise."""
         self._check_built()
+        check_last("x", x, self.state_size, f"The states of this network have {self.state_size} variables.")
+        check_last("u", u, self.input_size, f"This network was built for {self.input_size} inputs.")
+        for name, value in (("x", x), ("u", u)):
+            if value.dtype != self.latent_ics.dtype:
+                raise TypeError(f"`{name}`: expected {self.latent_ics.dtype}, as the weights have, got {value.dtype}.")
         # torch's own cells take one leading axis, analyses have any number
-        lead = torch.broadcast_shapes(x.shape[:-1], u.shape[:-1])
+        try:
+            lead = torch.broadcast_shapes(x.shape[:-1], u.shape[:-1])
+        except RuntimeError:
+            raise ValueError(
+                f"`u`: expected leading axes that go with those of `x`, {tuple(x.shape)}, got {tuple(u.shape)}."
+            ) from None
         flat_u, flat_x = (v.expand(*lead, v.shape[-1]).reshape(lead.numel(), v.shape[-1]) for v in (u, x))
         return self.cell(flat_u, flat_x).reshape(x.shape if x.shape[:-1] == lead else (*lead, x.shape[-1]))
 
@@ -129,7 +143,7 @@ class Network(nn.Module, ABC):
         x0 : Tensor (trial, state), optional
             Initial states; `latent_ics` (with noise, if it is on) by default.
         noise : torch.Generator, optional
-            Source of the network's own noise; without it there is none.
+            Source of the noise of the network; without it there is none.
         rollout : {"auto", "plain"}
             "auto" takes the fastest way there is for this cell, "plain" one step after the other.
 
@@ -165,8 +179,13 @@ class Network(nn.Module, ABC):
             raise RuntimeError(f"{type(self).__name__} has no weights yet: call init_model(input_size, output_size).")
 
 
+def check_weight_scale(name: str, value: Any, low: float = 0.0, hint: str = "") -> float:
+    """Return `value` as a float >= `low`, or say what is wrong; beyond 1e6 states in float32 overflow within a step."""
+    return check_number(name, value, low, hint=hint, limit=MAX_WEIGHT_SCALE)
+
+
 def linear_readout(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    """Y = W x + b with W, b uniform in +-1/sqrt(n_in), as torch draws them."""
+    """A linear layer y = W x + b with W, b uniform in +-1/sqrt(n_in), as torch draws them."""
     layer = nn.Linear(n_in, n_out)
     fill_uniform(layer, n_in, generator)
     return layer

@@ -7,7 +7,14 @@ from torch import nn
 
 from conjugacy._check import check_int, check_number
 from conjugacy.networks.cells import FlowCell
-from conjugacy.networks.network import Network, fill_uniform, linear_readout
+from conjugacy.networks.network import (
+    MAX_UNITS,
+    MAX_WEIGHT_SCALE,
+    Network,
+    check_weight_scale,
+    fill_uniform,
+    linear_readout,
+)
 
 
 class NODE(Network):
@@ -42,14 +49,18 @@ class NODE(Network):
         gain: float = 1.0,
     ):
         super().__init__(latent_size, noise_level, ic_noise)
-        self.num_layers = check_int("num_layers", num_layers, 1, hint="It counts the linear layers.")
-        self.layer_hidden_size = check_int("layer_hidden_size", layer_hidden_size, 1)
-        self.step_size = check_number("step_size", step_size, 0, open_low=True)
-        self.gain = check_number("gain", gain, 0)
+        self.num_layers = check_int("num_layers", num_layers, 1, hint="It counts the linear layers.", limit=1000)
+        self.layer_hidden_size = check_int(
+            "layer_hidden_size", layer_hidden_size, 1, MAX_UNITS, hint="It is a number of units."
+        )
+        self.step_size = check_number(
+            "step_size", step_size, 0, open_low=True, hint="It is the step of Euler's method.", limit=MAX_WEIGHT_SCALE
+        )
+        self.gain = check_weight_scale("gain", gain)
 
     @classmethod
     def small(cls) -> NODE:
-        """A small instance, of which tables of all networks are made."""
+        """A small instance, used in tables of all networks."""
         return cls(latent_size=4, num_layers=2, layer_hidden_size=16)
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> FlowCell:

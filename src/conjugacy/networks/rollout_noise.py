@@ -1,4 +1,4 @@
-"""The noise of a rollout, drawn beforehand: the one place that knows what is drawn in which order.
+"""The noise of a rollout, drawn beforehand, in an order that is fixed here.
 
 First the initial states, then the senses and commands of a plant, where there is one, then the states of all steps. The
 numbers of a training depend on this order, so it stays as it is.
@@ -15,7 +15,7 @@ from conjugacy.arm.plant import Noise, Plant
 
 
 class Noisy(Protocol):
-    """What is asked of a network that draws noise."""
+    """The members of a network that `draw_noise` needs."""
 
     noise_level: float
     ic_noise: float

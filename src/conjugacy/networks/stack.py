@@ -23,7 +23,7 @@ Weights = Mapping[str, Tensor]
 class Stack:
     """Networks that `form` finds equal, run as one.
 
-    From now on the networks' own weights are views of the stack's: what changes the stack changes the networks.
+    The weights of the networks become views of the stack's: what changes the stack changes the networks.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Stack:
         return self.parameters["latent_ics"].repeat_interleave(n_trials, 0)
 
     def leave(self) -> None:
-        """Give every network weights of its own again."""
+        """Separate the weights of the networks again: each gets a copy."""
         for network in self.networks:
             for tensor in (*network.parameters(), *network.buffers()):
                 tensor.data = tensor.data.clone()
@@ -78,18 +78,18 @@ class Stack:
 
 
 def form(network: Network) -> Hashable | None:
-    """What networks must have in common to be stacked; None if such a network cannot be.
+    """The class, shapes and settings that networks must share to be stacked; None if such a network cannot be.
 
     That is the class, the shapes of all weights, and the settings that its cell and readout compute with. Settings that
     matter for the initial weights only may differ, and so may the levels of noise.
     """
     kind, modules = type(network), [*network.cell.modules(), *network.readout.modules()]
-    own_ways = any(getattr(kind, m) is not getattr(Network, m) for m in ("rollout", "init_hidden"))
+    overrides = any(getattr(kind, m) is not getattr(Network, m) for m in ("rollout", "init_hidden"))
     # torch's fused cells have no batching rule: they are stacked as they stand, not inside other modules
     inside = any(isinstance(m, nn.RNNCellBase) for m in modules) and not isinstance(
         network.cell, nn.GRUCell | nn.RNNCell | LSTMStateCell
     )
-    if own_ways or inside:
+    if overrides or inside:
         return None
     shapes = tuple((name, tuple(x.shape), x.dtype, x.requires_grad) for name, x in network.named_parameters())
     buffers = tuple((name, tuple(x.shape), x.dtype) for name, x in network.named_buffers())
@@ -99,7 +99,7 @@ def form(network: Network) -> Hashable | None:
 @singledispatch
 def stacked(module: nn.Module, weights: Weights) -> Callable[..., Tensor]:
     """The module as a function of tensors with a leading axis for the networks, with weights that have one too."""
-    each = vmap(lambda own, *args: functional_call(module, own, args))
+    each = vmap(lambda weights, *args: functional_call(module, weights, args))
     return lambda *args: each(dict(weights), *args)
 
 
@@ -160,9 +160,11 @@ def _part(weights: Weights, prefix: str) -> dict[str, Tensor]:
 
 def _settings(module: nn.Module) -> Hashable:
     """The class of a module and what it computes with besides weights and other modules."""
-    own = {k: v for k, v in vars(module).items() if k not in vars(nn.Module())}
+    settings = {k: v for k, v in vars(module).items() if k not in vars(nn.Module())}
     plain = (bool, int, float, str, tuple, type(None))
-    return type(module), tuple(sorted((k, repr(v) if isinstance(v, plain) else _identity(v)) for k, v in own.items()))
+    return type(module), tuple(
+        sorted((k, repr(v) if isinstance(v, plain) else _identity(v)) for k, v in settings.items())
+    )
 
 
 def _identity(thing: Any) -> str:

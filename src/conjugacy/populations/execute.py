@@ -17,13 +17,15 @@ from tqdm.auto import tqdm
 from conjugacy._check import check_int, check_number
 from conjugacy._csv import as_csv
 from conjugacy._files import write_file
+from conjugacy._threads import cores
 from conjugacy.populations.plan import Plan, PlannedRun
-from conjugacy.populations.processes import Crew, cores, job_of
+from conjugacy.populations.processes import Workers, job_of
 from conjugacy.populations.ray_workers import RayWorkers, ray_module
 from conjugacy.runs.folder import as_folder, holds_run, write_folder
 from conjugacy.runs.lock import locked
 from conjugacy.runs.run import Run, load
-from conjugacy.training.train import as_begun_in, begin, differing, planned_config
+from conjugacy.training.begin import as_begun_in, begin, planned_config
+from conjugacy.training.finished import differing
 
 RUNS = "runs"
 _SECONDS_BETWEEN_TABLES = 5.0
@@ -92,13 +94,13 @@ def run_sweep(
     records.open()
     with _Bar(plan, records, progress) as bar:
         if jobs:
-            crew = Crew(min(workers, len(jobs)), threads) if ray is None else RayWorkers(ray, workers, threads, gpus)
-            with crew:
+            pool = Workers(min(workers, len(jobs)), threads) if ray is None else RayWorkers(ray, workers, threads, gpus)
+            with pool:
                 try:
-                    _do(crew, jobs, records, bar)
+                    _do(pool, jobs, records, bar)
                 except KeyboardInterrupt:
-                    crew.interrupt()
-                    _do(crew, {}, records, bar)
+                    pool.interrupt()
+                    _do(pool, {}, records, bar)
                     if progress:
                         tqdm.write(f"Interrupted. The same call goes on from {folder}.")
     return records.write_table()
@@ -113,19 +115,22 @@ def _jobs(plan: Plan, records: _Records, threads: int) -> dict[str, dict[str, An
         job = job_of(run.task, run.network, run.seed, run.recipe, records.folder_of(run.name), plan.device, threads)
         if job is None:
             kinds = f"{type(run.task).__name__}, {type(run.network).__name__}"
-            raise ValueError(f"`sweep`: another process cannot make {kinds}. Put your own classes into a module.")
+            raise ValueError(
+                f"`sweep`: another process cannot build {kinds}. Put your own classes into a module, and keep every "
+                "argument of __init__ as an attribute of the same name."
+            )
         jobs[run.name] = job
     return jobs
 
 
-def _do(crew: Crew | RayWorkers, jobs: dict[str, dict[str, Any]], records: _Records, bar: _Bar) -> None:
+def _do(pool: Workers | RayWorkers, jobs: dict[str, dict[str, Any]], records: _Records, bar: _Bar) -> None:
     waiting = deque(jobs.items())
-    while waiting or crew.busy:
-        while waiting and crew.has_room:
+    while waiting or pool.busy:
+        while waiting and pool.has_room:
             name, job = waiting.popleft()
             records.note(name, "begun")
-            crew.begin(name, job)
-        name, message = crew.hear()
+            pool.submit(name, job)
+        name, message = pool.next_message()
         if "step" in message:
             bar.at(name, message)
             continue

@@ -13,17 +13,18 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from conjugacy import networks, tasks
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy._files import read_file
+from conjugacy._notes import one_line
 from conjugacy.networks.network import Network
+from conjugacy.runs.classes import check_classes, class_named, has_role
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training.recipe import Recipe
@@ -32,11 +33,6 @@ _KEYS = ("task", "network", "recipe", "seeds", "samples", "search_seed", "out", 
 _RANGES = ("uniform", "log_uniform", "integers")
 _GRID, _PARTS = "grid", ("task", "network", "recipe")
 _MOST_RUNS, _MOST_VALUES = 100_000, 1_000_000
-# where the classes of a part are, and what each of them has
-_CLASSES: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "task": (tasks, ("trials", "loss", "success_rate")),
-    "network": (networks, ("make_cell",)),
-}
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ class Plan:
         try:
             config = yaml.load(text, _Loader)
         except (yaml.YAMLError, RecursionError, TypeError, OverflowError) as error:
-            raise ValueError(f"not a yaml file ({' '.join(str(error).split())}).") from None
+            raise ValueError(f"not a yaml file ({one_line(error)}).") from None
         _check_size(config)
         return cls.of(config, text, classes)
 
@@ -137,7 +133,7 @@ class Plan:
             n = math.prod(_n_combinations(alternatives) for alternatives in parts.values())
             check_int("sweep", n * len(seeds), 1, _MOST_RUNS, hint="It is the number of runs of the grid.")
             chosen = [
-                dict(itertools.chain(*(own.items() for own in c)))
+                dict(itertools.chain(*(part.items() for part in c)))
                 for c in itertools.product(*map(_grid, parts.values()))
             ]
         else:
@@ -152,9 +148,9 @@ class Plan:
             for seed in seeds
         ]
         runs = list({run.name: run for run in runs}.values())  # a random search may draw the same twice
-        told = list(dict.fromkeys(name for run in runs for name in run.settings))
+        names = list(dict.fromkeys(name for run in runs for name in run.settings))
         plain = [{k: json.dumps(v, default=str) for k, v in run.settings.items()} for run in runs]
-        varied = [name for name in told if name == "seed" or len({own.get(name) for own in plain}) > 1]
+        varied = [name for name in names if name == "seed" or len({each.get(name) for each in plain}) > 1]
         out, device = config.get("out"), config.get("device", "cpu")
         for key, value in (("out", out), ("device", device)):
             if value is not None and not isinstance(value, str):
@@ -174,7 +170,7 @@ def _seeds(seeds: Any) -> list[int]:
     return seeds
 
 
-def _alternatives(part: str, given: Any, own: Mapping[str, type]) -> list[dict[str, Any]]:
+def _alternatives(part: str, given: Any, own: list[type]) -> list[dict[str, Any]]:
     """What stands under `part`, each alternative with its settings under dotted names, all of which exist."""
     alternatives, listed = [], []
     for i, one in enumerate(given if isinstance(given, list) else [given]):
@@ -193,7 +189,7 @@ def _alternatives(part: str, given: Any, own: Mapping[str, type]) -> list[dict[s
         elif "class" not in one:
             raise ValueError(f"`{where}.class`: missing. Name one, for example {_example(part)}.")
         else:
-            names = list(inspect.signature(_class(where, part, one["class"], own)).parameters)
+            names = list(inspect.signature(class_named(where, part, one["class"], own)).parameters)
         for name, value in one.items():
             if name == "class" and part != "recipe":
                 continue
@@ -210,38 +206,13 @@ def _example(part: str) -> str:
     return {"task": "NBitFlipFlop", "network": "GRU"}[part]
 
 
-def _own_classes(classes: Iterable[type]) -> dict[str, type]:
-    """The classes that the user has given, by their names and by their import paths."""
-    own: dict[str, type] = {}
-    for kind in classes:
-        if not isinstance(kind, type) or not any(_can_be(part, kind) for part in _CLASSES):
+def _own_classes(classes: Iterable[type]) -> list[type]:
+    """The classes that the user has given, each of which is a task or a network."""
+    own = check_classes("classes", classes)
+    for kind in own:
+        if not (has_role(kind, "task") or has_role(kind, "network")):
             raise TypeError(f"`classes`: expected classes of tasks and networks, got {kind!r}.")
-        own |= {kind.__name__: kind, f"{kind.__module__}.{kind.__qualname__}": kind}
     return own
-
-
-def _can_be(part: str, kind: type) -> bool:
-    return issubclass(kind, Network) if part == "network" else all(hasattr(kind, m) for m in _CLASSES[part][1])
-
-
-def _class(where: str, part: str, name: Any, own: Mapping[str, type]) -> type:
-    """A task or network class: one of conjugacy by its name, or one of the user's; a file cannot have others made."""
-    package, _ = _CLASSES[part]
-    known = {
-        n: kind
-        for n, kind in vars(package).items()
-        if isinstance(kind, type) and _can_be(part, kind) and n not in ("Task", "Network", "CellNetwork")
-    }
-    if isinstance(name, str) and name not in known and name in own:
-        if not _can_be(part, own[name]):
-            raise ValueError(f"`{where}.class`: expected a {part}, got the class {name}.")
-        return own[name]
-    if isinstance(name, str) and "." in name:
-        raise ValueError(
-            f"`{where}.class`: {name} is no class of conjugacy, and a file cannot have others imported. If it is your "
-            f"own, name it beside the file: classes=[{name.rpartition('.')[2]}], or --classes {name}."
-        )
-    return known[check_choice(f"{where}.class", name, known, "A class of your own: give it as classes=[...] too.")]
 
 
 def _check_range(where: str, value: Any) -> None:
@@ -307,20 +278,20 @@ def _draw(value: Any, rng: np.random.Generator) -> Any:
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
-def _build(settings: dict[str, Any], classes: Mapping[str, type]) -> tuple[Task, Network, Recipe]:
-    """Task, network and recipe of these settings; what one of them does not take is said with the part it is in."""
-    own = {part: {k.split(".", 1)[1]: v for k, v in settings.items() if k.startswith(f"{part}.")} for part in _PARTS}
+def _build(settings: dict[str, Any], classes: list[type]) -> tuple[Task, Network, Recipe]:
+    """Task, network and recipe of these settings; an error names the part whose settings are not taken."""
+    given = {part: {k.split(".", 1)[1]: v for k, v in settings.items() if k.startswith(f"{part}.")} for part in _PARTS}
     built: dict[str, Any] = {}
     for part in ("task", "network"):
-        kind = _class(part, part, own[part].pop("class"), classes)
-        with_values = ", ".join(f"{k}={v!r}" for k, v in own[part].items())
+        kind = class_named(part, part, given[part].pop("class"), classes)
+        with_values = ", ".join(f"{k}={v!r}" for k, v in given[part].items())
         try:
-            built[part] = kind(**own[part])
+            built[part] = kind(**given[part])
         except Exception as error:
-            why = " ".join(str(error).split()) or type(error).__name__
+            why = one_line(error)
             raise ValueError(f"`{part}`: {kind.__name__}({with_values}) is refused: {why}") from None
     try:
-        recipe = Recipe(**{**getattr(built["task"], "recipe", {}), **own["recipe"]})
+        recipe = replace(Recipe.for_task(built["task"], built["network"]), **given["recipe"])
     except (ValueError, TypeError) as error:
         raise ValueError(f"`recipe`: {error}") from None
     if not input_size(built["task"]) or not output_size(built["task"]):

@@ -22,19 +22,35 @@ from tqdm.auto import tqdm
 
 from conjugacy._check import check_choice, check_int
 from conjugacy._config import describe, plain
-from conjugacy._threads import torch_threads
+from conjugacy._threads import cores, torch_threads
 from conjugacy.networks.network import Network
-from conjugacy.populations.processes import Crew, cores, job_of
+from conjugacy.populations.processes import Workers, job_of
 from conjugacy.populations.stacked import fit_stacked, group_of
 from conjugacy.runs.folder import as_folder
 from conjugacy.runs.lock import not_yet
 from conjugacy.runs.run import Run
 from conjugacy.tasks.task import Task
+from conjugacy.training.begin import begin
 from conjugacy.training.interrupts import Interrupts, interrupts
 from conjugacy.training.recipe import Recipe
-from conjugacy.training.train import Training, begin, fit
+from conjugacy.training.train import fit
+from conjugacy.training.training import Training
 
 _LONGEST_NAME = 100
+
+
+class FailedTrainings(RuntimeError):
+    """Some trainings of a population failed in their processes.
+
+    Attributes
+    ----------
+    runs : list of Run
+        The trainings that ended all the same.
+    """
+
+    def __init__(self, message: str, runs: list[Run]):
+        super().__init__(message)
+        self.runs = runs
 
 
 def train_population(
@@ -97,7 +113,8 @@ def train_population(
     ValueError
         If a setting or value is not one that network or recipe takes; nothing has been trained then.
     RuntimeError
-        If the training of a member fails.
+        If the training of a member fails, or its process dies (for lack of memory, say). The others are trained to
+        their end first: they are in the error's attribute `runs`, and in `out`.
     """
     for name in settings:
         check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
@@ -143,7 +160,7 @@ def _members(
     out: str | Path | None,
     device: str,
 ) -> list[Training | Run]:
-    """Everything that can go wrong, and then the members, each as `train` begins it."""
+    """The members, each as `train` begins it, after all that can go wrong has been checked."""
     if not seeds:
         raise ValueError("`seeds`: expected at least one seed, got none.")
     seeds = [check_int("seeds", seed, 0) for seed in seeds]
@@ -229,8 +246,8 @@ class _Bar:
             self._bar.total -= training.recipe.steps - step
             self._bar.set_postfix_str(f"{self._total - self._left} of {self._total} trained")
 
-    def tell(self, training: Training) -> None:
-        """A member has taken a step here."""
+    def count_step(self, training: Training) -> None:
+        """Count a step that a member has taken in this process."""
         self.at(training, training.state.step, bool(training.stopped))
 
 
@@ -244,19 +261,19 @@ def _fit_stacked(left: dict[int, Training], runs: dict[int, Run], bar: _Bar) -> 
     for members in groups.values():
         with ExitStack() as stack, interrupts() as pressed:
             for i in members:
-                found = stack.enter_context(left[i].held(not_yet))
+                found = stack.enter_context(left[i].alone_in_folder(not_yet))
                 if found is not None:
                     runs[i] = found
                     bar.at(left.pop(i), found.metrics["steps"], over=True)
 
-            def tell(training: Training, pressed: Interrupts = pressed) -> None:
-                bar.tell(training)
+            def after_step(training: Training, pressed: Interrupts = pressed) -> None:
+                bar.count_step(training)
                 pressed.check()
 
             ours = [left[i] for i in members if i in left]
             try:
                 if ours:
-                    fit_stacked(ours, tell)
+                    fit_stacked(ours, after_step)
             finally:
                 _end([i for i in members if i in left], left, runs, pressed)
 
@@ -269,47 +286,56 @@ def _fit_side_by_side(left: dict[int, Training], runs: dict[int, Run], n_workers
     }
     waiting = deque((i, job) for i, job in jobs.items() if job is not None)
 
-    def hear(crew: Crew) -> None:
-        i, message = crew.hear()
-        training = left[i]
+    failed: dict[int, str] = {}
+
+    def receive(pool: Workers) -> None:
+        i, message = pool.next_message()
         if "step" in message:
-            bar.at(training, message["step"], over=False)
+            bar.at(left[i], message["step"], over=False)
         elif "error" in message:
-            training.stopped = "failed"
-            raise RuntimeError(f"the training of {_who(training)} failed: {message['error']}")
+            failed[i] = message["error"]
         else:
-            runs[i] = _received(training, message)
+            runs[i] = _received(left[i], message)
             bar.at(left.pop(i), runs[i].metrics["steps"], over=True)
 
-    with Crew(n_workers, threads) as crew:
+    with Workers(n_workers, threads) as pool:
         try:
-            while waiting or crew.busy:
-                while waiting and crew.has_room:
-                    crew.begin(*waiting.popleft())
-                hear(crew)
-        except (KeyboardInterrupt, RuntimeError):
-            crew.interrupt()
-            while crew.busy:
-                hear(crew)
-            raise
+            while waiting or pool.busy:
+                while waiting and pool.has_room:
+                    pool.submit(*waiting.popleft())
+                receive(pool)
+        except KeyboardInterrupt:
+            pool.interrupt()
+            while pool.busy:
+                receive(pool)
+            if not failed:
+                raise
+    if failed:
+        first = next(iter(failed))
+        more = f" (and {len(failed) - 1} more failed)" if len(failed) > 1 else ""
+        raise FailedTrainings(
+            f"the training of {_name_and_seed(left[first])} failed: {failed[first]}{more} The others have ended: they "
+            "are in the attribute `runs` of this error, and in the folder `out` if there is one.",
+            list(runs.values()),
+        )
 
 
 def _fit_in_turn(left: dict[int, Training], runs: dict[int, Run], bar: _Bar) -> None:
     """Train one after the other, here; move them from `left` to `runs`."""
     for i, training in list(left.items()):
-        with training.held(not_yet) as found, interrupts() as pressed:
+        with training.alone_in_folder(not_yet) as found, interrupts() as pressed:
             if found is not None:
                 runs[i] = found
                 bar.at(left.pop(i), found.metrics["steps"], over=True)
                 continue
 
-            def tell(training: Training, pressed: Interrupts = pressed) -> None:
-                bar.tell(training)
+            def after_step(training: Training, pressed: Interrupts = pressed) -> None:
+                bar.count_step(training)
                 pressed.check()
 
             try:
                 with torch_threads(training.n_threads):
-                    fit(training, tell)
+                    fit(training, after_step)
             finally:
                 _end([i], left, runs, pressed)
 
@@ -333,5 +359,5 @@ def _received(training: Training, message: dict[str, Any]) -> Run:
     return replace(run, history=pd.DataFrame(message["history"]), metrics=message["metrics"])
 
 
-def _who(training: Training) -> str:
+def _name_and_seed(training: Training) -> str:
     return f"{training.run.name} with seed {training.run.seed}"

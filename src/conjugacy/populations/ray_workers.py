@@ -1,7 +1,7 @@
-"""RayWorkers: what `conjugacy.populations.processes.Crew` is to the cores here, for a Ray cluster.
+"""RayWorkers: `conjugacy.populations.processes.Workers` for a Ray cluster.
 
-The nodes need conjugacy, and no folder in common: a run comes back over Ray and is written here. Only where Ray runs on
-this machine do trainings write checkpoints, in the folder of their run.
+The nodes need conjugacy, but no folder in common: a run comes back over Ray and is written here. Trainings write
+checkpoints, into the folder of their run, only where Ray runs on this machine.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from collections.abc import Hashable
 from types import TracebackType
 from typing import Any
 
+from conjugacy._notes import error_line, one_line
+
 LOCAL = "local"
 
 
 def ray_module() -> Any:
-    """The package ray, or how to get it."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers over the network
+    """The package ray, or an error that says how to install it."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send usage statistics over the network
     try:
         return importlib.import_module("ray")
     except ImportError:
@@ -27,13 +29,13 @@ def ray_module() -> Any:
 
 
 class RayWorkers:
-    """Has jobs done on a Ray cluster; a context manager, at whose end it lets go of the cluster.
+    """Runs jobs on a Ray cluster; a context manager that disconnects from the cluster when it is left.
 
     Parameters
     ----------
     address : str
-        "local" for Ray on this machine, begun and ended here; else that of a cluster ("auto" for the one this machine
-        is part of).
+        "local" for Ray on this machine, started and shut down here; else the address of a cluster ("auto" for the one
+        that this machine is part of).
     n_workers : int, optional
         Cores that Ray may use on this machine; all by default. Not for a cluster.
     threads : int
@@ -51,45 +53,45 @@ class RayWorkers:
         try:
             self.ray.init(address=address, log_to_driver=False, configure_logging=False, **where)
         except (ConnectionError, ValueError) as error:
-            raise ValueError(f"`ray`: no cluster at {address!r} ({' '.join(str(error).split())}).") from None
-        # what ran on a node that went away is begun again; an error of the training is an answer, not a retry
+            raise ValueError(f"`ray`: no cluster at {address!r} ({one_line(error)}).") from None
+        # a job whose node goes away is started again; an error of the training is a result, not a retry
         self._do = self.ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=2)(_do)
-        self._at: dict[Any, Hashable] = {}
+        self._running: dict[Any, Hashable] = {}
 
     @property
     def busy(self) -> bool:
-        """Whether a job is being done, or waits for its turn."""
-        return bool(self._at)
+        """Whether a job is running or queued."""
+        return bool(self._running)
 
-    def begin(self, key: Hashable, job: dict[str, Any]) -> None:
-        """Hand a job to Ray; what becomes of it comes with `key`."""
-        self._at[self._do.remote(job if self.local else {**job, "out": None})] = key
+    def submit(self, key: Hashable, job: dict[str, Any]) -> None:
+        """Submit a job to Ray; its result comes with `key`."""
+        self._running[self._do.remote(job if self.local else {**job, "out": None})] = key
 
-    def hear(self) -> tuple[Any, dict[str, Any]]:
-        """Wait for the next job to end: its key, and as `Crew.hear` has it."""
-        (done,), _ = self.ray.wait(list(self._at), num_returns=1)
-        key = self._at.pop(done)
+    def next_message(self) -> tuple[Any, dict[str, Any]]:
+        """Wait for the next job to end: its key, and its result as in `Workers.next_message`."""
+        (done,), _ = self.ray.wait(list(self._running), num_returns=1)
+        key = self._running.pop(done)
         try:
             message = self.ray.get(done)
         except self.ray.exceptions.TaskCancelledError:
             return key, {"metrics": {"stopped": "interrupted"}}
         except self.ray.exceptions.RayError as error:
-            return key, {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+            return key, {"error": error_line(error)}
         if "weights" in message:
             message["weights"] = base64.b64decode(message["weights"])
         return key, message
 
     def interrupt(self) -> None:
         """Have every job end after its present step."""
-        for job in self._at:
+        for job in self._running:
             self.ray.cancel(job)
 
     def __enter__(self) -> RayWorkers:
-        """Nothing more: Ray runs already."""
+        """Start nothing more: Ray runs already."""
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Let go of Ray, and end it if it was begun here."""
+        """Disconnect from Ray, and shut it down if it was started here."""
         self.ray.shutdown()
         random.setstate(self._random)
 
@@ -97,9 +99,9 @@ class RayWorkers:
 def _do(job: dict[str, Any]) -> dict[str, Any]:
     import traceback
 
-    from conjugacy.populations.worker import do_job, one_line
+    from conjugacy.populations.worker import do_job
 
     try:
         return do_job(job)
     except Exception as error:
-        return {"error": one_line(error), "traceback": traceback.format_exc()}
+        return {"error": error_line(error), "traceback": traceback.format_exc()}

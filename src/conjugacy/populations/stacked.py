@@ -22,7 +22,7 @@ from conjugacy.networks.rollout_noise import draw_noise
 from conjugacy.networks.stack import Stack, form
 from conjugacy.populations.stacked_adam import StackedAdam
 from conjugacy.training.scores import CHUNK, score
-from conjugacy.training.train import Training
+from conjugacy.training.training import Training
 from conjugacy.trials import Rollout, Trials
 
 
@@ -40,7 +40,7 @@ def group_of(training: Training) -> Hashable | None:
 
 
 def fit_stacked(
-    trainings: Sequence[Training], tell: Callable[[Training], None], draw_ahead: bool | None = None
+    trainings: Sequence[Training], after_step: Callable[[Training], None], draw_ahead: bool | None = None
 ) -> None:
     """Train networks of one group until every one has stopped.
 
@@ -48,7 +48,7 @@ def fit_stacked(
     ----------
     trainings : sequence of Training
         Those of one group, see `group_of`.
-    tell : callable
+    after_step : callable
         Called with each training after each of its steps.
     draw_ahead : bool, optional
         Draw the next trials in other threads while the device computes; by default where the device is no CPU.
@@ -71,7 +71,7 @@ def fit_stacked(
                     cohort = _Cohort(now, pool)
                 cohort.step()
                 for training in now:
-                    tell(training)
+                    after_step(training)
         finally:
             if cohort is not None:
                 cohort.leave()
@@ -111,10 +111,10 @@ class _Cohort:
         values = losses.tolist()
         for training in trainings:
             training.move_average()
-        looking = any(t.looks for t in trainings)
-        scores = self._scores() if looking else [None] * len(trainings)
+        due = any(t.validation_due for t in trainings)
+        scores = self._scores() if due else [None] * len(trainings)
         for training, value, own in zip(trainings, values, scores):
-            training.stepped(value, own if training.looks else None)
+            training.count_step(value, own if training.validation_due else None)
             if training.checkpoint_due:
                 self._hand_over(training)
                 training.save_checkpoint()

@@ -1,13 +1,12 @@
-"""A process that trains networks one after the other: ``python -m conjugacy.populations.worker``; see `Crew`.
+"""A process that trains networks one after the other: ``python -m conjugacy.populations.worker``; see `Workers`.
 
-It reads jobs from its standard input, a line of json each, and writes what becomes of them to its standard output. It
-ends as soon as its standard input is closed: nothing goes on training for someone who is gone.
+It reads jobs from its standard input, one line of json each, and writes their results to its standard output. It ends
+as soon as its standard input is closed, so no training goes on after the process that asked for it has died.
 """
 
 from __future__ import annotations
 
 import base64
-import importlib
 import json
 import os
 import queue
@@ -19,108 +18,109 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+import cloudpickle
 from safetensors.torch import save
 
 from conjugacy._config import build
+from conjugacy._notes import error_line
 from conjugacy._plain_torch import plain_torch
 from conjugacy._threads import torch_threads
 from conjugacy.networks.network import Network
+from conjugacy.runs.classes import imported, known_classes
 from conjugacy.runs.lock import locked
-from conjugacy.runs.run import Run, public_classes
+from conjugacy.runs.run import Run
 from conjugacy.tasks.task import Task
+from conjugacy.training.begin import begin
 from conjugacy.training.recipe import Recipe
-from conjugacy.training.train import Training, begin, fit
+from conjugacy.training.train import fit
+from conjugacy.training.training import Training
 
 _SECONDS_BETWEEN_MESSAGES = 0.2
 
 
 def main() -> None:
-    """Work until there is nobody left to work for."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a task prints goes to the terminal, not between the answers
+    """Do jobs until standard input is closed."""
+    results = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what a task prints goes to the terminal, not between the results
     jobs: queue.Queue[dict[str, Any]] = queue.Queue()
-    leave = threading.Event()
+    stop = threading.Event()
 
-    def listen() -> None:
+    def read() -> None:
         for line in sys.stdin:
             message = json.loads(line)
-            if message == "leave":
-                leave.set()
+            if message == "stop":
+                stop.set()
             else:
-                leave.clear()  # that was said of an earlier job
+                stop.clear()  # it was meant for an earlier job
                 jobs.put(message)
         os._exit(0)
 
-    def say(message: dict[str, Any]) -> None:
-        answers.write(json.dumps(message) + "\n")
+    def send(message: dict[str, Any]) -> None:
+        results.write(json.dumps(message) + "\n")
 
-    threading.Thread(target=listen, daemon=True).start()
+    threading.Thread(target=read, daemon=True).start()
     while True:
         job = jobs.get()
         try:
-            answer = do_job(job, leave.is_set, say)
+            result = do_job(job, stop.is_set, send)
         except Exception as error:
-            answer = {"error": one_line(error), "traceback": traceback.format_exc()}
-        say(answer)
+            result = {"error": error_line(error), "traceback": traceback.format_exc()}
+        send(result)
 
 
 def do_job(
     job: dict[str, Any],
-    asked_to_leave: Callable[[], bool] = lambda: False,
-    say: Callable[[dict[str, Any]], None] = lambda message: None,
+    stop_requested: Callable[[], bool] = lambda: False,
+    send: Callable[[dict[str, Any]], None] = lambda message: None,
 ) -> dict[str, Any]:
-    """Train what a job (`crew.job_of`) tells of, saying how it goes; the answer as `Crew.hear` describes it."""
-    classes = [*public_classes(), *(_imported(name) for name in job["classes"])]
+    """Do a training that `processes.job_of` describes and send its progress; the result as `Workers.next_message`."""
+    classes = known_classes(_class_of(given) for given in job["classes"])
     task, network = build("task", job["task"], classes), build("network", job["network"], classes)
-    with plain_torch(), nullcontext() if job["out"] is None else locked(job["out"], asked_to_leave):
-        return _trained(job, task, network, asked_to_leave, say)
+    with plain_torch(), nullcontext() if job["out"] is None else locked(job["out"], stop_requested):
+        return _trained(job, task, network, stop_requested, send)
 
 
-def one_line(error: Exception) -> str:
-    """An error in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _class_of(given: str | dict[str, str]) -> type:
+    """A class of the user's: imported, or unpickled, which only what our parent process sent can be."""
+    return imported(given) if isinstance(given, str) else cloudpickle.loads(base64.b64decode(given["pickle"]))
 
 
 def _trained(
     job: dict[str, Any],
     task: Task,
     network: Network,
-    asked_to_leave: Callable[[], bool],
-    say: Callable[[dict[str, Any]], None],
+    stop_requested: Callable[[], bool],
+    send: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
     training = begin(task, network, job["seed"], Recipe(**job["recipe"]), job["out"], job["device"])
     if isinstance(training, Run):
-        return _answer(training)
+        return _result(training)
     last = 0.0
 
-    def tell(training: Training) -> None:
+    def after_step(training: Training) -> None:
         nonlocal last
-        if asked_to_leave():
+        if stop_requested():
             raise KeyboardInterrupt
         if time.monotonic() - last > _SECONDS_BETWEEN_MESSAGES:
             last = time.monotonic()
-            say({"step": training.state.step, "scores": training.last_scores})
+            send({"step": training.state.step, "scores": training.last_scores})
 
-    with torch_threads(job["threads"]):
+    # as `train` has it: small steps on one thread of torch, whatever the job may use
+    with torch_threads(training.n_threads or job["threads"], kernels=job["threads"]):
         try:
-            fit(training, tell)
+            fit(training, after_step)
         except KeyboardInterrupt:
             training.interrupt()
-    return _answer(training.end())
+    return _result(training.end())
 
 
-def _answer(run: Run) -> dict[str, Any]:
+def _result(run: Run) -> dict[str, Any]:
     weights = save({k: v.contiguous() for k, v in run.network.state_dict().items()})
     return {
         "weights": base64.b64encode(weights).decode(),
         "history": run.history.to_dict("records"),
         "metrics": run.metrics,
     }
-
-
-def _imported(name: str) -> type:
-    module, _, kind = name.partition(":")
-    return getattr(importlib.import_module(module), kind)
 
 
 if __name__ == "__main__":

@@ -31,11 +31,16 @@ _COUNTS = {"input_size": 1, "output_size": 1, "seed": 0}
 _NOT_OURS = ("lost+found", "Thumbs.db", "desktop.ini")
 
 
-def as_folder(name: str, value: str | os.PathLike) -> Path:
-    """The absolute path of a folder that is given as argument `name`; it need not be there."""
+def check_path(name: str, value: Any) -> Path:
+    """The path that is given as argument `name`."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value) or isinstance(os.fspath(value), bytes):
         raise TypeError(f"`{name}`: expected the path of a folder, got {value!r}.")
-    path = Path(os.path.abspath(os.fspath(value)))
+    return Path(value)
+
+
+def as_folder(name: str, value: str | os.PathLike) -> Path:
+    """The absolute path of a folder that is given as argument `name`; it need not be there."""
+    path = Path(os.path.abspath(check_path(name, value)))
     try:
         is_file = path.exists() and not path.is_dir()
     except (OSError, ValueError) as error:

@@ -24,12 +24,13 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from conjugacy import arm, networks, tasks
 from conjugacy._config import build, describe, plain
 from conjugacy._json import dump, parse
+from conjugacy._notes import one_line
 from conjugacy._plain_torch import plain_dtype
 from conjugacy._version import __version__
 from conjugacy.networks.network import Network
+from conjugacy.runs.classes import known_classes
 from conjugacy.runs.folder import (
     CHECKPOINT,
     CONFIG,
@@ -37,6 +38,7 @@ from conjugacy.runs.folder import (
     KEPT_TRIALS,
     as_folder,
     check_holds_no_more_than,
+    check_path,
     holds_run,
     note_if_unchecked,
     read_config,
@@ -68,13 +70,13 @@ class Run:
     recipe : dict
         How it was trained, plain values.
     history : DataFrame
-        One row a look at the validation trials: step, seconds, loss, learning_rate, val_r2, and all that the task's
-        `success_rate` gives (val_accuracy, "val_accuracy/Bit 1", ...), and its merits, if it has any.
+        One row for each validation: step, seconds, loss, learning_rate, val_r2, what the task's `success_rate` gives
+        (val_accuracy, "val_accuracy/Bit 1", ...), and the metrics of its own, if it has any.
     metrics : dict
         Scores on the test trials ("test_r2", "test_accuracy", ...) and how training ended ("stopped", "steps",
         "seconds").
     name : str
-        How tables and figures call it.
+        Its name in tables and figures.
     """
 
     task: Task
@@ -103,7 +105,7 @@ class Run:
         return rollout(self.network, self.task, trials)
 
     def system(self, trials: Trials | str = "test") -> System:
-        """What `dynamics` and `similarity` see: trajectories on these trials, and the map in float64.
+        """The run as `dynamics` and `similarity` take it: trajectories on these trials, and the map in float64.
 
         In closed loop it is the network alone, driven by what it observed of its plant and by the context inputs.
         """
@@ -245,9 +247,9 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
         If a file was changed, cut off or written by a newer version, or if weights do not fit the network; the message
         names the file.
     """
-    folder = Path(folder)
+    folder, known = check_path("folder", folder), known_classes(classes)
     config, data = read_run(folder)
-    path, known = folder / CONFIG, [*public_classes(), *classes]
+    path = folder / CONFIG
     with plain_dtype(), _named(path):
         task = build("task", config["task"], known)
         network = build("network", config["network"], known)
@@ -288,11 +290,11 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Have errors of what is made from a file name it."""
+    """A context whose errors name the file they come from."""
     try:
         yield
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise ValueError(f"{path}: {reason}") from error
 
 
@@ -332,9 +334,7 @@ def load_weights(network: Network, data: bytes, source: str | os.PathLike) -> No
     try:
         weights = load_tensors(data)
     except Exception as error:
-        raise ValueError(
-            f"{source}: not a whole safetensors file ({' '.join(str(error).split())}). Save the run again."
-        ) from None
+        raise ValueError(f"{source}: not a whole safetensors file ({one_line(error)}). Save the run again.") from None
     wanted = network.state_dict()
     for name in sorted(set(wanted) ^ set(weights)):
         where = "is missing" if name in wanted else "is not part of the network"
@@ -355,11 +355,6 @@ def load_weights(network: Network, data: bytes, source: str | os.PathLike) -> No
     if len(kinds) == 1:
         network.to(kinds.pop())  # saved in double precision, say
     network.load_state_dict(weights)
-
-
-def public_classes() -> list[type]:
-    """The tasks, arms and networks of conjugacy, which run folders may name."""
-    return [thing for package in (tasks, arm, networks) for thing in vars(package).values() if isinstance(thing, type)]
 
 
 def _trials_as_h5(trials: Trials) -> bytes:

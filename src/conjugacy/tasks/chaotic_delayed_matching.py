@@ -8,9 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_choice, check_int, check_number
+from conjugacy._check import check_choice, check_noise
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import add_noise, choices_right, set_spaces, share, squared_error
-from conjugacy.tasks.phases import consecutive, draw_steps, during, range_to_steps, to_steps
+from conjugacy.tasks.phases import (
+    check_time_step,
+    consecutive,
+    draw_steps,
+    during,
+    fixed_steps,
+    range_to_steps,
+    to_steps,
+)
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -18,7 +27,7 @@ _BASELINE = 0.05  # seconds
 
 
 class ChaoticDelayedMatching(Task):
-    """Two cues with a delay between, each A or B; after a second delay say whether they differ (+1) or match (-1).
+    """Two cues with a delay between, each A or B; after a second delay, report whether they differ (+1) or match (-1).
 
     Parameters
     ----------
@@ -38,9 +47,9 @@ class ChaoticDelayedMatching(Task):
 
     Notes
     -----
-    Nothing in the task is chaotic. The name speaks of the networks it is given to: rate networks with random weights
-    of gain 1.5 (`conjugacy.networks.ChaoticRateRNN`), whose largest Lyapunov exponent is positive before they are
-    trained. docs/tasks.md has the exponents before and after, measured.
+    Nothing in the task is chaotic. Its name refers to the networks that learn it in the paper: rate networks with
+    random weights of gain 1.5 (`conjugacy.networks.ChaoticRateRNN`), whose largest Lyapunov exponent is positive before
+    they are trained. docs/tasks.md has the exponents before and after, measured.
     `conditions` are 2 [first is B] + [second is B]; epochs are "baseline", "cue 1", "delay 1", "cue 2", "delay 2",
     "response". The response alone counts.
     """
@@ -54,12 +63,12 @@ class ChaoticDelayedMatching(Task):
         objective: str = "squared",
         dt: float = 0.01,
     ):
-        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+        self.dt = check_time_step(dt)
         self.cue, self.delay, self.response = cue, delay, response
         self._cue, self._response = to_steps("cue", cue, self.dt), to_steps("response", response, self.dt)
         self._delay = range_to_steps("delay", delay, self.dt)
-        self._baseline = to_steps("dt", _BASELINE, self.dt)
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
+        self._baseline = fixed_steps(_BASELINE, self.dt)
+        self.noise = check_noise("noise", noise)
         self.objective = check_choice("objective", objective, ("squared", "window"))
         self.n_timesteps = self._baseline + 2 * self._cue + 2 * self._delay[1] + self._response
         self.name = "delayed matching"
@@ -67,7 +76,7 @@ class ChaoticDelayedMatching(Task):
 
     @classmethod
     def small(cls) -> ChaoticDelayedMatching:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(cue=0.1, delay=0.05, response=0.1, dt=0.02)
 
     @property
@@ -77,8 +86,7 @@ class ChaoticDelayedMatching(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        n = check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        n, rng = trial_generator(n, seed)
         cues = torch.from_numpy(rng.integers(0, 2, (n, 2)))
         delays = [draw_steps(rng, n, self._delay) for _ in range(2)]
         names = ["baseline", "cue 1", "delay 1", "cue 2", "delay 2", "response"]
@@ -98,7 +106,8 @@ class ChaoticDelayedMatching(Task):
         )
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
-        """What `objective` says, over the response."""
+        """The loss named by `objective`, over the response."""
+        check_rollout(rollout, trials)
         if self.objective == "squared":
             return squared_error(rollout, trials)
         steps = trials.mask.sum(1).clamp(min=1)
@@ -110,6 +119,7 @@ class ChaoticDelayedMatching(Task):
 
         "accuracy" is over all trials, "accuracy/AA" ... "accuracy/BB" for each pair of cues.
         """
+        check_outputs(outputs, trials)
         right, counted = choices_right(outputs, trials, "response")
         rates = {
             f"accuracy/{pair}": share(right, counted & (trials.conditions == k))

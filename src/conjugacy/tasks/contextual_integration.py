@@ -1,4 +1,4 @@
-"""Contextual integration: of two noisy streams weigh the one that the context names.
+"""Contextual integration: integrate the one of two noisy streams that a context cue selects.
 
 Mante, Sussillo, Shenoy & Newsome (2013), Nature 503:78.
 """
@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_noise, check_numbers
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import add_noise, choices_right, set_spaces, share, squared_error
-from conjugacy.tasks.phases import consecutive, during, to_steps
+from conjugacy.tasks.phases import check_time_step, consecutive, during, fixed_steps, to_steps
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -22,7 +23,7 @@ _FIXATION, _RESPONSE = 0.1, 0.2  # seconds
 
 
 class ContextualIntegration(Task):
-    """Motion and colour evidence come at once; after they end, give the sign of the one that the context names.
+    """Motion and colour evidence come at once; after they end, report the sign of the one that the context selects.
 
     Parameters
     ----------
@@ -49,14 +50,14 @@ class ContextualIntegration(Task):
         duration: float = 0.75,
         dt: float = 0.01,
     ):
-        self.coherences = tuple(check_number("coherences", c, 0, open_low=True) for c in coherences)
-        if not self.coherences:
-            raise ValueError("`coherences`: expected at least one size of the mean evidence, got none.")
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
-        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+        self.coherences = check_numbers(
+            "coherences", coherences, None, 0, open_low=True, hint="They are sizes of the mean evidence."
+        )
+        self.noise = check_noise("noise", noise)
+        self.dt = check_time_step(dt)
         self.duration = duration
         self._evidence = to_steps("duration", duration, self.dt)
-        self._fixation, self._response = (to_steps("dt", s, self.dt) for s in (_FIXATION, _RESPONSE))
+        self._fixation, self._response = (fixed_steps(s, self.dt) for s in (_FIXATION, _RESPONSE))
         self.n_timesteps = self._fixation + self._evidence + self._response
         self.name = "contextual integration"
         reach = np.inf if self.noise > 0 else max(self.coherences)
@@ -65,7 +66,7 @@ class ContextualIntegration(Task):
 
     @classmethod
     def small(cls) -> ContextualIntegration:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(duration=0.3, dt=0.02)
 
     @property
@@ -83,8 +84,7 @@ class ContextualIntegration(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        n = check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        n, rng = trial_generator(n, seed)
         context = rng.integers(0, 2, n)
         mean = rng.choice(self.coherences, (n, 2)) * rng.choice((-1.0, 1.0), (n, 2))
         epochs = consecutive(["fixation", "evidence", "response"], [self._fixation, self._evidence, self._response], n)
@@ -106,6 +106,7 @@ class ContextualIntegration(Task):
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean squared error of the output over the steps that count."""
+        check_rollout(rollout, trials)
         return squared_error(rollout, trials)
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
@@ -117,6 +118,7 @@ class ContextualIntegration(Task):
             "accuracy" over all trials, "accuracy/motion" and "accuracy/colour" for each context, "accuracy/agree" and
             "accuracy/conflict" where both streams have the same sign or not.
         """
+        check_outputs(outputs, trials)
         right, counted = choices_right(outputs, trials, "response")
         c = trials.conditions
         agree = ((c % 4) == 0) | ((c % 4) == 3)

@@ -1,4 +1,4 @@
-"""Cycling from memory: a brief cue says which way to turn the crank, a later one when.
+"""Cycling from memory: a brief cue sets the direction of the movement, a later one starts it.
 
 After the cycling task of Russo et al. (2018), Neuron 97:953: monkeys pedalled forward or backward at about 2 Hz.
 """
@@ -11,9 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_noise, check_number
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import add_noise, errors, set_spaces, squared_error
-from conjugacy.tasks.phases import consecutive, draw_steps, during, range_to_steps, to_steps
+from conjugacy.tasks.phases import (
+    before,
+    check_time_step,
+    consecutive,
+    draw_steps,
+    during,
+    fixed_steps,
+    range_to_steps,
+    to_steps,
+)
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -22,11 +32,11 @@ _ERROR = 0.1
 
 
 class CyclingMemory(Task):
-    """Remember a direction through a delay; once the go input is on, turn the crank in that direction, round and round.
+    """Remember a direction through a delay; once the go input is on, cycle in that direction.
 
     The outputs are the position of the hand, (cos phi, sin phi): phi is 0 until the go input, then grows (forward) or
-    falls (backward) by 2 pi `frequency` dt in every step. While the hand moves, no input tells the direction: which
-    cycle the network is on is its memory.
+    falls (backward) by 2 pi `frequency` dt in every step. While the hand moves, no input holds the direction: the
+    cycle that the network is on is its memory.
 
     Parameters
     ----------
@@ -54,22 +64,27 @@ class CyclingMemory(Task):
         noise: float = 0.2,
         dt: float = 0.02,
     ):
-        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+        self.dt = check_time_step(dt)
         self.frequency = check_number(
-            "frequency", frequency, 0, 0.25 / self.dt, open_low=True, hint="A turn needs at least four steps of `dt`."
+            "frequency",
+            frequency,
+            0,
+            0.25 / self.dt,
+            open_low=True,
+            hint=f"A turn needs four steps of `dt`, {self.dt:g} s.",
         )
         self.delay, self.duration = delay, duration
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
+        self.noise = check_noise("noise", noise)
         self._delay = range_to_steps("delay", delay, self.dt)
         self._movement = to_steps("duration", duration, self.dt)
-        self._rest, self._cue = (to_steps("dt", s, self.dt) for s in (_REST, _CUE))
+        self._rest, self._cue = (fixed_steps(s, self.dt) for s in (_REST, _CUE))
         self.n_timesteps = self._rest + self._cue + self._delay[1] + self._movement
         self.name = "cycling memory"
         set_spaces(self, ["Forward", "Backward", "Go"], ["Hand x", "Hand y"], reach=np.inf if self.noise > 0 else 1.0)
 
     @classmethod
     def small(cls) -> CyclingMemory:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(delay=0.1, duration=0.5, dt=0.04)
 
     @property
@@ -90,8 +105,7 @@ class CyclingMemory(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        n = check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        n, rng = trial_generator(n, seed)
         forward = rng.integers(0, 2, n)
         delay = draw_steps(rng, n, self._delay)
         names = ["rest", "cue", "delay", "movement"]
@@ -103,7 +117,7 @@ class CyclingMemory(Task):
         # the first step with the go input is the first one of the movement
         gone = (torch.arange(1, self.n_timesteps + 1) - epochs["movement"][:, :1]) * moving
         phi = 2 * torch.pi * self.frequency * self.dt * gone * (2 * way - 1)[:, None]
-        mask = torch.arange(self.n_timesteps) < epochs["movement"][:, 1:]
+        mask = before(epochs["movement"][:, 1], self.n_timesteps)
         return Trials.from_tensors(
             add_noise(rng, inputs, self.noise),
             torch.stack([phi.cos(), phi.sin()], -1).float(),
@@ -115,6 +129,7 @@ class CyclingMemory(Task):
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean squared error of the outputs over the steps that count."""
+        check_rollout(rollout, trials)
         return squared_error(rollout, trials)
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
@@ -122,6 +137,7 @@ class CyclingMemory(Task):
 
         "accuracy" is over all trials, "accuracy/forward" and "accuracy/backward" for each direction.
         """
+        check_outputs(outputs, trials)
         right = errors(outputs, trials) <= _ERROR
         rates = {"accuracy": float(right.float().mean())}
         for way, name in ((1, "forward"), (0, "backward")):

@@ -1,4 +1,4 @@
-"""Delayed discrimination: which of two vibrations was faster? Romo, Brody, Hernandez & Lemus (1999), Nature 399:470."""
+"""Delayed comparison of two vibrations: Romo, Brody, Hernandez & Lemus (1999), Nature 399:470."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_noise, check_number, check_range
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import add_noise, choices_right, set_spaces, share, squared_error
-from conjugacy.tasks.phases import check_range, consecutive, draw_steps, during, range_to_steps, to_steps
+from conjugacy.tasks.phases import before, check_time_step, consecutive, draw_steps, during, fixed_steps, range_to_steps
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -18,7 +19,7 @@ _FIXATION, _STIMULUS, _RESPONSE = 0.1, 0.2, 0.2  # seconds
 
 
 class DelayedDiscrimination(Task):
-    """Two stimuli with a delay between; then say +1 if the first frequency was higher, -1 if the second was.
+    """Two stimuli with a delay between; then report +1 if the first frequency was higher, -1 if the second was.
 
     Parameters
     ----------
@@ -60,12 +61,12 @@ class DelayedDiscrimination(Task):
             open_low=True,
             hint="It is in Hz, within the span of `frequency`.",
         )
-        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+        self.dt = check_time_step(dt)
         self.delay = delay
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
+        self.noise = check_noise("noise", noise)
         self._delay = range_to_steps("delay", delay, self.dt)
         self._fixation, self._stimulus, self._response = (
-            to_steps("dt", s, self.dt) for s in (_FIXATION, _STIMULUS, _RESPONSE)
+            fixed_steps(s, self.dt) for s in (_FIXATION, _STIMULUS, _RESPONSE)
         )
         self.n_timesteps = self._fixation + 2 * self._stimulus + self._delay[1] + self._response
         self.name = "delayed discrimination"
@@ -73,7 +74,7 @@ class DelayedDiscrimination(Task):
 
     @classmethod
     def small(cls) -> DelayedDiscrimination:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(delay=0.1, dt=0.05)
 
     @property
@@ -83,8 +84,7 @@ class DelayedDiscrimination(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        n = check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        n, rng = trial_generator(n, seed)
         low, high = self.frequency
         # f1 > f2 + d, uniform: the triangle of such pairs is the lower half of a square with side span - d, mirrored
         pair = np.sort(rng.random((n, 2)), 1)[:, ::-1] * (high - low - self.min_difference) + low
@@ -99,7 +99,7 @@ class DelayedDiscrimination(Task):
         f = torch.from_numpy(pair / high).float()
         inputs = (f[:, :1] * one + f[:, 1:] * two)[..., None]
         sign = torch.from_numpy(np.where(first_higher, 1, -1).astype(np.float32))
-        mask = (torch.arange(self.n_timesteps) < epochs["response"][:, 1:]) & ~two
+        mask = before(epochs["response"][:, 1], self.n_timesteps) & ~two
         return Trials.from_tensors(
             add_noise(rng, inputs, self.noise),
             (sign[:, None] * respond)[..., None],
@@ -111,6 +111,7 @@ class DelayedDiscrimination(Task):
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean squared error of the output over the steps that count."""
+        check_rollout(rollout, trials)
         return squared_error(rollout, trials)
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
@@ -121,6 +122,7 @@ class DelayedDiscrimination(Task):
         dict
             "accuracy" over all trials, "accuracy/f1 > f2" and "accuracy/f1 < f2" for each answer.
         """
+        check_outputs(outputs, trials)
         right, counted = choices_right(outputs, trials, "response")
         return {
             "accuracy": share(right, counted),

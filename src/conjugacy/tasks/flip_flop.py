@@ -1,4 +1,4 @@
-"""N-bit flip-flop: hold N bits, each set or cleared by brief pulses on its own input.
+"""N-bit flip-flop: hold N bits, each set or cleared by brief pulses on one input.
 
 Sussillo & Barak (2013), Neural Computation 25:626, sections 3.1 and 3.2; there the bits are -1 and 1, here 0 and 1.
 """
@@ -14,9 +14,13 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_flag, check_instance, check_int, check_noise, check_number
 from conjugacy._lazy import higher
+from conjugacy._renamed import takes_old_names
 from conjugacy.networks.gru import GRU
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
+from conjugacy.tasks.open_loop import squared_error
+from conjugacy.tasks.phases import MOST_STEPS, check_time_step
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -27,7 +31,10 @@ _BUSY_SHARE = 0.75  # of a training
 _CALM = 0.2  # times as many pulses in calm trials
 _LOST = (0.2, 0.65)  # of the size of a weak pulse
 
+_MOST_BITS = 10_000
 
+
+@takes_old_names
 class NBitFlipFlop(Task):
     """Hold n bits. A pulse of +1 on input i sets bit i to 1, a pulse of -1 clears it to 0; all bits start at 0.
 
@@ -46,10 +53,10 @@ class NBitFlipFlop(Task):
         Steps that do not count after a bit flips, for that bit, the step of the flip included, >= 0.
     dt : float
         Seconds per step, > 0. The task has no time scale of its own; this one labels the axes.
-    taught : bool
-        In training, take what an ideal observer would say (`ideal_outputs`) for targets, and let it weigh pulses that
-        are hard to tell from noise: a network learns to keep its doubts, where one that sees the bits alone learns to
-        settle on 0 or 1. Trials, loss and scores are the same otherwise.
+    distilled : bool
+        Whether the targets of training are the outputs of the ideal observer (`ideal_outputs`) in place of the bits,
+        with pulses among the inputs that are hard to tell from noise. Such a network learns to put out probabilities,
+        where one trained on the bits learns to settle on 0 or 1. Trials, loss and scores are the same otherwise.
 
     Notes
     -----
@@ -65,28 +72,28 @@ class NBitFlipFlop(Task):
         noise: float = 0.15,
         transition_blind: int = 4,
         dt: float = 0.01,
-        taught: bool = False,
+        distilled: bool = False,
     ):
-        self.n = check_int("n", n, 1, hint="It is the number of bits.")
-        self.n_timesteps = check_int("n_timesteps", n_timesteps, _UNSCORED_STEPS + 1)
+        self.n = check_int("n", n, 1, hint="It is the number of bits.", limit=_MOST_BITS)
+        self.n_timesteps = check_int("n_timesteps", n_timesteps, _UNSCORED_STEPS + 1, limit=MOST_STEPS)
         self.switch_prob = check_number(
             "switch_prob", switch_prob, 0, 0.5, hint="It is the probability of each sign: both together are at most 1."
         )
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
+        self.noise = check_noise("noise", noise)
         self.transition_blind = check_int("transition_blind", transition_blind, 0)
-        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
-        self.taught = bool(taught)
-        self.name = f"{n}BFF"
+        self.dt = check_time_step(dt)
+        self.distilled = check_flag("distilled", distilled)
+        self.name = f"{self.n}BFF"
         reach = np.inf if self.noise > 0 else 1.0
-        self.observation_space = Box(-reach, reach, (n,), np.float32)
+        self.observation_space = Box(-reach, reach, (self.n,), np.float32)
         self.context_inputs = Box(-1.0, 1.0, (0,), np.float32)
-        self.action_space = Box(0.0, 1.0, (n,), np.float32)
-        self.input_labels = [f"Input {i + 1}" for i in range(n)]
-        self.output_labels = [f"Bit {i + 1}" for i in range(n)]
+        self.action_space = Box(0.0, 1.0, (self.n,), np.float32)
+        self.input_labels = [f"Input {i + 1}" for i in range(self.n)]
+        self.output_labels = [f"Bit {i + 1}" for i in range(self.n)]
 
     @classmethod
     def small(cls) -> NBitFlipFlop:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(n=2, n_timesteps=30, switch_prob=0.1)
 
     # the recipe of version 0.1: trainings that were begun with it are known, and go on with it
@@ -96,10 +103,10 @@ class NBitFlipFlop(Task):
     def recipe(self) -> dict[str, Any]:
         """A high, early peak of the learning rate and a tight clip of the gradient: figures are in docs/training.md.
 
-        The taught go on, twice as long, after they have learned: to come near the observer is what they are taught for.
+        Distilled networks are trained for twice as many steps, past the point at which they solve the task.
         """
         usual = {"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "clip": 0.1, "eval_every": 50}
-        return {**usual, "steps": 2000, "stop_r2": 1.0} if self.taught else usual
+        return {**usual, "steps": 2000, "stop_r2": 1.0} if self.distilled else usual
 
     def recipe_for(self, network: Any) -> dict[str, Any]:
         """`recipe`, and for a GRU half the steps, with a decay of the recurrent weights, and calm trials among others.
@@ -108,12 +115,12 @@ class NBitFlipFlop(Task):
         task derived from this one has a `recipe` of its own, that holds for every network.
         """
         derived = type(self).recipe is not NBitFlipFlop.recipe
-        if derived or self.taught or not isinstance(network, GRU):
+        if derived or self.distilled or not isinstance(network, GRU):
             return self.recipe
         return {**self.recipe, "steps": 550, "recurrent_decay": 0.6, "calm_share": 0.25, "stop_from": 1.0}
 
     def prepare(self, network: Any) -> None:
-        """A GRU that was made without `update_bias` gets 1: slower units hold a bit by leaking, at no fixed point."""
+        """Set `update_bias` of a GRU made without it to 1: slower units hold a bit by leaking, at no fixed point."""
         if isinstance(network, GRU) and network.update_bias is None:
             network.update_bias = 1.0
 
@@ -121,9 +128,9 @@ class NBitFlipFlop(Task):
         """`n` trials for gradient step `step` of a training from `seed`.
 
         In the first three quarters of a training rare pulses come more often, with p = 0.05: there is more to learn
-        from a time step. From when on a share `calm` of the trials is asked for, those have a fifth of the task's own
+        from a time step. Once a share `calm` > 0 of the trials is to be calm, those have a fifth of the task's
         pulses (what is held for long has to be held at a fixed point), and the others are as they are. Where the
-        network is `taught`, half of the pulses are weak in the first three quarters, and the targets are the
+        network is `distilled`, half of the pulses are weak in the first three quarters, and the targets are the
         `ideal_outputs` throughout.
         """
         rng = np.random.default_rng([seed, step])
@@ -134,7 +141,7 @@ class NBitFlipFlop(Task):
         parts = ((task, n - quiet), (self._with_pulses(_CALM * self.switch_prob), quiet))
         drawn = [t.trials(k, int(rng.integers(2**63))) for t, k in parts if k]
         trials = drawn[0] if len(drawn) == 1 else _joined(drawn)
-        if not self.taught:
+        if not self.distilled:
             return trials
         inputs = trials.inputs
         if early:
@@ -151,9 +158,10 @@ class NBitFlipFlop(Task):
     def ideal_outputs(self, trials: Trials) -> Tensor:
         """The probability that each bit is 1 given the inputs so far, (trial, time, bit), by Bayes' rule.
 
-        No outputs have a smaller squared error on average, and none that know the inputs alone can have. A pulse that
+        No other outputs that depend on the inputs alone have a smaller squared error on average. A pulse that
         is hard to tell from noise leaves them between 0 and 1 until the next one.
         """
+        check_instance("trials", trials, Trials, "Draw them with task.trials(n, seed).")
         u = trials.inputs.double()
         variance = max(self.noise, 1e-3) ** 2
         p = torch.full((u.shape[1], 1), self.switch_prob, dtype=torch.float64, device=u.device)
@@ -169,18 +177,13 @@ class NBitFlipFlop(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        k, t, bits, p = (
-            check_int("n", n, 1, hint="It is the number of trials."),
-            self.n_timesteps,
-            self.n,
-            self.switch_prob,
-        )
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        k, rng = trial_generator(n, seed)
+        t, bits, p = self.n_timesteps, self.n, self.switch_prob
         # a bit's trials lie end to end as one line of steps; pulses and flips are rare, so each is written by itself
         at = _pulse_times(2 * p, bits * k * t, rng)
         sign = np.where(rng.random(len(at)) < 0.5, 1, -1).astype(np.float32)
-        kept = at % t >= _BLANK_STEPS
-        at, sign = at[kept], sign[kept]
+        allowed = at % t >= _BLANK_STEPS
+        at, sign = at[allowed], sign[allowed]
         held, flips = _hold(at, sign > 0, bits * k, t)
         targets = torch.empty(k, t, bits)
         for bit, line in enumerate(torch.from_numpy(held.reshape(bits, k, t))):
@@ -195,7 +198,7 @@ class NBitFlipFlop(Task):
         pulses = np.zeros(k * t * bits, np.float32)
         pulses[place(at)] = sign
         mask = np.ones(k * t * bits, bool)
-        for lag in range(self.transition_blind):
+        for lag in range(min(self.transition_blind, t)):
             mask[place(flips[flips % t + lag < t]) + lag * bits] = False
         mask.reshape(k, t, bits)[:, :_UNSCORED_STEPS] = False
         inputs = pulses
@@ -208,7 +211,8 @@ class NBitFlipFlop(Task):
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean squared error of the outputs over the steps that count."""
-        return ((rollout.outputs - trials.targets).square() * trials.mask).sum() / trials.mask.sum()
+        check_rollout(rollout, trials)
+        return squared_error(rollout, trials)
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
         """Share of bits read right (output on the target's side of 1/2) over the steps that count.
@@ -218,6 +222,7 @@ class NBitFlipFlop(Task):
         dict
             "accuracy" over all bits, "accuracy/Bit i" for each.
         """
+        check_outputs(outputs, trials)
         right = ((outputs > 0.5) == (trials.targets > 0.5)) & trials.mask
         per_bit = right.sum((0, 1)) / trials.mask.sum((0, 1))
         rates = {f"accuracy/{label}": float(r) for label, r in zip(self.output_labels, per_bit)}

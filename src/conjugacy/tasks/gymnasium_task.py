@@ -1,33 +1,31 @@
-"""Tasks made of environments: supervised trials of neurogym, and any Gymnasium environment that tells the right answer.
+"""Tasks made of environments: trials of neurogym, and any Gymnasium environment that knows the right answers.
 
 Gymnasium: Towers et al. (2024), arXiv:2407.17032. NeuroGym: Molano-Mazon et al. (2022), doi:10.31234/osf.io/aqc9n.
 """
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import random
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete, utils
 from torch import Tensor
 
-from conjugacy._check import check_choice, check_int, check_number
+from conjugacy._check import check_choice, check_int, check_text
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
+from conjugacy.tasks.gymnasium_trials import EnvironmentTrial, EnvironmentTrials, make_environment
+from conjugacy.tasks.open_loop import squared_error
+from conjugacy.tasks.phases import MOST_STEPS, check_time_step
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
-_PROBES = 200  # trials drawn to see how long they are
+_PROBES = 200  # trials whose lengths set the default of `n_timesteps`
 _REDRAWS = 100  # of a trial that is longer than `n_timesteps`
-_LONGEST = 10_000  # steps after which an episode that does not end is given up
 
 
 class GymnasiumTask(Task):
-    """The trials of an environment, with the answers it knows, as a task. See `from_gymnasium`.
+    """A task made of an environment that knows the right answers, see `from_gymnasium`.
 
     Attributes
     ----------
@@ -46,14 +44,14 @@ class GymnasiumTask(Task):
     ):
         self.env, self.env_args = env, env_args
         self.answers = check_choice("answers", answers, ("classes", "one-hot"))
-        self.answer_key = answer_key
-        self._env = _made(env, env_args)
-        inner = self._env.unwrapped
-        self._by_trial = callable(getattr(inner, "new_trial", None))
-        self.name = inner.spec.id if inner.spec is not None else type(inner).__name__
+        self.answer_key = check_text("answer_key", answer_key, "It is a key of `info`.")
+        self._env = make_environment(env, env_args)
+        inner: Any = self._env.unwrapped
+        self._source = EnvironmentTrials(self._env, self.answer_key)
+        self.name = self._source.name
         # neurogym's dt is in milliseconds
-        known = inner.dt / 1000 if self._by_trial and hasattr(inner, "dt") else 0.01
-        self.dt = check_number("dt", known if dt is None else dt, 0, open_low=True, hint="It is in seconds.")
+        known = inner.dt / 1000 if self._source.whole_trials and hasattr(inner, "dt") else 0.01
+        self.dt = check_time_step(known if dt is None else dt)
         self._actions = inner.action_space
         if isinstance(self._actions, Discrete):
             self.n_classes = int(self._actions.n)
@@ -86,9 +84,11 @@ class GymnasiumTask(Task):
         kind = "Action" if self.n_classes is None else "Class"
         self.output_labels = [f"{kind} {i + (self.n_classes is None)}" for i in range(n_outputs)]
         if n_timesteps is None:
-            with self._seeded(0) as probe:
-                n_timesteps = max(len(self._draw(probe).inputs) for _ in range(_PROBES))
-        self.n_timesteps = check_int("n_timesteps", n_timesteps, 1)
+            with self._source.seeded(0) as probe:
+                n_timesteps = max(len(self._source.draw(probe).inputs) for _ in range(_PROBES))
+        self.n_timesteps = check_int(
+            "n_timesteps", n_timesteps, 1, hint="It is the number of steps of a trial.", limit=MOST_STEPS
+        )
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -101,11 +101,11 @@ class GymnasiumTask(Task):
         Raises
         ------
         ValueError
-            If the environment does not tell the right answer, or if its trials do not fit in `n_timesteps` steps.
+            If the environment gives no right answers, or if its trials do not fit in `n_timesteps` steps.
         """
-        n = check_int("n", n, 1, hint="It is the number of trials.")
-        with self._seeded(check_int("seed", seed, 0)) as env:
-            drawn = [self._that_fits(env) for _ in range(n)]
+        n, _ = trial_generator(n, seed)
+        with self._source.seeded(seed) as env:
+            drawn = [self._drawn(env) for _ in range(n)]
         t, n_out = self.n_timesteps, self.action_space.shape[0]
         inputs, targets = np.zeros((n, t, self.observation_space.shape[0])), np.zeros((n, t, n_out))
         mask = np.zeros((n, t), bool)
@@ -126,11 +126,12 @@ class GymnasiumTask(Task):
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean over the steps that count of the cross entropy of the classes, or of the squared error."""
+        check_rollout(rollout, trials)
         counts = trials.mask[..., 0]
         if self.n_classes is not None and self.answers == "classes":
             log_p = rollout.outputs.log_softmax(-1)
             return -((log_p * trials.targets).sum(-1) * counts).sum() / counts.sum()
-        return ((rollout.outputs - trials.targets).square() * trials.mask).sum() / trials.mask.sum()
+        return squared_error(rollout, trials)
 
     def prediction(self, outputs: Tensor) -> Tensor:
         """Probabilities of the classes where outputs are their logits, else the outputs."""
@@ -147,6 +148,7 @@ class GymnasiumTask(Task):
         dict
             "accuracy" at the last step of each trial that counts, "accuracy/steps" over all steps that count.
         """
+        check_outputs(outputs, trials)
         counts = trials.mask[..., 0]
         if self.n_classes is not None:
             right = outputs.argmax(-1) == trials.targets.argmax(-1)
@@ -159,77 +161,16 @@ class GymnasiumTask(Task):
         ends = right.gather(1, last[:, None])[:, 0][counts.any(1)]
         return {"accuracy": float(ends.float().mean()), "accuracy/steps": float(right[counts].float().mean())}
 
-    @contextlib.contextmanager
-    def _seeded(self, seed: int) -> Iterator[Any]:
-        """A copy of the environment as it was given, seeded; what is drawn from it leaves no trace."""
-        word = int(np.random.SeedSequence(seed).generate_state(1)[0]) >> 1
-        given, env = self._env.unwrapped, copy.deepcopy(self._env)
-        generator = getattr(given, "rng", None)
-        with _own_randomness(word):
-            try:
-                # functions are not copied: neurogym's timing may draw from the generator of the environment as given
-                for one in (given, env.unwrapped):
-                    if self._by_trial and callable(getattr(one, "seed", None)):
-                        one.seed(word)
-                env.reset(seed=word)
-                yield env
-            finally:
-                if generator is not None:
-                    given.rng = generator
-
-    def _that_fits(self, env: Any) -> _Trial:
+    def _drawn(self, env: Any) -> EnvironmentTrial:
+        """A trial of at most `n_timesteps` steps; longer ones are drawn again."""
         for _ in range(_REDRAWS):
-            trial = self._draw(env)
+            trial = self._source.draw(env)
             if len(trial.inputs) <= self.n_timesteps:
                 return trial
         raise ValueError(
             f"`n_timesteps`: expected the length of a trial of {self.name}, got {self.n_timesteps}; {_REDRAWS} trials "
             f"were longer, the last one had {len(trial.inputs)} steps. Raise it, or leave it out."
         )
-
-    def _draw(self, env: Any) -> _Trial:
-        return self._neurogym_trial(env) if self._by_trial else self._episode(env)
-
-    def _neurogym_trial(self, env: Any) -> _Trial:
-        env = env.unwrapped
-        about = env.new_trial()
-        answers = getattr(env, "gt", None)
-        if answers is None or getattr(env, "_has_gt", True) is False:
-            raise ValueError(
-                f"`env`: {self.name} has no ground truth (`gt`), so nothing to learn from. Take another one."
-            )
-        inputs = np.asarray(env.ob, np.float64).reshape(len(env.ob), -1)
-        answers = np.asarray(answers)
-        truth = about.get("ground_truth") if isinstance(about, dict) else None
-        condition = int(truth) if isinstance(truth, int | np.integer) else 0
-        starts, stops = getattr(env, "start_ind", {}), getattr(env, "end_ind", {})
-        epochs = {name: (starts[name], stops[name]) for name in starts if name in stops}
-        return _Trial(inputs, answers, np.ones(len(inputs), bool), condition, epochs)
-
-    def _episode(self, env: Any) -> _Trial:
-        """One episode, acted by the right answers."""
-        observation, info = env.reset()
-        inputs, answers, counts = [], [], []
-        idle = self._actions.start if isinstance(self._actions, Discrete) else np.zeros(self._actions.shape)
-        ended = False
-        while not ended:
-            answer = info.get(self.answer_key)
-            inputs.append(utils.flatten(env.observation_space, observation))
-            counts.append(answer is not None)
-            answers.append(idle if answer is None else answer)
-            action = (
-                answers[-1] if isinstance(self._actions, Discrete) else np.asarray(answers[-1], self._actions.dtype)
-            )
-            observation, _, terminated, truncated, info = env.step(action)
-            ended = terminated or truncated
-            if len(inputs) > _LONGEST:
-                raise ValueError(f"`env`: an episode of {self.name} did not end in {_LONGEST} steps. Limit its length.")
-        if not any(counts):
-            raise ValueError(
-                f"`env`: {self.name} tells no right answer: expected info[{self.answer_key!r}] of reset and step, "
-                f"beside the observation it answers, got the keys {sorted(info)}. Name another `answer_key`."
-            )
-        return _Trial(np.stack(inputs), np.asarray(answers), np.asarray(counts), 0, {})
 
     def _target(self, answers: np.ndarray) -> np.ndarray:
         if self.n_classes is None:
@@ -279,7 +220,8 @@ def from_gymnasium(
     Raises
     ------
     TypeError, ValueError
-        If it is no environment, has no right answers, or spaces that are no vectors.
+        If it is no environment, lacks the interface of Gymnasium (old gym), has no right answers or answers outside of
+        its action space, or spaces that are no vectors.
 
     Notes
     -----
@@ -287,46 +229,3 @@ def from_gymnasium(
     answer. "accuracy/steps" counts all steps, of which most say "keep fixating" in many tasks of neurogym.
     """
     return GymnasiumTask(env, n_timesteps, answers, answer_key, dt, env_args)
-
-
-class _Trial(NamedTuple):
-    inputs: np.ndarray
-    answers: np.ndarray
-    counts: np.ndarray
-    condition: int
-    epochs: dict[str, tuple[int, int]]
-
-
-def _made(env: Any, env_args: dict[str, Any] | None) -> Any:
-    if isinstance(env, str):
-        # "module:id" would import the module: a folder on disk must not be able to ask for that
-        if ":" in env:
-            raise ValueError(
-                f"`env`: expected the id of a registered environment, got {env!r}. Import its module first."
-            )
-        try:
-            return gymnasium.make(env, disable_env_checker=True, **(env_args or {}))
-        except gymnasium.error.Error as error:
-            raise ValueError(
-                f"`env`: {env!r} is not registered ({error}). Import the package that registers it, such as neurogym."
-            ) from None
-    if env_args:
-        raise ValueError("`env_args`: expected with an id only, got an environment that is made already. Drop them.")
-    if not isinstance(env, gymnasium.Env):
-        raise TypeError(f"`env`: expected a gymnasium.Env or an id, got {type(env).__name__}.")
-    return env
-
-
-@contextlib.contextmanager
-def _own_randomness(seed: int) -> Iterator[None]:
-    """Seed the global generators, which some environments draw from, and put them back as they were."""
-    before = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng(devices=[]):
-        try:
-            random.seed(seed)
-            np.random.seed(seed)  # noqa: NPY002 (the generator that such environments use)
-            torch.default_generator.manual_seed(seed)
-            yield
-        finally:
-            random.setstate(before[0])
-            np.random.set_state(before[1])  # noqa: NPY002

@@ -1,7 +1,7 @@
-"""MultiTask: fifteen cognitive tasks in one network, told apart by a rule input.
+"""MultiTask: fifteen cognitive tasks for one network, with an input for each rule.
 
-Yang et al. (2019), Nature Neuroscience 22:297; Driscoll et al. (2024), Nature Neuroscience 27:1349. What the rules ask
-for is in multitask_rules.py; docs/multitask.md shows a trial of each.
+Yang et al. (2019), Nature Neuroscience 22:297; Driscoll et al. (2024), Nature Neuroscience 27:1349. The rules
+are in multitask_rules.py; docs/multitask.md shows a trial of each.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from conjugacy._check import check_axes, check_choice, check_int, check_number
+from conjugacy._check import check_choice, check_int, check_noise, check_number, shown
 from conjugacy._lazy import higher
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.multitask_rules import (
     EPOCHS,
     N_INPUTS,
@@ -26,7 +27,7 @@ from conjugacy.tasks.multitask_rules import (
     family,
     step_ranges,
 )
-from conjugacy.tasks.phases import during
+from conjugacy.tasks.phases import MOST_STEPS, before, during
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -36,14 +37,15 @@ _UNSCORED_STEPS = 5  # at the start of a trial
 _GRACE_MS = 100  # to react, at the start of the response
 _LAST_STEPS = 3  # of the response, on which success is judged
 _COARSEST_BIN = 75  # ms: the shortest response, 300 ms, still has a step of grace and three more
-_POOL = 8  # training batches that are drawn at once and dealt out by length
+_POOL = 8  # training batches that are drawn at once and sorted by length
+_MOST_TARGETS = 1_000_000
 _FIRST_NOISE, _NOISE_GROWS = 1 / 3, 0.3  # share of the noise at the start of a training; when it has reached its size
 _WIDEST_ERROR = np.pi / 10
 _STILL = 0.3  # largest norm of the response outputs that counts as no response
 
 
 class MultiTask(Task):
-    """Fifteen tasks on a ring: respond to a stimulus, away from it, after a delay, to the stronger, only if they match.
+    """Fifteen tasks on a ring: respond to a stimulus or away from it, after a delay, to the stronger, or if two match.
 
     Inputs are fixation, cos and sin of modality 1, cos and sin of modality 2, and one channel for each rule; outputs
     are fixation, and cos and sin of the response. All 20 inputs are there whatever rules are chosen.
@@ -69,14 +71,14 @@ class MultiTask(Task):
         "ctdb" keeps the trials of CtDB (docs/differences.md): three match rules without fixation, no fixation in the
         response epoch of trials without a response, and both modalities always in favour of the same stimulus.
     batches : "mixed" or "grouped"
-        Whether a training batch holds all rules alike or a single one, each in turn.
+        Whether a training batch holds all rules or one, each in turn.
 
     Notes
     -----
     `Trials.conditions` is the index of a trial's rule in `MultiTask.RULES`. The epochs are "context", "stim1", "mem1",
     "stim2", "mem2" and "response", one after the other, empty where a rule has no such epoch; the trial ends with the
-    response. The rules are dealt like cards: of R rules, each stands once in trials 0 ... R - 1, once in the next R,
-    and so on, so that slices of a data set are balanced.
+    response. Trials are balanced over rules: of R rules, each occurs once in trials 0 ... R - 1, once in the next R,
+    and so on, in random order, so that slices of a data set are balanced too.
     """
 
     RULES = RULES
@@ -100,11 +102,16 @@ class MultiTask(Task):
         )
         longest = max(int(step_ranges(rule, self.bin_size)[:, 1].sum()) for rule in self.rules)
         hint = f"These rules have trials of up to {longest} steps of {self.bin_size:g} ms."
-        self.n_timesteps = check_int("n_timesteps", longest if n_timesteps is None else n_timesteps, longest, hint=hint)
-        self.num_targets = check_int("num_targets", num_targets, 1, hint="It is the number of angles on the ring.")
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
-        self.response_weight = check_number("response_weight", response_weight, 0, open_low=True)
-        self.latent_l2 = check_number("latent_l2", latent_l2, 0)
+        n_timesteps = longest if n_timesteps is None else n_timesteps
+        self.n_timesteps = check_int("n_timesteps", n_timesteps, longest, hint=hint, limit=MOST_STEPS)
+        self.num_targets = check_int(
+            "num_targets", num_targets, 1, hint="It is the number of angles on the ring.", limit=_MOST_TARGETS
+        )
+        self.noise = check_noise("noise", noise)
+        self.response_weight = check_number(
+            "response_weight", response_weight, 0, open_low=True, hint="It is a weight in the loss."
+        )
+        self.latent_l2 = check_number("latent_l2", latent_l2, 0, hint="It is a weight in the loss.")
         self.variant = check_choice("variant", variant, get_args(Variant))
         self.batches = check_choice("batches", batches, get_args(Batches))
         self.name = "MultiTask"
@@ -118,17 +125,15 @@ class MultiTask(Task):
         self.condition_names = list(RULES)
 
     def trials(self, n: int, seed: int) -> Trials:
-        """`n` trials in all from `seed`, the rules dealt like cards."""
-        check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
-        return self._written_out(self._plan(_deal(self.rules, n, rng), rng), rng, self.noise)
+        """`n` trials in all from `seed`, balanced over the rules; see the notes of the class."""
+        n, rng = trial_generator(n, seed)
+        return self._in_time(self._plan(_balanced(self.rules, n, rng), rng), rng, self.noise)
 
     def trials_of(self, rule: str, n: int, seed: int) -> Trials:
         """`n` trials of one rule from `seed`."""
         check_choice("rule", rule, RULES)
-        check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
-        return self._written_out(self._plan(np.full(n, RULES.index(rule)), rng), rng, self.noise)
+        n, rng = trial_generator(n, seed)
+        return self._in_time(self._plan(np.full(n, RULES.index(rule)), rng), rng, self.noise)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -139,7 +144,7 @@ class MultiTask(Task):
     def training_trials(self, n: int, seed: int, step: int, progress: float) -> Trials:
         """`n` trials for gradient step `step` of a training from `seed`.
 
-        With mixed batches, eight batches are drawn at once and dealt out by length, the eight in shuffled order: each
+        With mixed batches, eight batches are drawn at once and cut by length, the eight in shuffled order: each
         batch holds trials of about the same length, so that little of it is padding, and eight in a row hold every rule
         as often as they should, which is twice as often for the rules of integration. With grouped batches, each holds
         one rule. The noise grows from a third to its full size over the first 30 % of the training.
@@ -152,12 +157,12 @@ class MultiTask(Task):
         else:
             pool, place = divmod(step, _POOL)
             rng = np.random.default_rng([seed, pool])
-            deck = [*self.rules, *(rule for rule in self.rules if family(rule) == "Int")]
-            plan = self._plan(_deal(deck, n * _POOL, rng), rng)
+            rules = [*self.rules, *(rule for rule in self.rules if family(rule) == "Int")]
+            plan = self._plan(_balanced(rules, n * _POOL, rng), rng)
             by_length = np.argsort(plan.steps.sum(1), kind="stable").reshape(_POOL, n)
             # the order depends on no seed: networks that are trained side by side see equally long batches
             plan = plan[by_length[np.random.default_rng(pool).permutation(_POOL)[place]]]
-        return self._written_out(plan, np.random.default_rng([seed, step, 2]), noise)
+        return self._in_time(plan, np.random.default_rng([seed, step, 2]), noise)
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Weighted mean squared error over the steps that count, and the penalty on the latents if there is one.
@@ -165,20 +170,20 @@ class MultiTask(Task):
         A response step weighs `response_weight`, one before it 1; the first five steps of a trial and the first 100 ms
         of its response do not count.
         """
+        check_rollout(rollout, trials)
         weight = (
             trials.mask
             * torch.where(during(trials.epochs["response"], trials.n_timesteps), self.response_weight, 1.0)[..., None]
         )
         loss = ((rollout.outputs - trials.targets).square() * weight).sum() / weight.sum()
         if self.latent_l2 > 0:
-            step = torch.arange(trials.n_timesteps, device=trials.mask.device)
-            inside = (step < trials.epochs["response"][:, 1:])[..., None]
+            inside = before(trials.epochs["response"][:, 1], trials.n_timesteps)[..., None]
             squares = (rollout.latents.square() * inside).sum() / (inside.sum() * rollout.latents.shape[2])
             loss = loss + self.latent_l2 * squares
         return loss
 
     def successes(self, outputs: Tensor, trials: Trials) -> dict[str, Tensor]:
-        """What went right in each trial, (trial,) bool.
+        """Which parts of each trial are right, (trial,) bool.
 
         Returns
         -------
@@ -186,30 +191,27 @@ class MultiTask(Task):
             "response": over the last three steps, the mean response points within 18 degrees (pi / 10) of the target,
             or has a norm below 0.3 where no response is due. "moved": that norm is at least 0.3 if and only if a
             response is due. "fixation": the mean fixation output is above 1/2 up to the response, and on its target's
-            side of 1/2 in the last three steps; always right in the variant "ctdb", which does not want it everywhere.
+            side of 1/2 in the last three steps; always right in the variant "ctdb", whose targets lack it in places.
         """
-        check_axes(
-            "outputs", outputs, "trial time output", trial=len(trials), time=trials.n_timesteps, output=N_OUTPUTS
-        )
+        check_outputs(outputs, trials)
         end = trials.epochs["response"][:, 1]
         last = end[:, None] - torch.arange(_LAST_STEPS, 0, -1, device=end.device)
         rows = torch.arange(len(trials), device=end.device)[:, None]
-        said, wanted = outputs.detach()[rows, last].mean(1), trials.targets[rows, last].mean(1)
+        given, wanted = outputs.detach()[rows, last].mean(1), trials.targets[rows, last].mean(1)
         due = wanted[:, 1:].norm(dim=1) > 0.5
-        norm = said[:, 1:].norm(dim=1)
-        error = torch.atan2(said[:, 2], said[:, 1]) - torch.atan2(wanted[:, 2], wanted[:, 1])
+        norm = given[:, 1:].norm(dim=1)
+        error = torch.atan2(given[:, 2], given[:, 1]) - torch.atan2(wanted[:, 2], wanted[:, 1])
         error = torch.remainder(error + torch.pi, 2 * torch.pi) - torch.pi
         moved = (norm >= _STILL) == due
         response = torch.where(due, error.abs() < _WIDEST_ERROR, norm < _STILL)
-        step = torch.arange(trials.n_timesteps, device=end.device)
-        before = (step < trials.epochs["response"][:, :1]) & trials.mask[..., 0]
-        held = (outputs.detach()[..., 0] * before).sum(1) / before.sum(1) > 0.5
-        released = (said[:, 0] > 0.5) == (wanted[:, 0] > 0.5)
-        fixation = torch.ones_like(held) if self.variant == "ctdb" else held & released
+        waiting = before(trials.epochs["response"][:, 0], trials.n_timesteps) & trials.mask[..., 0]
+        fixated = (outputs.detach()[..., 0] * waiting).sum(1) / waiting.sum(1) > 0.5
+        released = (given[:, 0] > 0.5) == (wanted[:, 0] > 0.5)
+        fixation = torch.ones_like(fixated) if self.variant == "ctdb" else fixated & released
         return {"response": response, "fixation": fixation, "moved": moved}
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
-        """Share of the trials that went right in all that `successes` looks at, by rule.
+        """Share of the trials in which all parts that `successes` tests are right, by rule.
 
         In the variant "ctdb" only the response counts, as its published figures have it.
 
@@ -235,8 +237,8 @@ class MultiTask(Task):
     def _plan(self, rule: np.ndarray, rng: np.random.Generator) -> TrialPlan:
         return draw_plan(rule, self.bin_size, self.num_targets, self.variant == "ctdb", rng)
 
-    def _written_out(self, plan: TrialPlan, rng: np.random.Generator, noise: float) -> Trials:
-        """The plans in time, padded to `n_timesteps`."""
+    def _in_time(self, plan: TrialPlan, rng: np.random.Generator, noise: float) -> Trials:
+        """The trials of plans, step by step, padded to `n_timesteps`."""
         from conjugacy.tasks.multitask_compiled import add_noise, write_levels
 
         n, t = len(plan.rule), self.n_timesteps
@@ -265,18 +267,22 @@ class MultiTask(Task):
         )
 
 
-def _deal(rules: list[str], n: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of `n` rules: the deck of rules, shuffled and dealt out again and again."""
-    deck = np.array([RULES.index(rule) for rule in rules])
-    return rng.permuted(np.tile(deck, (-(-n // len(deck)), 1)), axis=1).ravel()[:n]
+def _balanced(rules: list[str], n: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of `n` rules, (trial,): random permutations of `rules`, one after the other."""
+    indices = np.array([RULES.index(rule) for rule in rules])
+    return rng.permuted(np.tile(indices, (-(-n // len(indices)), 1)), axis=1).ravel()[:n]
 
 
 def _check_rules(rules: Any) -> list[str]:
     if rules is None:
         return list(RULES)
-    if isinstance(rules, str) or not isinstance(rules, Iterable):
-        raise ValueError(f"`rules`: expected a list of names, got {rules!r}. Write [{rules!r}] for a single rule.")
+    if isinstance(rules, str | bytes) or not isinstance(rules, Iterable) or getattr(rules, "shape", None) == ():
+        single = f"[{rules!r}]" if isinstance(rules, str) else "['DelayPro']"
+        raise ValueError(
+            f"`rules`: expected a list of names, got {type(rules).__name__} {shown(rules)}. "
+            f"Write {single} for a single rule."
+        )
     rules = list(rules)
     if not rules:
-        raise ValueError("`rules`: expected at least one rule, got none. Leave it out for all fifteen.")
+        raise ValueError("`rules`: expected at least one rule, got none (empty). Leave it out for all fifteen.")
     return [check_choice("rules", rule, RULES) for rule in rules]

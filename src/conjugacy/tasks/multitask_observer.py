@@ -1,8 +1,8 @@
-"""The ideal observer of `MultiTask`: how well its trials can be solved at all, given the noise of their inputs.
+"""The ideal observer of `MultiTask`: the highest accuracy that the noise of the inputs allows.
 
 It knows the rule, the epochs of the trial and the statistics of the rules, remembers without loss, and sees the noisy
-stimuli alone. White noise of standard deviation s leaves the mean v of a stimulus over its n steps as all there is to
-know: a stimulus of strength m at angle a has log-likelihood
+stimuli alone. White noise of standard deviation s leaves the mean v of a stimulus over its n steps as a
+sufficient statistic: a stimulus of strength m at angle a has log-likelihood
 
     n / s^2 (m v . e(a) - m^2 / 2),   e(a) = (cos a, sin a),
 
@@ -17,8 +17,10 @@ import torch
 from scipy.special import ive, logsumexp
 from torch import Tensor
 
+from conjugacy._check import check_instance
 from conjugacy.tasks.multitask import MultiTask
 from conjugacy.tasks.multitask_rules import MEANS, RULES, coherence_pairs, family
+from conjugacy.tasks.phases import before, during
 from conjugacy.trials import Trials
 
 _N_MEANS = 8  # grid over the mean strength
@@ -32,17 +34,20 @@ def ideal_outputs(task: MultiTask, trials: Trials) -> Tensor:
     Fixation is on target, and the response is constant: its best guess once the whole trial has been seen. That is a
     little more than a network has seen in the last three steps of a response to a stimulus that is still on.
     """
+    check_instance("task", task, MultiTask)
+    check_instance("trials", trials, Trials, "Draw them with task.trials(n, seed).")
     outputs = trials.targets.clone()
     for index in trials.conditions.unique().tolist():
         for rows in (trials.conditions == index).nonzero()[:, 0].split(_CHUNK):
             response = torch.from_numpy(_respond(task, RULES[index], trials[rows])).to(outputs.dtype)
-            step = torch.arange(trials.n_timesteps)
-            go, end = trials.epochs["response"][rows].T
-            during = (step >= go[:, None]) & (step < end[:, None])
-            outputs[rows, :, 1:] = during[..., None] * response[:, None]
+            epoch = trials.epochs["response"][rows]
+            responding = during(epoch, trials.n_timesteps)
+            outputs[rows, :, 1:] = responding[..., None] * response[:, None]
             if task.variant == "standard":
                 still = response.norm(dim=1) == 0
-                outputs[rows, :, 0] = ((step < go[:, None]) | (during & still[:, None])).to(outputs.dtype)
+                outputs[rows, :, 0] = (before(epoch[:, 0], trials.n_timesteps) | (responding & still[:, None])).to(
+                    outputs.dtype
+                )
     return outputs
 
 
@@ -110,10 +115,8 @@ def _steps(trials: Trials, epoch: str) -> np.ndarray:
 
 
 def _sum(trials: Trials, epoch: str, modality: int) -> np.ndarray:
-    """Sum of what is seen of a modality in an epoch, (trial, 2)."""
-    start, stop = trials.epochs[epoch].T
-    step = torch.arange(trials.n_timesteps)
-    within = torch.logical_and(step >= start[:, None], step < stop[:, None])
+    """Sum over the steps of an epoch of the noisy inputs of a modality, (trial, 2)."""
+    within = during(trials.epochs[epoch], trials.n_timesteps)
     seen = trials.inputs[..., 2 * modality - 1 : 2 * modality + 1].double()
     return (seen * within[..., None]).sum(1).numpy()
 

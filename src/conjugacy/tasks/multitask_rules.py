@@ -1,4 +1,4 @@
-"""The fifteen rules of `MultiTask`: their durations, and what is shown and wanted in each epoch of a trial.
+"""The fifteen rules of `MultiTask`: their durations, and the inputs and targets of each epoch of a trial.
 
 Yang et al. (2019), Nature Neuroscience 22:297, in the form of Driscoll et al. (2024), Nature Neuroscience 27:1349, with
 the durations, angles and coherences of CtDB. A trial is a row of six epochs (some of no length), and within an epoch
@@ -68,7 +68,7 @@ def coherence_pairs(multimodal: bool, ctdb: bool) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class TrialPlan:
-    """Trials, before they are written out in time.
+    """Trials by epoch, before they are expanded into steps.
 
     Attributes
     ----------
@@ -126,19 +126,19 @@ def draw_plan(rule: np.ndarray, bin_size: float, num_targets: int, ctdb: bool, r
     for name, due in same.items():
         responds[names == name] = due[names == name]
 
-    # what the two stimuli look like: cos and sin in each modality
+    # the two stimuli: cos and sin in each modality
     angles = np.stack([angle1, angle2], 1)
-    look = strength[..., None] * np.stack([np.cos(angles), np.sin(angles)], -1)[:, None]
-    look = look.transpose(0, 2, 1, 3).reshape(n, 2, 4)
+    shown = strength[..., None] * np.stack([np.cos(angles), np.sin(angles)], -1)[:, None]
+    shown = shown.transpose(0, 2, 1, 3).reshape(n, 2, 4)
     inputs, targets = np.zeros((n, 6, N_INPUTS), np.float32), np.zeros((n, 6, N_OUTPUTS), np.float32)
     inputs[:, :RESPONSE, 0] = 1
     inputs[is_family["React"] | match, RESPONSE, 0] = 1
     inputs[np.arange(n), :, 5 + rule] = 1
-    inputs[:, 1, 1:5] = look[:, 0]
-    inputs[:, 3, 1:5] = look[:, 1]
+    inputs[:, 1, 1:5] = shown[:, 0]
+    inputs[:, 3, 1:5] = shown[:, 1]
     still_there = is_family["Delay"] | is_family["React"]
-    inputs[still_there, RESPONSE, 1:5] = look[still_there, 0]
-    inputs[match, RESPONSE, 1:5] = look[match, 1]
+    inputs[still_there, RESPONSE, 1:5] = shown[still_there, 0]
+    inputs[match, RESPONSE, 1:5] = shown[match, 1]
     for empty in (1, 3):  # a stimulus of no duration is shown nowhere
         inputs[steps[:, empty] == 0, empty, 1:5] = 0
     targets[:, :RESPONSE, 0] = 1

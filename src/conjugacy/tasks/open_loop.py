@@ -1,4 +1,4 @@
-"""What tasks without a plant share: spaces made from labels, squared error, and the reading of a choice."""
+"""Shared parts of tasks without a plant: spaces made from labels, squared error, choices read from outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Path integration: keep track of heading and position from self-motion.
+"""Path integration: heading and position from self-motion.
 
 Heading alone: Cueva, Wang, Chin & Wei (2020), ICLR, arXiv:1912.10189. Position: Cueva & Wei (2018), ICLR,
 arXiv:1803.07770.
@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_flag, check_noise, check_number
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import add_noise, set_spaces, squared_error
-from conjugacy.tasks.phases import consecutive, to_steps
+from conjugacy.tasks.phases import check_time_step, consecutive, during, fixed_steps, to_steps
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -26,7 +27,7 @@ _POSITION_ERROR = 0.1  # metres
 
 
 class PathIntegration(Task):
-    """Shown its first heading, and then only how fast it turns and walks, the network tells heading and position.
+    """Report heading and position from the first heading and, after it, the speeds of turning and walking alone.
 
     Heading turns by turn * dt and position moves by speed * dt along it in every step; the walk starts at the origin.
     Turn is an Ornstein-Uhlenbeck process with standard deviation `turning` and a correlation time of 0.5 s; speed is
@@ -35,7 +36,7 @@ class PathIntegration(Task):
     Parameters
     ----------
     position : bool
-        Whether to tell the position too; False leaves the heading alone, and no speed among the inputs.
+        Whether the position is reported too; without it there is no speed among the inputs.
     turning : float
         Standard deviation of the turn in rad/s, > 0.
     speed : float
@@ -61,13 +62,13 @@ class PathIntegration(Task):
         noise: float = 0.0,
         dt: float = 0.05,
     ):
-        self.position = bool(position)
-        self.turning = check_number("turning", turning, 0, open_low=True, hint="It is in rad/s.")
-        self.speed = check_number("speed", speed, 0, open_low=True, hint="It is in m/s.")
-        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+        self.position = check_flag("position", position)
+        self.turning = check_number("turning", turning, 0, open_low=True, hint="It is in rad/s.", limit=1e6)
+        self.speed = check_number("speed", speed, 0, open_low=True, hint="It is in m/s.", limit=1e6)
+        self.dt = check_time_step(dt)
         self.duration = duration
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
-        self._cue, self._walk = to_steps("dt", _CUE, self.dt), to_steps("duration", duration, self.dt)
+        self.noise = check_noise("noise", noise)
+        self._cue, self._walk = fixed_steps(_CUE, self.dt), to_steps("duration", duration, self.dt)
         self.n_timesteps = self._cue + self._walk
         self.name = "path integration" if self.position else "heading integration"
         inputs, outputs = ["Turn", "Cue cos", "Cue sin"], ["Heading cos", "Heading sin"]
@@ -79,7 +80,7 @@ class PathIntegration(Task):
 
     @classmethod
     def small(cls) -> PathIntegration:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(duration=1.0)
 
     @property
@@ -95,8 +96,7 @@ class PathIntegration(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        n = check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        n, rng = trial_generator(n, seed)
         first = rng.uniform(-np.pi, np.pi, n)
         turn = self.turning * self._wandering(rng, n)
         speed = np.abs(self.speed * self._wandering(rng, n)) if self.position else np.zeros_like(turn)
@@ -108,13 +108,14 @@ class PathIntegration(Task):
         cue = np.zeros((n, self.n_timesteps, 2))
         cue[:, : self._cue] = direction[:, : self._cue]
         motion = [turn[..., None], speed[..., None]] if self.position else [turn[..., None]]
+        epochs = consecutive(["cue", "walk"], [self._cue, self._walk], n)
         inputs = torch.from_numpy(np.concatenate([*motion, cue], 2).astype(np.float32))
         return Trials.from_tensors(
             add_noise(rng, inputs, self.noise),
             torch.from_numpy(targets.astype(np.float32)),
-            mask=(torch.arange(self.n_timesteps) >= self._cue).expand(n, -1),
+            mask=during(epochs["walk"], self.n_timesteps),
             true_inputs=inputs,
-            epochs=consecutive(["cue", "walk"], [self._cue, self._walk], n),
+            epochs=epochs,
         )
 
     def _wandering(self, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -129,16 +130,18 @@ class PathIntegration(Task):
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean squared error of the outputs over the steps that count."""
+        check_rollout(rollout, trials)
         return squared_error(rollout, trials)
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
         """Share of the steps that count with a heading within 0.1 pi and a position within 0.1 m of the truth.
 
-        "accuracy" asks for both, "accuracy/heading" and "accuracy/position" (where it is told) for each.
+        "accuracy" is of both, "accuracy/heading" and "accuracy/position" (where it is reported) for each.
         """
+        check_outputs(outputs, trials)
         counted = trials.mask[..., 0]
-        told, true = (torch.atan2(y[..., 1], y[..., 0]) for y in (outputs, trials.targets))
-        off = torch.remainder(told - true + torch.pi, 2 * torch.pi) - torch.pi
+        heading, true = (torch.atan2(y[..., 1], y[..., 0]) for y in (outputs, trials.targets))
+        off = torch.remainder(heading - true + torch.pi, 2 * torch.pi) - torch.pi
         right = {"heading": off.abs() <= _HEADING_ERROR}
         if self.position:
             right["position"] = (outputs[..., 2:] - trials.targets[..., 2:]).norm(dim=-1) <= _POSITION_ERROR

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_noise, check_number, check_range, shown
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import add_noise, set_spaces, squared_error
-from conjugacy.tasks.phases import check_range, consecutive, draw_steps, during, range_to_steps, to_steps
+from conjugacy.tasks.phases import before, check_time_step, consecutive, draw_steps, during, range_to_steps, to_steps
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -23,7 +24,7 @@ _PHASE_ERROR = 0.25 * math.pi
 
 
 class PhaseCodedMemory(Task):
-    """Follow a reference oscillation; after a cue A or B, oscillate at a phase that says which one it was.
+    """Follow a reference oscillation; after a cue A or B, oscillate at a phase that depends on the cue.
 
     The reference is sin(2 pi t / period + theta). The output follows it until the cue, then lags it by 0.2 pi (A) or
     1.2 pi (B) until the end: the reference goes on, the cue does not.
@@ -57,21 +58,22 @@ class PhaseCodedMemory(Task):
         noise: float = 0.2,
         dt: float = 0.004,
     ):
-        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
-        self.period = check_range("period", period, 4 * self.dt, hint="It is in seconds, at least four steps of `dt`.")
+        self.dt = check_time_step(dt)
+        hint = f"It is in seconds, at least four steps of `dt`, {self.dt:g} s."
+        self.period = check_range("period", period, 4 * self.dt, hint=hint)
         self.onset, self.cue = onset, cue
         self._onset, self._cue = (range_to_steps(k, v, self.dt) for k, v in (("onset", onset), ("cue", cue)))
         least = (self._onset[1] + self._cue[1]) * self.dt + self.period[1]
-        hint = "It is in seconds; a period has to follow the latest cue."
+        hint = f"It is in seconds and holds `onset` {shown(onset)}, `cue` {shown(cue)} and a `period` {shown(period)}."
         self.duration = check_number("duration", duration, least, hint=hint)
         self.n_timesteps = to_steps("duration", duration, self.dt)
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
+        self.noise = check_noise("noise", noise)
         self.name = "phase-coded memory"
         set_spaces(self, ["Reference", "Cue A", "Cue B"], ["Oscillation"], reach=np.inf if self.noise > 0 else 1.0)
 
     @classmethod
     def small(cls) -> PhaseCodedMemory:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(dt=0.02)
 
     @property
@@ -85,8 +87,7 @@ class PhaseCodedMemory(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        n = check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        n, rng = trial_generator(n, seed)
         item = torch.from_numpy(rng.integers(0, 2, n))
         period, theta = rng.uniform(*self.period, n), rng.uniform(-np.pi, np.pi, n)
         onset, length = draw_steps(rng, n, self._onset), draw_steps(rng, n, self._cue)
@@ -98,8 +99,8 @@ class PhaseCodedMemory(Task):
         pulses = torch.nn.functional.one_hot(item, 2)[:, None] * cued[..., None]
         inputs = torch.cat([phase.sin()[..., None], pulses], -1).float()
         lag = _LAG + torch.pi * item
-        told = torch.arange(self.n_timesteps) >= epochs["cue"][:, :1]
-        targets = torch.sin(phase - lag[:, None] * told)[..., None].float()
+        lagging = ~before(epochs["cue"][:, 0], self.n_timesteps)
+        targets = torch.sin(phase - lag[:, None] * lagging)[..., None].float()
         return Trials.from_tensors(
             add_noise(rng, inputs, self.noise),
             targets,
@@ -111,6 +112,7 @@ class PhaseCodedMemory(Task):
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean squared error of the output over the steps that count."""
+        check_rollout(rollout, trials)
         return squared_error(rollout, trials)
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
@@ -120,6 +122,7 @@ class PhaseCodedMemory(Task):
         cos(pi / 4): an eighth of a cycle either way. "accuracy" is over all trials, "accuracy/A" and "accuracy/B" for
         each item.
         """
+        check_outputs(outputs, trials)
         within = during(trials.epochs["memory"], trials.n_timesteps) & trials.mask[..., 0]
         y, t = outputs[..., 0] * within, trials.targets[..., 0] * within
         cosine = (y * t).sum(1) / (y.norm(dim=1) * t.norm(dim=1)).clamp(min=1e-12)

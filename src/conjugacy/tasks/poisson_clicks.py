@@ -1,4 +1,4 @@
-"""Poisson clicks: which side clicked more often? Brunton, Botvinick & Brody (2013), Science 340:95."""
+"""Poisson clicks, counted and compared: Brunton, Botvinick & Brody (2013), Science 340:95."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_noise, check_number, check_numbers
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import add_noise, choices_right, set_spaces, share, squared_error
-from conjugacy.tasks.phases import consecutive, draw_steps, during, range_to_steps, to_steps
+from conjugacy.tasks.phases import before, check_time_step, consecutive, draw_steps, during, fixed_steps, range_to_steps
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -19,10 +20,10 @@ _FIXATION, _RESPONSE = 0.1, 0.2  # seconds
 
 
 class PoissonClicks(Task):
-    """Two trains of clicks, left and right; after the go cue say which one had more: -1 left, +1 right.
+    """Two trains of clicks, left and right; after the go cue, report which one had more: -1 left, +1 right.
 
     Clicks of each side are a Poisson process; both rates together are `rate`, and their ratio right / left is
-    exp(gamma) with gamma drawn from +-`gammas`. The output is 0 until the clicks end, which the go input tells.
+    exp(gamma) with gamma drawn from +-`gammas`. The output is 0 until the clicks end and the go input begins.
 
     Parameters
     ----------
@@ -39,8 +40,8 @@ class PoissonClicks(Task):
 
     Notes
     -----
-    The choice goes by the clicks that were heard, as the animal's reward does, not by their rates: a perfect counter is
-    always right. Where both sides have equally many, the response does not count.
+    The right choice depends on the clicks that came, as the reward in the experiment does, not on their rates: a
+    perfect counter is always right. Where both sides have equally many, the response does not count.
     `conditions` number the signed gammas from left to right; epochs are "fixation", "clicks", "response".
     """
 
@@ -52,22 +53,22 @@ class PoissonClicks(Task):
         noise: float = 0.0,
         dt: float = 0.01,
     ):
-        self.rate = check_number("rate", rate, 0, open_low=True, hint="It is in clicks per second.")
-        self.gammas = tuple(check_number("gammas", g, 0, open_low=True) for g in gammas)
-        if not self.gammas:
-            raise ValueError("`gammas`: expected at least one log ratio of the rates, got none.")
-        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+        self.rate = check_number("rate", rate, 0, open_low=True, hint="It is in clicks per second.", limit=1e6)
+        self.gammas = check_numbers(
+            "gammas", gammas, None, 0, 100, open_low=True, hint="They are sizes of log ratios of the rates."
+        )
+        self.dt = check_time_step(dt)
         self.duration = duration
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
+        self.noise = check_noise("noise", noise)
         self._clicks = range_to_steps("duration", duration, self.dt)
-        self._fixation, self._response = (to_steps("dt", s, self.dt) for s in (_FIXATION, _RESPONSE))
+        self._fixation, self._response = (fixed_steps(s, self.dt) for s in (_FIXATION, _RESPONSE))
         self.n_timesteps = self._fixation + self._clicks[1] + self._response
         self.name = "Poisson clicks"
         set_spaces(self, ["Left clicks", "Right clicks", "Go"], ["Choice"], reach=np.inf)
 
     @classmethod
     def small(cls) -> PoissonClicks:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(duration=(0.1, 0.3), dt=0.02)
 
     @property
@@ -77,8 +78,7 @@ class PoissonClicks(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        n = check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        n, rng = trial_generator(n, seed)
         signed = np.sort(np.concatenate([np.negative(self.gammas), self.gammas]))
         condition = rng.integers(0, len(signed), n)
         steps = draw_steps(rng, n, self._clicks)
@@ -86,12 +86,12 @@ class PoissonClicks(Task):
         right = self.rate / (1 + np.exp(-signed[condition]))
         rates = np.stack([self.rate - right, right], 1)[:, None] * self.dt
         clicks = torch.from_numpy(rng.poisson(rates, (n, self.n_timesteps, 2)).astype(np.float32))
-        heard, respond = (during(epochs[e], self.n_timesteps) for e in ("clicks", "response"))
-        clicks *= heard[..., None]
+        clicking, respond = (during(epochs[e], self.n_timesteps) for e in ("clicks", "response"))
+        clicks *= clicking[..., None]
         more = (clicks[..., 1] - clicks[..., 0]).sum(1).sign()
         inputs = torch.cat([clicks, respond[..., None].float()], -1)
         targets = (more[:, None] * respond)[..., None]
-        mask = (torch.arange(self.n_timesteps) < epochs["response"][:, :1]) | (respond & (more != 0)[:, None])
+        mask = before(epochs["response"][:, 0], self.n_timesteps) | (respond & (more != 0)[:, None])
         return Trials.from_tensors(
             add_noise(rng, inputs, self.noise),
             targets,
@@ -103,6 +103,7 @@ class PoissonClicks(Task):
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean squared error of the outputs over the steps that count."""
+        check_rollout(rollout, trials)
         return squared_error(rollout, trials)
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
@@ -113,6 +114,7 @@ class PoissonClicks(Task):
         dict
             "accuracy" over all trials, "accuracy/gamma g" for each size of gamma.
         """
+        check_outputs(outputs, trials)
         right, counted = choices_right(outputs, trials, "response")
         sizes = sorted(self.gammas)
         # conditions count -g_max ... -g_min, g_min ... g_max

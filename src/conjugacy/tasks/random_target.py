@@ -17,26 +17,32 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
-from conjugacy._check import check_choice, check_int, check_number
+from conjugacy._check import check_choice, check_number, shown
+from conjugacy._renamed import warn
 from conjugacy.arm import RigidTendonArm26, from_motornet
-from conjugacy.arm.plant import Plant, rotated
+from conjugacy.arm.plant import Plant
 from conjugacy.arm.stepped import SteppedEffector
 from conjugacy.networks.gru import GRU
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
+from conjugacy.tasks.phases import as_epochs, during
+from conjugacy.tasks.reach_bumps import Bumps
 from conjugacy.tasks.reach_metrics import accuracy, reach_metrics
+from conjugacy.tasks.reach_senses import Senses
+from conjugacy.tasks.reach_timing import Timing
+from conjugacy.tasks.reach_workspace import Workspace
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
-_BUMP_WINDOW = 0.4  # s after the go cue in which half of the bumps start
 _CURRICULUM = 0.4  # share of the training in which CtDB's loss grows to whole trials (200 of the notebook's 500 epochs)
-_MAX_REDRAWS = 200
 
 
 @dataclass(frozen=True)
 class _Variant:
-    """What a variant decides: settings that the constructor may override, and, below the line, what it may not."""
+    """The settings of a variant: those that arguments may override and, below the line, the others."""
 
     command: str
     context_noise: float
+    act_weight: float
     min_delay: float
     min_reach: float
     bump_inside: bool
@@ -49,14 +55,24 @@ class _Variant:
 
 
 VARIANTS = {
-    "documented": _Variant("sigmoid", 0.0, 0.05, 0.4, True, (0.15, 0.3), True, 1.0, True, True),
-    "neuromatch": _Variant("clip", 0.0, 0.0, 0.01, False, (0.15, 0.29), True, 1.0, False, False),
-    "snel": _Variant("clip", 0.05, 0.05, 0.01, False, (0.15, 0.29), False, 0.15, False, False),
+    "documented": _Variant("sigmoid", 0.0, 0.01, 0.05, 0.4, True, (0.15, 0.3), True, 1.0, True, True),
+    "neuromatch": _Variant("clip", 0.0, 1.0, 0.0, 0.01, False, (0.15, 0.29), True, 1.0, False, False),
+    "snel": _Variant("clip", 0.05, 1.0, 0.05, 0.01, False, (0.15, 0.29), False, 0.15, False, False),
 }
 
 
+def _setting(part: str, name: str) -> property:
+    """A setting of the task that is read from one of its parts."""
+
+    def get(self: RandomTarget) -> Any:
+        value = getattr(getattr(self, part), name)
+        return list(value) if isinstance(value, tuple) else value
+
+    return property(get, doc=f"`{name}` of `{part}`.")
+
+
 class RandomTarget(Task):
-    """Hold the hand still; when the go cue comes, bring it to the target; whatever pushes it.
+    """Hold the hand still; when the go cue comes, move it to the target, against bumps.
 
     A network's inputs are the observations, that is, the hand's x and y (m), six muscle lengths and velocities
     (normalised), then the context: target x and y (m, 0 before it is shown) and the go cue. Its outputs are commands
@@ -96,14 +112,15 @@ class RandomTarget(Task):
         With n_directions > 0: reaches from the middle of the joint ranges to that many targets around it, at this
         distance (m); the direction is the trial's condition.
     vision_delay, proprioception_delay : float
-        s, multiples of the time step. "documented": as said; CtDB's variants: one step less, as in MotorNet.
+        s, multiples of the time step. CtDB's variants lag one step less, as MotorNet does.
     vision_noise, proprioception_noise, action_noise : float
         Standard deviations of the noise on the seen hand (m), on normalised lengths and velocities, on commands; on
         while a network is trained, see `conjugacy.rollout`.
     context_noise : float, optional
         Standard deviation of the noise on the context inputs.
     force_field, field_strength, rotation
-        The world the hand moves in, see `conjugacy.arm.Plant`. With a rotation the seen hand has to reach the target.
+        Force on the hand that depends on its velocity, and angle by which vision is turned; see
+        `conjugacy.arm.plant.Plant`. With a rotation the seen hand has to reach the target.
     pos_weight, act_weight : float
         Weights of position and of squared commands in the loss; act_weight is 0.01 by default, 1 in CtDB's variants.
 
@@ -152,38 +169,42 @@ class RandomTarget(Task):
         v = self._variant = VARIANTS[variant]
         self.effector = arm = _arm(effector)
         self.dt = float(arm.dt)
-        self.max_ep_duration = max_ep_duration
-        self.n_timesteps = self._steps("max_ep_duration", max_ep_duration, 1)
-        self.command = v.command if command is None else command
-        self.command_bias = command_bias
-        self.catch_prob = check_number("catch_prob", catch_prob, 0, 1)
-        self.bump_prob = check_number("bump_prob", bump_prob, 0, 1)
-        self.bump_force = _range("bump_force", bump_force, "They are newtons.")
-        self.bump_duration = _range("bump_duration", v.bump_duration if bump_duration is None else bump_duration)
-        self.bump_inside = v.bump_inside if bump_inside is None else bool(bump_inside)
-        self.target_onset = _range("target_onset", target_onset)
-        self.min_delay = v.min_delay if min_delay is None else min_delay
-        self.min_reach = v.min_reach if min_reach is None else min_reach
-        self.max_reach = max_reach
-        self._set_clock()
-        self.shoulder_range = self._angles("shoulder_range", shoulder_range, 0)
-        self.elbow_range = self._angles("elbow_range", elbow_range, 1)
-        self.n_directions = check_int("n_directions", n_directions, 0)
-        self.reach_distance = check_number("reach_distance", reach_distance, 0, open_low=True)
-        self._centre_out = self._star() if n_directions else None
-        self.context_noise = check_number(
-            "context_noise", v.context_noise if context_noise is None else context_noise, 0
+        self.timing = Timing(
+            self.dt,
+            max_ep_duration,
+            target_onset,
+            v.min_delay if min_delay is None else min_delay,
+            v.min_reach if min_reach is None else min_reach,
+            max_reach,
         )
-        self.vision_delay, self.proprioception_delay = vision_delay, proprioception_delay
-        self.vision_noise, self.proprioception_noise = vision_noise, proprioception_noise
-        self.action_noise = action_noise
-        self.force_field, self.field_strength, self.rotation = force_field, field_strength, rotation
+        self.bumps = Bumps(
+            self.timing,
+            bump_prob,
+            bump_force,
+            v.bump_duration if bump_duration is None else bump_duration,
+            v.bump_inside if bump_inside is None else bump_inside,
+        )
+        self.senses = Senses(
+            self.dt,
+            vision_delay,
+            proprioception_delay,
+            vision_noise,
+            proprioception_noise,
+            v.context_noise if context_noise is None else context_noise,
+            rotation,
+            v.exact_delays,
+        )
+        self.workspace = Workspace(arm, shoulder_range, elbow_range, n_directions, reach_distance, self.senses.rotation)
+        self.catch_prob = check_number("catch_prob", catch_prob, 0, 1, hint="It is a probability.")
+        self.command = v.command if command is None else command
+        self.command_bias, self.action_noise = command_bias, action_noise
+        self.force_field, self.field_strength = force_field, field_strength
         self.plant = Plant(
             arm,
             self.command,
             command_bias,
-            self._lag("vision_delay", vision_delay),
-            self._lag("proprioception_delay", proprioception_delay),
+            self.senses.vision_lag,
+            self.senses.proprioception_lag,
             vision_noise,
             proprioception_noise,
             action_noise,
@@ -191,52 +212,65 @@ class RandomTarget(Task):
             field_strength,
             rotation,
         )
-        self.pos_weight = check_number("pos_weight", pos_weight, 0)
-        default = 0.01 if v.distance_loss else 1.0
-        self.act_weight = check_number("act_weight", default if act_weight is None else act_weight, 0)
+        self.pos_weight = check_number("pos_weight", pos_weight, 0, hint="It is a weight in the loss.")
+        self.act_weight = check_number(
+            "act_weight", v.act_weight if act_weight is None else act_weight, 0, hint="It is a weight in the loss."
+        )
+        self.n_timesteps = self.timing.n_timesteps
         self._describe_channels()
+
+    max_ep_duration = _setting("timing", "max_ep_duration")
+    target_onset = _setting("timing", "target_onset")
+    min_delay = _setting("timing", "min_delay")
+    min_reach = _setting("timing", "min_reach")
+    max_reach = _setting("timing", "max_reach")
+    bump_prob = _setting("bumps", "prob")
+    bump_force = _setting("bumps", "force")
+    bump_duration = _setting("bumps", "duration")
+    bump_inside = _setting("bumps", "inside")
+    vision_delay = _setting("senses", "vision_delay")
+    proprioception_delay = _setting("senses", "proprioception_delay")
+    vision_noise = _setting("senses", "vision_noise")
+    proprioception_noise = _setting("senses", "proprioception_noise")
+    context_noise = _setting("senses", "context_noise")
+    rotation = _setting("senses", "rotation")
+    shoulder_range = _setting("workspace", "shoulder_range")
+    elbow_range = _setting("workspace", "elbow_range")
+    n_directions = _setting("workspace", "n_directions")
+    reach_distance = _setting("workspace", "reach_distance")
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        n, rng = trial_generator(n, seed)
         t = self.n_timesteps
-        steps = np.arange(t)
-        onset = rng.integers(self._onset[0], self._onset[1] + 1, n)
-        earliest = np.maximum(onset + self._min_delay, t - self._max_reach)
-        cue = rng.integers(earliest, t - self._min_reach + 1)
+        # the order of the draws is part of what a seed means
+        onset, cue = self.timing.draw(n, rng)
         catch = rng.random(n) < self.catch_prob
-        bump_on, bump_off = self._bump_times(cue, rng)
-        loads = self._forces(n, rng)[:, None] * ((steps >= bump_on[:, None]) & (steps < bump_off[:, None]))[..., None]
-        start, target, condition = self._reaches(n, rng)
-        start_xy, target_xy = self._hand(start), self._hand(target)
-        shown_xy = self._shown(start_xy, target_xy)
-        reach_on = np.where(catch, t, cue)
-        reaching = (steps >= reach_on[:, None])[..., None]
-        hidden_from = t if self._variant.target_stays else reach_on
+        bump = self.bumps.draw_times(cue, rng)
+        forces = self.bumps.draw_forces(n, rng)
+        start, target, condition = self.workspace.draw(n, rng)
+        start_xy, target_xy = self.workspace.hand(start), self.workspace.hand(target)
+        reach = np.where(catch, t, cue)
+        shown_until = t if self._variant.target_stays else reach
+        epochs = as_epochs(
+            {"hold": (0, reach), "target": (onset, shown_until), "reach": (reach, t), "bump": bump},
+            n,
+        )
+        shown, reaching, pushed = (during(epochs[e], t)[..., None].numpy() for e in ("target", "reach", "bump"))
         context = np.zeros((n, t, 3))
-        shown = (steps >= onset[:, None]) & (steps < np.broadcast_to(hidden_from, n)[:, None])
-        context[..., :2] = shown[..., None] * shown_xy[:, None]
+        context[..., :2] = shown * self.workspace.seen(start_xy, target_xy)[:, None]
         context[..., 2:] = self._variant.cue * reaching
         noisy = context
         if self.context_noise > 0:
             noisy = context + self.context_noise * rng.standard_normal(context.shape)
-        wanted = np.where(reaching, target_xy[:, None], start_xy[:, None])
-        edges = {
-            "hold": (0, reach_on),
-            "target": (onset, hidden_from),
-            "reach": (reach_on, t),
-            "bump": (bump_on, bump_off),
-        }
-        epochs = {k: np.stack([np.broadcast_to(e, n) for e in pair], 1).astype(np.int64) for k, pair in edges.items()}
         return Trials.from_tensors(
             _float(noisy),
-            _float(wanted),
+            _float(np.where(reaching, target_xy[:, None], start_xy[:, None])),
             true_inputs=_float(context),
             ics=_float(np.concatenate([start, np.zeros_like(start)], 1)),
-            loads=_float(loads),
+            loads=_float(forces[:, None] * pushed),
             conditions=torch.from_numpy(condition),
-            epochs={k: torch.from_numpy(e) for k, e in epochs.items()},
+            epochs=epochs,
         )
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
@@ -244,6 +278,7 @@ class RandomTarget(Task):
 
         CtDB's variants: pos_weight * mean e_x^2, e_y^2 + act_weight * mean u^2, over whole trials.
         """
+        check_rollout(rollout, trials)
         return self._loss(rollout, trials, trials.n_timesteps)
 
     def training_loss(self, rollout: Rollout, trials: Trials, progress: float) -> Tensor:
@@ -254,6 +289,7 @@ class RandomTarget(Task):
         """
         if self._variant.distance_loss:
             return self.loss(rollout, trials)
+        check_rollout(rollout, trials)
         share = min(1.0, check_number("progress", progress, 0, 1) / _CURRICULUM)
         return self._loss(rollout, trials, max(1, math.ceil(share * trials.n_timesteps)))
 
@@ -263,14 +299,21 @@ class RandomTarget(Task):
         Those count that have at least 0.4 s after the go cue (where no trial has, all trials do); the end is the mean
         distance over the last 0.1 s.
         """
+        check_outputs(outputs, trials)
         return {"accuracy": accuracy(outputs, trials, self.dt)}
 
-    def merits(self, rollout: Rollout, trials: Trials) -> dict[str, float]:
-        """Figures of merit in metres and seconds, see `conjugacy.tasks.reach_metrics`."""
+    def metrics(self, rollout: Rollout, trials: Trials) -> dict[str, float]:
+        """Metrics of the reaches in metres and seconds, see `conjugacy.tasks.reach_metrics`."""
+        check_rollout(rollout, trials)
         return reach_metrics(rollout, trials, self.dt)
 
+    def merits(self, rollout: Rollout, trials: Trials) -> dict[str, float]:
+        """The old name of `metrics`."""
+        warn("merits", "metrics", stacklevel=2)
+        return self.metrics(rollout, trials)
+
     def prepare(self, network: Any) -> None:
-        """A GRU that was made without `update_bias` gets 0: a hand that is pushed cannot wait for slow units."""
+        """Set `update_bias` of a GRU made without it to 0: slow units would respond to bumps too late."""
         if isinstance(network, GRU) and network.update_bias is None:
             network.update_bias = 0.0
 
@@ -300,113 +343,6 @@ class RandomTarget(Task):
         self.output_labels = muscles
         self.controlled_labels = ["hand x (m)", "hand y (m)"]
 
-    def _set_clock(self) -> None:
-        """Durations in steps, and that they leave room for each other."""
-        self._onset = [self._steps("target_onset", s) for s in self.target_onset]
-        self._bump_steps = [self._steps("bump_duration", s, 1) for s in self.bump_duration]
-        self._min_delay = self._steps("min_delay", self.min_delay)
-        self._min_reach = self._steps("min_reach", self.min_reach, 1)
-        longest = self.n_timesteps if self.max_reach is None else self._steps("max_reach", self.max_reach, 1)
-        self._max_reach = max(longest, self._min_reach)
-        if longest < self._min_reach:
-            raise ValueError(f"`max_reach`: expected at least `min_reach`, {self.min_reach} s, got {self.max_reach} s.")
-        needed = max(self._onset[1] + self._min_delay + self._min_reach, self._bump_steps[1] + 1)
-        if self.n_timesteps < needed:
-            raise ValueError(
-                f"`max_ep_duration`: expected at least {needed * self.dt:g} s, which target onset, delay and reach (or "
-                f"a bump) take, got {self.max_ep_duration:g} s. Make it longer, or `min_reach` shorter."
-            )
-
-    def _steps(self, name: str, seconds: float, low: int = 0) -> int:
-        """A duration in steps of the arm."""
-        check_number(name, seconds, low * self.dt * (1 - 1e-9), hint="It is a duration in seconds.")
-        steps = round(seconds / self.dt)
-        if abs(seconds - steps * self.dt) > 1e-6 * self.dt:
-            raise ValueError(
-                f"`{name}`: expected a multiple of the time step, {self.dt:g} s, got {seconds!r}. "
-                f"Try {steps * self.dt:.6g}."
-            )
-        return steps
-
-    def _lag(self, name: str, delay: float) -> int:
-        steps = self._steps(name, delay)
-        return steps if self._variant.exact_delays else max(0, steps - 1)
-
-    def _angles(self, name: str, degrees: tuple[float, float], joint: int) -> list[float]:
-        low, high = _range(name, degrees, "They are degrees.", -math.inf)
-        limits = [math.degrees(x) for x in self.effector.joint_limits[joint].tolist()]
-        if low < limits[0] - 1e-9 or high > limits[1] + 1e-9:
-            raise ValueError(
-                f"`{name}`: expected angles within the joint's limits, {limits[0]:.4g} to {limits[1]:.4g} degrees, "
-                f"got {low:g} to {high:g}."
-            )
-        return [low, high]
-
-    def _bump_times(self, cue: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """First step and step after the last one of each trial's bump; both the trial's length where there is none."""
-        t, n = self.n_timesteps, len(cue)
-        length = rng.integers(self._bump_steps[0], self._bump_steps[1] + 1, n)
-        window = round(_BUMP_WINDOW / self.dt)
-        after_cue = rng.random(n) < 0.5
-        if self.bump_inside:
-            soon = cue + rng.integers(0, np.clip(t - length - cue + 1, 1, window))
-            on = np.where(after_cue, np.minimum(soon, t - length), rng.integers(0, t - length + 1))
-        else:
-            on = np.where(after_cue, cue + rng.integers(0, window, n), rng.integers(0, max(1, t - 30), n))
-        none = rng.random(n) >= self.bump_prob
-        on, off = np.minimum(on, t), np.minimum(on + length, t)
-        return np.where(none, t, on), np.where(none, t, off)
-
-    def _forces(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        low, high = self.bump_force
-        direction, size = rng.uniform(0, 2 * np.pi, n), rng.uniform(low, high, n)
-        return np.stack([size * np.cos(direction), size * np.sin(direction)], 1)
-
-    def _reaches(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Joint angles (rad) of starts and targets, and the condition of each trial."""
-        if self._centre_out is not None:
-            centre, targets = self._centre_out
-            condition = rng.integers(0, self.n_directions, n)
-            return np.tile(centre, (n, 1)), targets[condition], condition.astype(np.int64)
-        low, high = np.radians([self.shoulder_range, self.elbow_range]).T
-        start, target = rng.uniform(low, high, (n, 2)), rng.uniform(low, high, (n, 2))
-        if self.rotation:
-            self._redraw(start, target, low, high, rng)
-        return start, target, np.zeros(n, np.int64)
-
-    def _redraw(self, start: np.ndarray, target: np.ndarray, low: np.ndarray, high: np.ndarray, rng) -> None:
-        """Draw targets again, in place, until what is seen of them lies where targets lie without a rotation."""
-        left = np.arange(len(start))
-        for _ in range(_MAX_REDRAWS):
-            seen = self._shown(self._hand(start[left]), self._hand(target[left]))
-            angles = self.effector.skeleton.angles(torch.from_numpy(seen)).numpy()
-            left = left[~((angles >= low) & (angles <= high)).all(1)]
-            if not len(left):
-                return
-            start[left], target[left] = rng.uniform(low, high, (2, len(left), 2))
-        raise ValueError(f"`rotation`: no targets are left in the workspace at {self.rotation:g} degrees.")
-
-    def _star(self) -> tuple[np.ndarray, np.ndarray]:
-        """Joint angles of the middle of the ranges, and of the targets around the hand's position there."""
-        centre = np.radians([np.mean(self.shoulder_range), np.mean(self.elbow_range)])
-        angle = 2 * np.pi * np.arange(self.n_directions) / self.n_directions
-        around = self.reach_distance * np.stack([np.cos(angle), np.sin(angle)], 1)
-        xy = self._hand(centre[None]) + around
-        try:
-            return centre, self.effector.inverse(torch.from_numpy(xy)).numpy()
-        except ValueError as error:
-            raise ValueError(f"`reach_distance`: targets at {self.reach_distance:g} m: {error}") from None
-
-    def _shown(self, start_xy: np.ndarray, target_xy: np.ndarray) -> np.ndarray:
-        """Where the target is seen: with a rotation, where the hand is seen once it is at the target."""
-        if not self.rotation:
-            return target_xy
-        return start_xy + rotated(torch.from_numpy(target_xy - start_xy), self.rotation).numpy()
-
-    def _hand(self, q: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            return self.effector.hand(torch.from_numpy(q)).numpy()
-
     def _loss(self, rollout: Rollout, trials: Trials, n_positions: int) -> Tensor:
         assert rollout.actions is not None
         square = (rollout.outputs - trials.targets)[:, :n_positions].square()
@@ -424,12 +360,12 @@ def _arm(effector: Any) -> Any:
     if effector is None:
         return RigidTendonArm26()
     members = ("dt", "n_muscles", "rest", "step", "observe", "hand", "joint_limits", "proprioception_lag")
-    if all(hasattr(effector, name) for name in members):
+    if not isinstance(effector, type) and all(hasattr(effector, name) for name in members):
         return effector
     if not any(base.__module__.split(".")[0] == "motornet" for base in type(effector).__mro__):
         raise TypeError(
-            f"`effector`: expected an arm of conjugacy.arm or an effector of motornet, got {type(effector).__name__}. "
-            "Write RigidTendonArm26()."
+            "`effector`: expected an arm of conjugacy.arm or an effector of motornet, got "
+            f"{type(effector).__name__} {shown(effector)}. Write RigidTendonArm26()."
         )
     try:
         return from_motornet(effector)
@@ -439,17 +375,6 @@ def _arm(effector: Any) -> Any:
             stacklevel=3,
         )
         return SteppedEffector(effector)
-
-
-def _range(name: str, values: Any, hint: str = "They are seconds.", low: float = 0.0) -> list[float]:
-    try:
-        first, last = values
-    except (TypeError, ValueError):
-        raise ValueError(f"`{name}`: expected two numbers, low and high, got {values!r}. {hint}") from None
-    first, last = (check_number(f"{name}[{i}]", v, low, hint=hint) for i, v in enumerate((first, last)))
-    if first > last:
-        raise ValueError(f"`{name}`: expected low <= high, got {first:g} and {last:g}. {hint}")
-    return [first, last]
 
 
 def _float(x: np.ndarray) -> Tensor:

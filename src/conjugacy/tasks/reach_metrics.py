@@ -1,10 +1,11 @@
-"""How well reaches were made, in metres and seconds: what the hand did in the epochs of the trials."""
+"""Metrics of reaches, in metres and seconds, from the path of the hand in the epochs of the trials."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from conjugacy.tasks.phases import before, during
 from conjugacy.trials import Rollout, Trials
 
 _ENOUGH = 0.4  # s after the go cue: a shorter reach cannot be expected to end
@@ -22,7 +23,7 @@ def accuracy(hand: Tensor, trials: Trials, dt: float) -> float:
 
 
 def reach_metrics(rollout: Rollout, trials: Trials, dt: float) -> dict[str, float]:
-    """Figures of merit of reaches; smaller is better, NaN where no trial counts.
+    """Metrics of reaches; smaller is better, NaN where no trial counts.
 
     Returns
     -------
@@ -37,18 +38,17 @@ def reach_metrics(rollout: Rollout, trials: Trials, dt: float) -> dict[str, floa
         after its end. "bump_rest" (m): mean distance at that time.
     """
     hand, t = rollout.outputs, trials.n_timesteps
-    steps = torch.arange(t, device=hand.device)
     distance = (hand - trials.targets).norm(dim=-1)
     long = _long_reaches(trials, dt)
     ends = _ends(hand, trials, dt)[long]
-    holding = steps < trials.epochs["hold"][:, 1:]
+    holding = before(trials.epochs["hold"][:, 1], t)
     return {
         "end_error": _mean(ends),
         "end_error_median": float(ends.median()) if len(ends) else float("nan"),
         "time_to_target": _mean(_arrivals(distance, trials, dt)[long]),
         "hold_error": _mean(distance[holding]),
         "effort": _mean(rollout.actions.square()) if rollout.actions is not None else float("nan"),
-        **_bump_merits(distance, trials, dt),
+        **_bump_metrics(distance, trials, dt),
     }
 
 
@@ -72,14 +72,13 @@ def _arrivals(distance: Tensor, trials: Trials, dt: float) -> Tensor:
     return seconds.where(first_there < t, torch.nan)
 
 
-def _bump_merits(distance: Tensor, trials: Trials, dt: float) -> dict[str, float]:
+def _bump_metrics(distance: Tensor, trials: Trials, dt: float) -> dict[str, float]:
     on, off = trials.epochs["bump"].unbind(1)
     watched_to = off + round(_AFTER_BUMP / dt)
     counts = (on < off) & (watched_to <= trials.epochs["hold"][:, 1])
     if not counts.any():
         return {"bump_peak": float("nan"), "bump_rest": float("nan")}
-    steps = torch.arange(distance.shape[1], device=distance.device)
-    watched = (steps >= on[:, None]) & (steps < watched_to[:, None])
+    watched = during(torch.stack([on, watched_to], 1), distance.shape[1])
     peak = distance.masked_fill(~watched, 0).amax(1)
     rest = distance.gather(1, (watched_to - 1).clamp(max=distance.shape[1] - 1)[:, None])[:, 0]
     return {"bump_peak": _mean(peak[counts]), "bump_rest": _mean(rest[counts])}

@@ -1,4 +1,4 @@
-"""Sine waves: a held input says how fast. Sussillo & Barak (2013), Neural Computation 25:626, section 3.3."""
+"""Sine waves whose frequency a held input sets: Sussillo & Barak (2013), Neural Computation 25:626, section 3.3."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_int, check_noise, check_range
+from conjugacy.tasks.arguments import check_outputs, check_rollout, trial_generator
 from conjugacy.tasks.open_loop import add_noise, errors, set_spaces, squared_error
-from conjugacy.tasks.phases import check_range, consecutive, draw_steps, during, to_steps
+from conjugacy.tasks.phases import before, check_time_step, consecutive, draw_steps, during, fixed_steps, to_steps
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
 
@@ -20,7 +21,7 @@ _ERROR = 0.1
 
 
 class SineWaveGenerator(Task):
-    """From the onset of a cue on, put out sin(2 pi f t); the level at which the cue is held says the frequency f.
+    """From the onset of a cue on, put out sin(2 pi f t); the level of the cue sets the frequency f.
 
     Levels are spaced evenly over 0.25 ... 1.25 (about as in the paper), frequencies over `frequency`. Before the onset
     input and output are 0.
@@ -51,25 +52,25 @@ class SineWaveGenerator(Task):
         noise: float = 0.0,
         dt: float = 0.02,
     ):
-        self.n_frequencies = check_int("n_frequencies", n_frequencies, 1)
-        self.dt = check_number("dt", dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
+        self.n_frequencies = check_int("n_frequencies", n_frequencies, 1, limit=10**6)
+        self.dt = check_time_step(dt)
         self.frequency = check_range("frequency", frequency, hint="It is in Hz.")
         if not 0 < self.frequency[0] <= self.frequency[1] <= 0.25 / self.dt:
             raise ValueError(
                 f"`frequency`: expected two numbers in (0, {0.25 / self.dt:g}] Hz, got {frequency!r}. "
-                "A period needs at least four steps; shorten `dt`."
+                f"A period needs at least four steps of `dt`, {self.dt:g} s."
             )
         self.duration = duration
-        self.noise = check_number("noise", noise, 0, hint="It is a standard deviation.")
+        self.noise = check_noise("noise", noise)
         self._wave = to_steps("duration", duration, self.dt)
-        self._silence = (to_steps("dt", _SILENCE[0], self.dt), to_steps("dt", _SILENCE[1], self.dt))
+        self._silence = (fixed_steps(_SILENCE[0], self.dt), fixed_steps(_SILENCE[1], self.dt))
         self.n_timesteps = self._silence[1] + self._wave
         self.name = "sine waves"
         set_spaces(self, ["Cue"], ["Wave"], reach=np.inf if self.noise > 0 else _HIGHEST)
 
     @classmethod
     def small(cls) -> SineWaveGenerator:
-        """A small instance with short trials, of which tables of all tasks are made."""
+        """An instance with short trials, used in tables of all tasks."""
         return cls(duration=0.5)
 
     @property
@@ -97,8 +98,7 @@ class SineWaveGenerator(Task):
 
     def trials(self, n: int, seed: int) -> Trials:
         """`n` trials from `seed`; see the class for their statistics."""
-        n = check_int("n", n, 1, hint="It is the number of trials.")
-        rng = np.random.default_rng(check_int("seed", seed, 0))
+        n, rng = trial_generator(n, seed)
         condition = torch.from_numpy(rng.integers(0, self.n_frequencies, n))
         silence = draw_steps(rng, n, self._silence)
         epochs = consecutive(["silence", "wave"], [silence, self._wave], n)
@@ -107,7 +107,7 @@ class SineWaveGenerator(Task):
         since = (torch.arange(1, self.n_timesteps + 1) - epochs["wave"][:, :1]) * self.dt
         wave = torch.sin(2 * torch.pi * self.hertz(condition)[:, None] * since) * on
         cue = (self.level(condition)[:, None] * on)[..., None].float()
-        mask = torch.arange(self.n_timesteps) < epochs["wave"][:, 1:]
+        mask = before(epochs["wave"][:, 1], self.n_timesteps)
         return Trials.from_tensors(
             add_noise(rng, cue, self.noise),
             wave[..., None].float(),
@@ -119,6 +119,7 @@ class SineWaveGenerator(Task):
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
         """Mean squared error of the output over the steps that count."""
+        check_rollout(rollout, trials)
         return squared_error(rollout, trials)
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
@@ -127,6 +128,7 @@ class SineWaveGenerator(Task):
         A wave of another frequency drifts out of phase and is wrong. "accuracy" is over all trials, "accuracy/slow" and
         "accuracy/fast" over the lower and the upper half of the frequencies.
         """
+        check_outputs(outputs, trials)
         right = errors(outputs, trials) <= _ERROR
         slow = trials.conditions < self.n_frequencies / 2
         rates = {"accuracy": float(right.float().mean())}

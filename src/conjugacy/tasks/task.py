@@ -1,4 +1,4 @@
-"""The Task protocol: what training, analysis and comparison ask of a task, and a validator for one's own."""
+"""The Task protocol: the members that training, analysis and comparison use, and a check of one's own tasks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import gymnasium
 import torch
 from torch import Tensor
 
+from conjugacy._check import check_int, shown
 from conjugacy.trials import Rollout, Trials
 
 
 @runtime_checkable
 class Task(Protocol):
-    """What a task offers. Inheriting is not needed: any object with these members is a task.
+    """The members of a task. Inheriting is not needed: any object that has them is a task.
 
     Attributes
     ----------
     name : str
-        How tables and figures call it.
+        Its name in tables and figures.
     n_timesteps : int
         Steps of a trial.
     dt : float
@@ -38,17 +39,18 @@ class Task(Protocol):
     Further members are used where a task has them:
 
     - ``condition_names``: a name for each number in `Trials.conditions`.
-    - ``small()``, a class method: an instance with short trials, of which tables of all tasks are made; by default one
-      without arguments.
+    - ``small()``, a class method: an instance with short trials, from which tables of all tasks are made; without it,
+      an instance made without arguments.
     - ``recipe``: a dict of `conjugacy.Recipe` settings that suit the task.
-    - ``prepare(network)``: sets what the maker of a network left open, before `conjugacy.train` draws its weights.
+    - ``prepare(network)``: sets what was left open when the network was made, before `conjugacy.train` draws its
+      weights.
     - ``training_loss(rollout, trials, progress)``: the loss of a curriculum, with `progress` from 0 at the first
       gradient step to 1 at the last; validation always uses `loss`.
     - ``training_trials(n, seed, step, progress)``: the trials of a gradient step, where they are to be drawn otherwise
       than by ``trials``; all steps are given the same seed.
     - ``prediction(outputs)``: what R2 compares with the targets, where that is not the outputs themselves
       (probabilities of classes, say).
-    - ``merits(rollout, trials)``: a dict of figures in the task's own units, shown beside the success rate.
+    - ``metrics(rollout, trials)``: a dict of further metrics in the task's own units, shown beside the success rate.
 
     A task with a ``plant`` (`conjugacy.arm.Plant`) is in closed loop: what the network observes comes from the plant,
     `Trials.inputs` hold the context inputs alone, and outputs and targets are what the plant controls, one channel for
@@ -73,7 +75,7 @@ class Task(Protocol):
         ...
 
     def success_rate(self, outputs: Tensor, trials: Trials) -> dict[str, float]:
-        """Figures of merit in [0, 1] of outputs (trial, time, output); the entry "accuracy" sums them up."""
+        """Shares in [0, 1] of what is right in outputs (trial, time, output); the entry "accuracy" sums them up."""
         ...
 
 
@@ -82,16 +84,24 @@ _BOXES = ("observation_space", "context_inputs", "action_space")
 
 def input_size(task: Task) -> int:
     """Number of inputs of a network for `task`: observations and context."""
+    _check_members(task, ("observation_space", "context_inputs"))
     return task.observation_space.shape[0] + task.context_inputs.shape[0]
 
 
 def output_size(task: Task) -> int:
     """Number of outputs of a network for `task`."""
+    _check_members(task, ("action_space",))
     return task.action_space.shape[0]
 
 
+def _check_members(task: Any, names: tuple[str, ...]) -> None:
+    if isinstance(task, type) or any(not hasattr(task, name) for name in names):
+        hint = f"Make one: {task.__name__}()." if isinstance(task, type) else "See conjugacy.tasks.Task."
+        raise TypeError(f"`task`: expected a task, got {type(task).__name__} {shown(task)}. {hint}")
+
+
 def validate(task: Any, seed: int = 0) -> None:
-    """Say everything that is missing or wrong in a task, or return if nothing is.
+    """Check a task: raise an error that lists all that is missing or wrong, or return if nothing is.
 
     Draws a few trials, checks their shapes and values against the spaces, that equal seeds give equal trials and
     others do not, that no global random state is touched, and that loss and success rate take what they should.
@@ -99,20 +109,23 @@ def validate(task: Any, seed: int = 0) -> None:
     Parameters
     ----------
     task : Any
-        The task to look at; it need not inherit from `Task`.
+        The task to check; it need not inherit from `Task`.
     seed : int
         Seed of the trials that are drawn.
 
     Raises
     ------
     TypeError, ValueError
-        One line a finding, each with the member, what it got, what it takes.
+        One line for each finding, with the member, what it got and what it takes.
     """
+    if isinstance(task, type):
+        raise TypeError(f"`task`: expected a task, got the class {task.__name__}. Make one: {task.__name__}(...).")
+    check_int("seed", seed, 0)
     kind = type(task).__name__
     missing = [m for m in (*Task.__annotations__, "trials", "loss", "success_rate") if not hasattr(task, m)]
     if missing:
         needs = ", ".join(f"`{m}`" for m in missing)
-        raise TypeError(f"{kind}: a task needs {needs}, which it lacks. See conjugacy.tasks.Task for their meaning.")
+        raise TypeError(f"`task`: {kind}: a task needs {needs}, which {shown(task)} lacks. See conjugacy.tasks.Task.")
     findings = _static_findings(task) or _trial_findings(task, seed)
     if findings:
         raise ValueError("\n".join(f"{kind}.{finding}" for finding in findings))

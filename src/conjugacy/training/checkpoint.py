@@ -1,8 +1,8 @@
 """Checkpoint of a training: one safetensors file, replaced whole or not at all.
 
 Everything random in training is derived from (seed, step), so the weights, their average, the optimiser's moments and
-the step number are all it takes to go on exactly as if nothing had happened. A training that has come to its end is
-written down in the same way, until its run is saved.
+the step number are enough to resume exactly as if there had been no interruption. A training that has ended is written
+in the same way, until its run is saved.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from torch import Tensor
 
 from conjugacy._files import read_file, write_sealed
 from conjugacy._json import dump, parse
-from conjugacy._notes import OlderFileWarning, note
+from conjugacy._notes import OlderFileWarning, note, one_line
+from conjugacy._renamed import renewed
 from conjugacy.runs.folder import CHECKPOINT as FILE
 from conjugacy.training.recipe import Recipe
 
-_OLD_STAGED = f"{FILE}.new"  # what a kill of version 0.1 may have left
+_OLD_STAGED = f"{FILE}.new"  # a kill of version 0.1 may have left it
 
 
 @dataclass
 class Progress:
-    """Where a training stands.
+    """How far a training has come.
 
     Attributes
     ----------
@@ -69,8 +70,8 @@ def write(
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{k}": v for k, v in state.items()}
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    told = {k: v for k, v in asdict(progress).items() if k != "best"}
-    header = {"config": dump("config", config, None), "progress": dump("progress", told, None)}
+    values = {k: v for k, v in asdict(progress).items() if k != "best"}
+    header = {"config": dump("config", config, None), "progress": dump("progress", values, None)}
     header["sha256"] = _digest(header, tensors)
     folder.mkdir(parents=True, exist_ok=True)
     write_sealed(folder, {FILE: save(tensors, header)}, FILE)
@@ -89,10 +90,10 @@ def read(folder: Path, config: dict[str, Any], model: Any, average: Any, optimiz
         return Progress()
     try:
         header, tensors = _read_checked(path)
-        saved, told = (parse(name, header[name]) for name in ("config", "progress"))
+        saved, values = (parse(name, header[name]) for name in ("config", "progress"))
     except Exception as error:
         raise _not_whole(path, error) from None
-    saved = saved if isinstance(saved, dict) else {}
+    saved = renewed(saved) if isinstance(saved, dict) else {}
     if isinstance(saved.get("recipe"), dict):
         saved["recipe"] = Recipe.completed(saved["recipe"])
     if saved != config:
@@ -111,7 +112,7 @@ def read(folder: Path, config: dict[str, Any], model: Any, average: Any, optimiz
             index, name = key.split(".", 1)
             state.setdefault(int(index), {})[name] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        return Progress(best=_part(tensors, "best."), **told)
+        return Progress(best=_part(tensors, "best."), **values)
     except Exception as error:
         raise _not_whole(path, error) from None
 
@@ -126,7 +127,7 @@ def config_in(folder: Path) -> Any:
 
 
 def delete(folder: Path) -> None:
-    """Remove the checkpoint: its training is over, and saved."""
+    """Remove the checkpoint of a training whose run has been saved."""
     for name in FILES:
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)
@@ -136,6 +137,8 @@ def _read_checked(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     data = read_file(path)
     tensors = load(data)
     header = parse(path.name, data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    if set(header) - {"config", "progress", "sha256"}:
+        raise ValueError(f"unknown entries in its header: {', '.join(sorted(header))}")
     if "sha256" not in header:
         note(f"{path}: without a hash, as conjugacy 0.1 wrote it: changes would not be noticed.", OlderFileWarning)
     elif header["sha256"] != _digest(header, tensors):
@@ -154,7 +157,7 @@ def _digest(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
 
 
 def _not_whole(path: Path, error: Exception) -> ValueError:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = one_line(error)
     return ValueError(f"{path}: not a whole checkpoint ({reason[:300]}). Delete it to start over.")
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C between gradient steps: in the middle of one, weights would have moved that are not counted."""
+"""Ctrl-C takes effect between gradient steps: in the middle of one, weights would have moved in an uncounted step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Interrupts:
-    """How often Ctrl-C was pressed.
+    """A count of how often Ctrl-C was pressed.
 
     Attributes
     ----------
@@ -21,31 +21,31 @@ class Interrupts:
         self.count = 0
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if it was pressed: call this where nothing is half done."""
+        """Raise KeyboardInterrupt if it was pressed: call this where no step is half done."""
         if self.count:
             raise KeyboardInterrupt
 
 
 @contextmanager
 def interrupts() -> Iterator[Interrupts]:
-    """A context in which Ctrl-C is counted, and acts when it is asked about; pressed again, it acts at once.
+    """A context in which Ctrl-C is counted and takes effect at the next `check`; pressed again, at once.
 
-    Where Ctrl-C is not Python's own (another handler, another thread), it stays as it is.
+    Where the handler of Ctrl-C is not Python's (another handler, another thread), nothing changes.
     """
-    told = Interrupts()
+    pressed = Interrupts()
     ours = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
     if not ours or before is not signal.default_int_handler:
-        yield told
+        yield pressed
         return
 
     def count(number: int, frame: FrameType | None) -> None:
-        told.count += 1
-        if told.count > 1:
+        pressed.count += 1
+        if pressed.count > 1:
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, count)
     try:
-        yield told
+        yield pressed
     finally:
         signal.signal(signal.SIGINT, before)

@@ -62,7 +62,7 @@ class Recipe:
         Share of the steps before which it does not stop, learned or not; with 1 it goes through all of them.
     select : str
         The score on the validation trials by which the best weights are chosen: "r2", "accuracy" or one of the task's
-        merits; with a minus before it, the smallest is best.
+        metrics; with a minus before it, the smallest is best.
     rollout : {"auto", "plain"}
         How networks are run: the fastest way there is, or one step after the other.
     """

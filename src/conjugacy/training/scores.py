@@ -7,6 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from conjugacy._renamed import member
+from conjugacy._threads import torch_threads
 from conjugacy.networks.network import Network
 from conjugacy.runs.rollout import rollout as run
 from conjugacy.tasks.task import Task
@@ -15,6 +17,7 @@ from conjugacy.trials import Rollout, Trials
 CHUNK = 256  # trials rolled out at once: bounds memory, not the result
 
 
+@torch_threads(1)
 def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
     """Variance-weighted R2 of outputs (trial, time, output) over the masked-in steps.
 
@@ -29,29 +32,31 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
 
 def activity_loss(network: Network, rollout: Rollout) -> Tensor | float:
     """What a network adds to the loss of its task for its latents (its `model_loss`, where it has one); else 0."""
-    own = getattr(network, "model_loss", None)
-    return 0.0 if own is None else own(rollout.latents)
+    penalty = getattr(network, "model_loss", None)
+    return 0.0 if penalty is None else penalty(rollout.latents)
 
 
 @torch.no_grad()
 def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto") -> dict[str, float]:
-    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `merits`.
+    """Noise-free scores of a network on trials: "r2", what the task's `success_rate` gives, and its `metrics`.
 
     `rollout` is as in `conjugacy.rollout`.
     """
     device = next(network.parameters()).device
+    uses_states = member(task, "metrics", "merits") is not None
     parts = []
     for k in range(0, len(trials), CHUNK):
         out = run(network, task, trials[k : k + CHUNK].to(device), rollout=rollout)
-        if not hasattr(task, "merits"):  # nothing else looks at the states, which are most of the memory
+        if not uses_states:  # they are most of the memory
             out = replace(out, latents=out.latents[..., :0])
         parts.append(out.cpu())
     return score(Rollout.cat(parts), task, trials)
 
 
+@torch_threads(1)  # torch's sums over many values depend on the number of threads in their last digits
 def score(out: Rollout, task: Task, trials: Trials) -> dict[str, float]:
     """The scores of a rollout on trials, both on the CPU: see `evaluate`."""
-    merits = getattr(task, "merits", None)
-    own = {} if merits is None else merits(out, trials)
-    told = getattr(task, "prediction", lambda y: y)(out.outputs)
-    return {"r2": masked_r2(told, trials.targets, trials.mask), **task.success_rate(out.outputs, trials), **own}
+    metrics = member(task, "metrics", "merits")
+    more = {} if metrics is None else metrics(out, trials)
+    predicted = getattr(task, "prediction", lambda y: y)(out.outputs)
+    return {"r2": masked_r2(predicted, trials.targets, trials.mask), **task.success_rate(out.outputs, trials), **more}

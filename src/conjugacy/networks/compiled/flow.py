@@ -37,26 +37,26 @@ class _FlowStates(torch.autograd.Function):
         blocks, (first, middle, last) = trial_blocks(n), _layers(weights)
         depth, width = len(middle) + 1, first.shape[0]
         states = torch.empty(n, t, d)
-        kept = take_buffers(cell, blocks, t if any(ctx.needs_input_grad) else 0, depth * width)
+        tape = take_buffers(cell, blocks, t if any(ctx.needs_input_grad) else 0, depth * width)
         arrays = [x.detach().contiguous().numpy() for x in (inputs, x0, states)]
         transposed = [np.ascontiguousarray(np.swapaxes(w, -1, -2)) for w in (first, middle, last)]
 
         def forward(k: int) -> None:
             driven, start, out = (x[blocks[k]] for x in arrays)
-            _forward(driven, start, transposed[0], transposed[1], transposed[2], np.float32(cell.step), kept[k], out)
+            _forward(driven, start, transposed[0], transposed[1], transposed[2], np.float32(cell.step), tape[k], out)
 
         on_threads(forward, len(blocks))
         ctx.save_for_backward(inputs, x0, states, *weights)
-        ctx.cell, ctx.kept = cell, kept
+        ctx.cell, ctx.tape = cell, tape
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx, *grads):
-        if ctx.kept is None:
+        if ctx.tape is None:
             raise RuntimeError("The gradient of these states was taken before; roll the network out again.")
         inputs, x0, states, *weights = ctx.saved_tensors
-        kept, ctx.kept = ctx.kept, None
+        tape, ctx.tape = ctx.tape, None
         n, t, i = inputs.shape
         blocks, layers = trial_blocks(n), _layers(weights)
         by_input = np.empty((n, t, i) if ctx.needs_input_grad[1] else (0, t, i), np.float32)
@@ -74,7 +74,7 @@ class _FlowStates(torch.autograd.Function):
                 driven,
                 start,
                 out,
-                kept[k],
+                tape[k],
                 first,
                 middle,
                 last,
@@ -87,7 +87,7 @@ class _FlowStates(torch.autograd.Function):
             )
 
         on_threads(backward, len(blocks))
-        give_back(ctx.cell, kept)
+        give_back(ctx.cell, tape)
         first, middle, last = (torch.from_numpy(sum(parts)) for parts in zip(*by_weights))
         by_layer = [part for w in (first, *middle, last) for part in (w[:, :-1].contiguous(), w[:, -1].contiguous())]
         return None, torch.from_numpy(by_input) if len(by_input) else None, torch.from_numpy(by_start), *by_layer
@@ -102,8 +102,8 @@ def _layers(weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @njit(nogil=True, cache=True)
-def _forward(driven, x0, first, middle, last, step, kept, states):
-    """Run a block: `states` (trial, time, latent) of inputs `driven`, with the h of every step in `kept`."""
+def _forward(driven, x0, first, middle, last, step, tape, states):
+    """Run a block: `states` (trial, time, latent) of inputs `driven`, with the h of every step in `tape`."""
     n, t, i = driven.shape
     d, width = x0.shape[1], first.shape[1]
     x = x0.copy()
@@ -116,9 +116,9 @@ def _forward(driven, x0, first, middle, last, step, kept, states):
         np.dot(seen, first, a)
         for layer in range(len(middle) + 1):
             _relu(a, h)
-            if len(kept):
+            if len(tape):
                 for m in range(n):
-                    kept[k, m, layer * width : (layer + 1) * width] = h[m, :width]
+                    tape[k, m, layer * width : (layer + 1) * width] = h[m, :width]
             if layer < len(middle):
                 np.dot(h, middle[layer], a)
         np.dot(h, last, flow)
@@ -130,9 +130,9 @@ def _forward(driven, x0, first, middle, last, step, kept, states):
 
 @njit(nogil=True, cache=True)
 def _backward(
-    arriving, driven, x0, states, kept, first, middle, last, step, by_input, by_start, by_first, by_middle, by_last
+    arriving, driven, x0, states, tape, first, middle, last, step, by_input, by_start, by_first, by_middle, by_last
 ):
-    """The gradient of a block, from `arriving`, what the loss says of its states; `kept` is of the forward run."""
+    """The gradient of a block, from `arriving`, the gradient at its states; `tape` is of the forward run."""
     n, t, d = states.shape
     i, width, depth = driven.shape[2], first.shape[0], len(middle) + 1
     carry = np.zeros((n, d), np.float32)
@@ -154,7 +154,7 @@ def _backward(
                 seen[row, m, j] = states[m, k - 1, j] if k else x0[m, j]
             seen[row, m, d : d + i] = driven[m, k]
             for layer in range(depth):
-                h[layer, row, m, :width] = kept[k, m, layer * width : (layer + 1) * width]
+                h[layer, row, m, :width] = tape[k, m, layer * width : (layer + 1) * width]
         np.dot(out[row], no_bias_last, into[depth - 1, row])
         _where_positive(into[depth - 1, row], h[depth - 1, row])
         for layer in range(depth - 1, 0, -1):

@@ -49,25 +49,25 @@ class _GRUStates(torch.autograd.Function):
         with_one = torch.cat([inputs, inputs.new_ones(n, t, 1)], 2)  # the last column carries the biases
         into, recurrent, bias = _forward_weights(w, u, b_w, b_u)
         states = torch.empty(n, t, d)
-        kept = take_buffers(cell, blocks, t if any(ctx.needs_input_grad) else 0, 4 * d)
+        tape = take_buffers(cell, blocks, t if any(ctx.needs_input_grad) else 0, 4 * d)
         arrays = [x.detach().contiguous().numpy() for x in (with_one, x0, states)]
 
         def forward(k: int) -> None:
             driven, start, out = (x[blocks[k]] for x in arrays)
-            _forward(driven, start, into, recurrent, bias, kept[k], out)
+            _forward(driven, start, into, recurrent, bias, tape[k], out)
 
         on_threads(forward, len(blocks))
         ctx.save_for_backward(with_one, x0, w, u, states)
-        ctx.cell, ctx.kept = cell, kept
+        ctx.cell, ctx.tape = cell, tape
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx, *grads):
-        if ctx.kept is None:
+        if ctx.tape is None:
             raise RuntimeError("The gradient of these GRU states was taken before; roll the network out again.")
         with_one, x0, w, u, states = ctx.saved_tensors
-        kept, ctx.kept = ctx.kept, None
+        tape, ctx.tape = ctx.tape, None
         (n, t, d), i = states.shape, w.shape[1]
         blocks = trial_blocks(n)
         by_input = np.empty((n, t, i) if ctx.needs_input_grad[1] else (0, t, i), np.float32)
@@ -82,10 +82,10 @@ class _GRUStates(torch.autograd.Function):
         def backward(k: int) -> None:
             arriving, driven, start, out, to_input, to_start = (x[blocks[k]] for x in (*arrays, by_input, by_start))
             part_w, part_u, part_b = by_weights[k]
-            _backward(arriving, driven, start, out, kept[k], to_w, to_u, to_input, to_start, part_w, part_u, part_b)
+            _backward(arriving, driven, start, out, tape[k], to_w, to_u, to_input, to_start, part_w, part_u, part_b)
 
         on_threads(backward, len(blocks))
-        give_back(ctx.cell, kept)
+        give_back(ctx.cell, tape)
         by_w, by_u, by_b_n = (torch.from_numpy(sum(parts)) for parts in zip(*by_weights))
         by_b_w = by_w[:, i].contiguous()
         by_b_u = torch.cat([by_b_w[: 2 * d], by_b_n])
@@ -103,8 +103,8 @@ def _forward_weights(w: Tensor, u: Tensor, b_w: Tensor, b_u: Tensor) -> tuple[np
 
 
 @njit(nogil=True, cache=True)
-def _forward(driven, x0, into, recurrent, bias, kept, states):
-    """Run a block: `states` (trial, time, unit) of inputs `driven`, with r, z, n, h of every step in `kept`."""
+def _forward(driven, x0, into, recurrent, bias, tape, states):
+    """Run a block: `states` (trial, time, unit) of inputs `driven`, with r, z, n, h of every step in `tape`."""
     n, t, _ = driven.shape
     d = x0.shape[1]
     x = x0.copy()
@@ -117,14 +117,14 @@ def _forward(driven, x0, into, recurrent, bias, kept, states):
             u[m] = driven[m, k]
         np.dot(u, into, a)
         np.dot(x, recurrent, b)
-        gates_forward(a, b, bias, x, kept[k] if len(kept) else passing, exponent, mantissa)
+        gates_forward(a, b, bias, x, tape[k] if len(tape) else passing, exponent, mantissa)
         for m in range(n):
             states[m, k] = x[m]
 
 
 @njit(nogil=True, cache=True)
-def _backward(arriving, driven, x0, states, kept, w, u, by_input, by_start, by_w, by_u, by_b_n):
-    """The gradient of a block, from `arriving`, what the loss says of its states; `kept` is of the forward run."""
+def _backward(arriving, driven, x0, states, tape, w, u, by_input, by_start, by_w, by_u, by_b_n):
+    """The gradient of a block, from `arriving`, the gradient at its states; `tape` is of the forward run."""
     n, t, d = states.shape
     carry, through = np.zeros((n, d), np.float32), np.zeros((n, d), np.float32)
     # the steps of one matrix product towards the weights; unused rows stay 0
@@ -137,7 +137,7 @@ def _backward(arriving, driven, x0, states, kept, w, u, by_input, by_start, by_w
         for m in range(n):
             before[row, m] = states[m, k - 1] if k else x0[m]
             seen[row, m] = driven[m, k]
-        gates_backward(arriving, k, carry, through, before[row], kept[k], to_state[row], to_input[row], by_b_n)
+        gates_backward(arriving, k, carry, through, before[row], tape[k], to_state[row], to_input[row], by_b_n)
         np.dot(to_state[row], u, through)
         row += 1
         if row == _STEPS or k == 0:
@@ -174,12 +174,12 @@ def _exp_of_minus(x, mantissa, exponent):
 
 
 @njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
-def gates_forward(driven, recurrent, bias, x, kept, exponent, mantissa):
+def gates_forward(driven, recurrent, bias, x, tape, exponent, mantissa):
     """A step forward, from the projections of input and state; `x` becomes the next state."""
     d = x.shape[1]
     power = exponent.view(np.float32)
     for b in range(x.shape[0]):
-        a, rec, g, xb = driven[b], recurrent[b], kept[b], x[b]
+        a, rec, g, xb = driven[b], recurrent[b], tape[b], x[b]
         h, z, n = g[3 * d :], g[d : 2 * d], g[2 * d : 3 * d]
         for i in range(2 * d):
             a[i] += rec[i]
@@ -198,11 +198,11 @@ def gates_forward(driven, recurrent, bias, x, kept, exponent, mantissa):
 
 
 @njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
-def gates_backward(arriving, k, carry, through, x, kept, to_state, to_input, by_b_n):
+def gates_backward(arriving, k, carry, through, x, tape, to_state, to_input, by_b_n):
     """A step backward: `carry` and `through` hold what came from the steps after; `carry` is d z afterwards."""
     d = x.shape[1]
     for b in range(x.shape[0]):
-        ab, cb, tb, xb, g = arriving[b, k], carry[b], through[b], x[b], kept[b]
+        ab, cb, tb, xb, g = arriving[b, k], carry[b], through[b], x[b], tape[b]
         s, o = to_state[b], to_input[b]
         r, z, n, h = g[:d], g[d : 2 * d], g[2 * d : 3 * d], g[3 * d :]
         by_r, by_z, by_h = s[:d], s[d : 2 * d], s[2 * d :]

@@ -11,7 +11,7 @@ from pytorch_lightning import LightningDataModule
 
 from conjugacy._check import check_int
 from conjugacy._config import build, describe
-from conjugacy.runs.run import public_classes
+from conjugacy.runs.classes import known_classes
 from conjugacy.runs.trial_sets import TrialSets
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Trials
@@ -131,7 +131,7 @@ def rebuild_data_module(config: str, classes: tuple[type, ...] = ()) -> TaskData
     """The data module that was pickled."""
     settings: dict[str, Any] = json.loads(config)
     task = settings.pop("task")
-    built = None if task is None else build("task", task, [*public_classes(), *classes])
+    built = None if task is None else build("task", task, known_classes(classes))
     return TaskDataModule(built, **settings)
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from conjugacy._check import check_axes, check_int, check_number
 from conjugacy._config import build, describe
 from conjugacy.networks.network import Network
+from conjugacy.runs.classes import known_classes
 from conjugacy.runs.rollout import rollout
-from conjugacy.runs.run import Run, load_weights, public_classes
+from conjugacy.runs.run import Run, load_weights
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training.lightning.data_module import TaskDataModule, own_classes
@@ -168,7 +169,7 @@ class TaskTrainedWrapper(LightningModule):
 def rebuild_wrapper(config: str, weights: bytes, classes: tuple[type, ...] = ()) -> TaskTrainedWrapper:
     """The wrapper that was pickled."""
     parts: dict[str, Any] = json.loads(config)
-    known = [*public_classes(), *classes]
+    known = known_classes(classes)
     wrapper = TaskTrainedWrapper(**parts["settings"])
     if parts["task"] is not None:
         wrapper.set_environment(build("task", parts["task"], known))
