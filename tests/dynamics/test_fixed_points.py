@@ -276,6 +276,18 @@ BAD = [
     (lambda: search(flip_flop(2), search="untill_complete"), ValueError, "Did you mean 'until_complete'"),
     (lambda: search(flip_flop(2), learning_rate=0.1), TypeError, "only with method='adam'"),
     (lambda: search(flip_flop(2), box=([1.0, 1.0], [0.0, 2.0])), ValueError, "`box`: expected"),
+    (lambda: search(flip_flop(2), box=-1), ValueError, r"`box`: expected a pair \(lower, upper\), got -1"),
+    (lambda: search(flip_flop(2), box="12"), TypeError, "`box`: expected a pair of arrays"),
+    (lambda: search(flip_flop(2), expected_index=1.5), ValueError, "`expected_index`: expected an integer or None"),
+    (
+        lambda: search(flip_flop(2), max_iters=10**30),
+        ValueError,
+        r"`max_iters`: expected an integer in \[1, 1000000000",
+    ),
+    (lambda: search(flip_flop(2), reach=np.zeros(3)), ValueError, r"`reach`: .*got ndarray of shape \(3,\)"),
+    (lambda: search(flip_flop(2), n_orbits=-1), ValueError, "`n_orbits`: expected an integer >= 0"),
+    (lambda: search(flip_flop(2), kind=["map"]), ValueError, "`kind`: expected one of 'map', 'flow', got"),
+    (lambda: cj.fixed_points(flip_flop(2), progress="no"), TypeError, "`progress`: expected True or False"),
     (lambda: search(flip_flop(2), x0=3.0), ValueError, r"Write \[\[value\]\]"),
 ]
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_int, check_number, shown
 from conjugacy._threads import torch_threads
 from conjugacy.dynamics.branches import saddle_edges
 from conjugacy.dynamics.horizon import GROWTH
@@ -214,6 +214,14 @@ def portrait(
     ValueError
         If `points` have lost their dynamics.
     """
+    if not isinstance(points, FixedPoints):
+        raise TypeError(f"`points`: expected FixedPoints, got {shown(points)}. Make them with fixed_points(..).")
+    single = isinstance(inputs, (str, bytes)) or not hasattr(inputs, "__iter__") or getattr(inputs, "ndim", 1) == 0
+    if inputs is not None and single:
+        raise TypeError(f"`inputs`: expected a sequence of held inputs, got {shown(inputs)}. Write [{shown(inputs)}].")
+    if inputs is None and search:
+        name = next(iter(search))
+        raise TypeError(f"`{name}`: expected only with `inputs`, got it without. Drop it, or give `inputs`.")
     check_int("n_steps", n_steps, 1)
     check_number("offset", offset, 0, 1, open_low=True)
     if points.dynamics is None:

@@ -16,7 +16,7 @@ import torch
 from conjugacy._arrays import read_numbers
 from conjugacy._check import check_axes, check_int, shown
 from conjugacy._lazy import higher
-from conjugacy.dynamics.audit import Audit, SearchRecord, judge
+from conjugacy.dynamics.audit import Audit, Evidence, SearchRecord, judge
 from conjugacy.dynamics.cycles import Cycle
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.eigenmodes import modes_of
@@ -286,8 +286,7 @@ class FixedPoints:
     def audit(self) -> Audit:
         """What is established about the completeness of the set, and what is not; print it."""
         some = self._judged
-        return judge(
-            self.record,
+        known = Evidence(
             index=self.index[some].tolist(),
             isolated=self.isolated[some].tolist(),
             hits=self.hits[some].tolist(),
@@ -297,9 +296,10 @@ class FixedPoints:
             n_slow=int((self.kind == "slow").sum()),
             n_unresolved=int((self.kind == "unresolved").sum()),
             n_held=int((self.kind == "held").sum()),
-            shares=tuple(plateau.share for plateau in self.plateaus),
             n_far=int((self.distance > self.reach).sum()),
+            shares=tuple(plateau.share for plateau in self.plateaus),
         )
+        return judge(self.record, known)
 
     def portrait(self, **options):
         """The skeleton of the flow; options as in `conjugacy.dynamics.portrait`."""
