@@ -19,7 +19,7 @@ def test_an_old_argument_means_the_new_one_and_warns_at_the_callers_line():
     assert task.distilled is True and caught[0].filename == __file__
     with pytest.raises(TypeError, match="`taught`: expected once, got `taught` and `distilled`"):
         NBitFlipFlop(taught=True, distilled=False)
-    with pytest.raises(TypeError, match="`distilled`: expected True or False, got str 'False'"):
+    with pytest.raises(TypeError, match="`distilled`: expected True or False, got 'False'"):
         NBitFlipFlop(distilled="False")
 
 

@@ -1,6 +1,7 @@
 """The house: imports point down only, without circles; one stem, one subject; measures in the file of their family."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,14 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(p): p for p in FILES}
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path, lazy_too: bool = True):
     """(module of conjugacy, line) for every import of a file, wherever it stands; those for type checkers apart."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     skipped: set[ast.AST] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -94,7 +100,7 @@ def imports(path: Path, lazy_too: bool = True):
 
 def doors(path: Path):
     """What a file asks of the door to higher floors: "module:name"."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "higher":
             assert all(isinstance(a, ast.Constant) for a in node.args), f"{path}:{node.lineno}: no plain names"
             yield ":".join(str(ast.literal_eval(a)) for a in node.args)
@@ -107,7 +113,7 @@ def floor(module: str) -> str:
 def lazily_public(path: Path) -> set[str]:
     """Modules that the lazy table of a package names."""
     package = module_of(path)
-    for node in ast.parse(path.read_text()).body:
+    for node in tree_of(path).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_PUBLIC":
             return {f"{package}.{m}" for m in ast.literal_eval(node.value).values()}
     return set()
@@ -182,7 +188,7 @@ def test_no_module_hides_a_public_function_of_its_name():
             public = next(
                 (
                     ast.literal_eval(n.value)
-                    for n in ast.parse(path.read_text()).body
+                    for n in tree_of(path).body
                     if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "_PUBLIC"
                 ),
                 {},
@@ -201,6 +207,6 @@ def test_there_is_no_drawer_called_utils():
 
 def test_only_the_command_line_and_the_demo_print():
     for path in [*FILES, *CTD]:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "print":
                 assert path.name in ("cli.py", "demo.py") or "cli" in path.parts, f"{path}:{node.lineno} prints"

@@ -88,11 +88,15 @@ def _texts(value: Any) -> list[str]:
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         texts += [str(tuple(shape)), "NaN", "infinite", "empty", "no samples", "0 "] + [str(n) for n in shape if n > 1]
-        texts += [str(getattr(value, "dtype", "")).removeprefix("torch."), str(getattr(value, "ndim", ""))]
+        texts += [
+            repr(value)[:40],
+            str(getattr(value, "dtype", "")).removeprefix("torch."),
+            str(getattr(value, "ndim", "")),
+        ]
     elif hasattr(value, "__len__") and not isinstance(value, str | bytes | type):
         texts.append(repr(value)[:30])
         with contextlib.suppress(TypeError):
             texts += [str(len(value))] if len(value) else ["got 0", "empty", "got none", "no "]
     elif callable(value):
         texts += [getattr(value, "__name__", ""), "function", "callable"]
-    return texts
+    return [*texts, repr(value)[:30]] if type(value).__module__ == "torch" else texts

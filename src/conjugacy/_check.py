@@ -122,9 +122,7 @@ def check_axes(name: str, x: Tensor, spec: str, hint: str = "", **size: int) -> 
 def check_last(name: str, x: Any, size: int, hint: str = "") -> None:
     """Raise an error unless `x` is a tensor whose last axis has the given size."""
     if not isinstance(x, Tensor):
-        raise TypeError(
-            f"`{name}`: expected a tensor (..., {size}), got {type(x).__name__} {shown(x)}. {hint}".rstrip()
-        )
+        raise TypeError(f"`{name}`: expected a tensor (..., {size}), got {shown(x)}. {hint}".rstrip())
     if x.ndim == 0 or x.shape[-1] != size:
         raise ValueError(f"`{name}`: expected shape (..., {size}), got {tuple(x.shape)}. {hint}".rstrip())
 
@@ -160,7 +158,7 @@ def check_text(name: str, value: Any, hint: str = "") -> str:
     """Return `value` if it is a text that is not empty, or say what it is."""
     if isinstance(value, str) and value.strip():
         return value
-    raise TypeError(f"`{name}`: expected a text, got {type(value).__name__} {shown(value)}. {hint}".rstrip())
+    raise TypeError(f"`{name}`: expected a text, got {shown(value)}. {hint}".rstrip())
 
 
 def check_instance(name: str, value: Any, kind: type | tuple[type, ...], hint: str = "") -> Any:
@@ -170,7 +168,7 @@ def check_instance(name: str, value: Any, kind: type | tuple[type, ...], hint: s
     wanted = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
     if isinstance(value, type):
         hint = hint or f"Make one: {value.__name__}(...)."
-    raise TypeError(f"`{name}`: expected a {wanted}, got {type(value).__name__} {shown(value)}. {hint}".rstrip())
+    raise TypeError(f"`{name}`: expected a {wanted}, got {shown(value)}. {hint}".rstrip())
 
 
 def check_numbers(
@@ -192,8 +190,9 @@ def check_numbers(
     shape = getattr(values, "shape", None)
     listed = isinstance(values, Sequence | range) and not isinstance(values, str | bytes)
     if not listed and not (isinstance(shape, tuple) and len(shape) == 1):
-        raise ValueError(f"`{name}`: expected {wanted}, got {type(values).__name__} {shown(values)}. {hint}".rstrip())
-    found = values if listed else values.tolist()
+        raise ValueError(f"`{name}`: expected {wanted}, got {shown(values)}. {hint}".rstrip())
+    given: Any = values
+    found = given if listed else given.tolist()
     if len(found) != n if n is not None else not len(found):
         count = f"none in {shown(values)}" if not len(found) else f"{len(found)}, {shown(values)}"
         raise ValueError(f"`{name}`: expected {wanted}, got {count}. {hint}".rstrip())

@@ -1,4 +1,4 @@
-"""The main job, as `make demo` and `conjugacy demo` do it."""
+"""The demonstration that `make demo` and `conjugacy demo` run."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
         print(f"Training {folder.name} on the 3-bit flip-flop ...", flush=True)
         run = train(task, network, seed=seed, progress=progress, out=folder)
         print(
-            f"  {run.metrics['steps']} steps in {run.metrics['seconds']:.0f} s; on {run.sets.n_test} trials of another "
-            f"seed: bit accuracy {run.metrics['test_accuracy']:.4f}, R2 {run.metrics['test_r2']:.4f}",
+            f"  {run.metrics['steps']} steps in {run.metrics['seconds']:.0f} s; on {run.sets.n_test} test trials: "
+            f"bit accuracy {run.metrics['test_accuracy']:.4f}, R2 {run.metrics['test_r2']:.4f}",
             flush=True,
         )
         runs.append(run)
         written.append(folder)
-    print("Looking inside ...", flush=True)
+    print("Searching for fixed points ...", flush=True)
     task_figure = out / "task.png"
     task.render(seed=seed).savefig(task_figure, dpi=150)
     written.append(task_figure)
@@ -45,7 +45,7 @@ def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
         points = analysis.fixed_points(seed=seed, progress=progress)
         print(f"  {run.name} without input: {points!r}", flush=True)
         written += draw(analysis, out) + draw_fixed_points(analysis, points, out)
-    print("Comparing ...", flush=True)
+    print("Comparing the two networks ...", flush=True)
     comparison = compare(runs, MEASURES, seed=seed, n_trials=100, null="auto", progress=progress)
     comparison.plot_trials_3d_reference().savefig(out / "affine_overlay.png", dpi=150)
     write_file(out / "comparison.csv", as_csv(comparison.table(), index=True))

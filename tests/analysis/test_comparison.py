@@ -101,7 +101,7 @@ def test_networks_that_do_not_do_the_task_are_marked(small_runs):
         ({"measures": "dsaa"}, "`measure`: expected one of"),
         ({"measures": "dsa", "null": "shuffled_trials"}, "`null`: 'shuffled_trials' leaves 'dsa' as it is"),
         ({"measures": "portrait"}, "`step`: 'portrait' needs a step function, and 'x' has no step function"),
-        ({"progress": "False"}, "`progress`: expected True or False, got str 'False'"),
+        ({"progress": "False"}, "`progress`: expected True or False, got 'False'"),
     ],
 )
 def test_errors_come_at_the_call(options, message):

@@ -75,7 +75,7 @@ def test_what_occurs_where(epochs):
     table = epochs.table()
     assert table["trials"].sum() == 200
     assert np.isnan(table.loc["now", "memory"]) and table.loc["pro", "context"] == pytest.approx(3 * 0.02)
-    with pytest.raises(ValueError, match="'memory' does not occur in condition 'now'"):
+    with pytest.raises(ValueError, match="expected one that occurs in condition 'now' in phase 'val', got 'memory'"):
         epochs.states("now", "memory")
     with pytest.raises(ValueError, match="Did you mean 'memory'"):
         epochs.states("pro", "memmory")
@@ -151,5 +151,5 @@ def test_figures_have_a_panel_a_condition_and_a_colour_an_epoch(epochs):
 
 
 def test_a_task_without_epochs_says_so(small_runs):
-    with pytest.raises(ValueError, match="have no epochs"):
+    with pytest.raises(ValueError, match="expected trials with epochs, got Analysis of 2BFF"):
         cj.Analysis(small_runs[0]).epochs()

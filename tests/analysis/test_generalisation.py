@@ -6,6 +6,8 @@ from conjugacy.analysis.generalisation import reach_conditions, with_masses
 from conjugacy.arm import RigidTendonArm26
 from conjugacy.tasks import RandomTarget
 
+few = pytest.mark.filterwarnings("ignore:`n_trials`. with:UserWarning")
+
 
 @pytest.fixture(scope="module")
 def run():
@@ -13,6 +15,7 @@ def run():
     return cj.train(task, cj.networks.GRU(4), steps=1, batch_size=2, progress=False)
 
 
+@few
 def test_every_condition_is_a_row_on_trials_that_differ_in_it_alone(run):
     table = cj.generalisation_table(run, n_trials=6, seed=3)
     assert list(table.index) == ["as trained", *reach_conditions(run.task)]
@@ -23,6 +26,7 @@ def test_every_condition_is_a_row_on_trials_that_differ_in_it_alone(run):
     assert table.loc["as trained", "hold_error"] == pytest.approx(again["hold_error"])
 
 
+@few
 def test_conditions_of_ones_own(run):
     wider = RandomTarget(max_ep_duration=0.8)
     table = cj.generalisation_table(
@@ -31,12 +35,18 @@ def test_conditions_of_ones_own(run):
     assert list(table.index) == ["as trained", "thick air", "w"]
     with pytest.raises(ValueError, match=r"`conditions`: RandomTarget takes .*, got feild too"):
         cj.generalisation_table(run, {"typo": {"feild": 1}}, 4)
-    with pytest.raises(ValueError, match=r"`conditions`: 'bits' has 3 inputs and 3 outputs, the network 17 and 6"):
+    with pytest.raises(ValueError, match=r"`conditions`: expected 17 inputs and 6 outputs.*got 3 and 3 in 'bits'"):
         cj.generalisation_table(run, {"bits": cj.tasks.NBitFlipFlop()}, 4)
 
 
+def test_metrics_without_a_trial_are_named(run):
+    with pytest.warns(UserWarning, match=r"`n_trials`: with 2, no trial as trained counts for .*bump_peak"):
+        table = cj.generalisation_table(run, {}, 2)
+    assert table["bump_peak"].isna().all()
+
+
 def test_there_are_conditions_by_default_for_reaches_only(small_runs):
-    with pytest.raises(ValueError, match="`conditions`: there are none by default for 2BFF"):
+    with pytest.raises(ValueError, match="`conditions`: expected a dict of changes for the task 2BFF, got None"):
         cj.generalisation_table(small_runs[0])
 
 

@@ -131,7 +131,7 @@ def test_copies_after_a_gradient_step(random_state):
             r"^`joint_load`: expected finite",
         ),
         (lambda a, s: a.step(s[::-1], torch.zeros(1, 6)), r"^`state`: expected an ArmState"),
-        (lambda a, s: RigidTendonArm26("hill"), r"^`muscle`: expected a Muscle, got str 'hill'"),
+        (lambda a, s: RigidTendonArm26("hill"), r"^`muscle`: expected a Muscle, got 'hill'"),
         (lambda a, s: RigidTendonArm26(timestep=0), r"^`timestep`: expected a number"),
         (lambda a, s: RigidTendonArm26(n_ministeps=0), r"^`n_ministeps`: expected an integer"),
         (lambda a, s: RigidTendonArm26(integration_method="rk4"), r"^`integration_method`: .*physics='exact'"),

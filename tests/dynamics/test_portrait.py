@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import conjugacy as cj
-from conjugacy.dynamics import input_response, portrait_distance
+from conjugacy.dynamics import input_response, portrait, portrait_distance
 from conjugacy.dynamics._portrait import Portrait
 from conjugacy.dynamics._portrait_distance import _mode_distance, ruzicka
 from conjugacy.system import System

@@ -32,8 +32,8 @@ def test_weights_and_noise_that_overflow_float32_are_refused_at_once(name):
 @pytest.mark.parametrize(
     ("x", "u", "message"),
     [
-        ("x", torch.zeros(3, 2), "^`x`: expected a tensor .*4.*, got str 'x'"),
-        (torch.zeros(3, 4), None, "^`u`: expected a tensor .*2.*, got NoneType None"),
+        ("x", torch.zeros(3, 2), "^`x`: expected a tensor .*4.*, got 'x'"),
+        (torch.zeros(3, 4), None, "^`u`: expected a tensor .*2.*, got None"),
         (torch.zeros(4, 3), torch.zeros(3, 2), r"^`x`: expected shape \(..., 4\), got \(4, 3\)"),
         (torch.zeros(3, 4), torch.zeros(3, 1), r"^`u`: expected shape \(..., 2\), got \(3, 1\)"),
         (torch.zeros(3, 4), torch.zeros(2, 2), r"^`u`: expected leading axes .* `x`, \(3, 4\), got \(2, 2\)"),

@@ -39,7 +39,11 @@ def test_points_stand_where_they_are(n, space):
     assert isinstance(fig, matplotlib.figure.Figure)
     ax = fig.axes[0]
     labels = [t.get_text() for t in ax.get_legend().get_texts()]
-    assert labels == [f"{'stable' if k == 0 else f'{k} unstable'}: {m}" for k, m in points.counts.items()]
+    assert [int(label.split()[0]) for label in labels] == list(points.counts.values())
+    kinds = ["stable" if k == 0 else "source" if k == n else "saddle" for k in points.counts]
+    assert [label.split()[1].strip(",s") for label in labels] == [kind.strip("s") for kind in kinds]
+    total = sum(points.counts.values())
+    assert ax.get_title().startswith(f"{total} fixed point{'s' if total > 1 else ''}: {points.counts[0]} stable")
     dots = [line for line in ax.lines if line.get_marker() == "o"]
     lines = [line for line in ax.lines if line.get_marker() != "o"]
     # three trials, and a line for each unstable direction

@@ -100,7 +100,7 @@ def test_generalisation_is_drawn_against_its_reference():
     np.testing.assert_allclose(ax.lines[0].get_xdata(), [1, 1])
     assert ax.get_xscale() == "linear"
     assert plots.generalisation(table.mul([1, 1, 10], axis=0)).axes[0].get_xscale() == "log"
-    with pytest.raises(ValueError, match="`merit`: expected one of 'end_error'"):
+    with pytest.raises(ValueError, match="`metric`: expected one of 'end_error'"):
         plots.generalisation(table, "end")
 
 

@@ -357,6 +357,13 @@ def has_ray():
     return find_spec("ray") is not None
 
 
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def killed_half_way(file, out, *flags):
     """Run names of a sweep that was killed when at least five of its runs had finished, and when each was written."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -367,10 +374,18 @@ def killed_half_way(file, out, *flags):
         assert driver.poll() is None, driver.stderr.read().decode()
         assert time.monotonic() - started < 300, "the sweep does not get on"
         time.sleep(0.02)
+    workers = [
+        pid for children in Path(f"/proc/{driver.pid}/task").glob("*/children") for pid in children.read_text().split()
+    ]
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     driver.stderr.close()
-    time.sleep(2)  # its workers notice
+    killed = time.monotonic()
+    while "--ray" not in flags and any(is_running(pid) for pid in workers):
+        assert time.monotonic() - killed < 60, "a worker trains on for a process that was killed"
+        time.sleep(0.02)
+    if "--ray" in flags or not workers:
+        time.sleep(2)  # other processes, or no /proc
     return {p.parent.name: p.stat().st_mtime_ns for p in out.glob("runs/[!.]*/config.json")}
 
 
@@ -392,7 +407,7 @@ def check_that_it_goes_on(file, out, **options):
         cj.load(out / "runs" / name)
 
 
-def test_a_sweep_that_was_killed_ends_with_all_runs_and_none_trained_twice(tmp_path):
+def test_a_sweep_that_was_killed_ends_with_all_runs_and_none_trained_twice(here, tmp_path):
     file, out = tmp_path / "sweep.json", tmp_path / "s"
     file.write_text(json.dumps({**SMALL, "out": str(out)}))
     done = killed_half_way(file, out, "--workers", "2")

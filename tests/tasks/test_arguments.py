@@ -43,7 +43,7 @@ def test_outputs_and_rollouts_that_are_not_of_the_trials(task):
             task.loss(wrong, trials)
         with pytest.raises(TypeError, match=r"^`trials`: expected a Trials, got "):
             task.success_rate(good, wrong)
-    with pytest.raises(TypeError, match=r"^`trials`: expected a Trials, got type the class Trials"):
+    with pytest.raises(TypeError, match=r"^`trials`: expected a Trials, got the class Trials"):
         task.success_rate(good, cj.Trials)
 
 
@@ -57,16 +57,16 @@ def test_what_is_no_task(wrong):
 @pytest.mark.parametrize(
     ("kind", "arguments", "message"),
     [
-        ("PathIntegration", {"position": "False"}, "`position`: expected True or False, got str 'False'"),
-        ("RandomTarget", {"bump_inside": "no"}, "`bump_inside`: expected True or False, got str 'no'"),
-        ("RandomTarget", {"effector": cj.arm.RigidTendonArm26}, "`effector`: expected an arm of .*got type the class"),
+        ("PathIntegration", {"position": "False"}, "`position`: expected True or False, got 'False'"),
+        ("RandomTarget", {"bump_inside": "no"}, "`bump_inside`: expected True or False, got 'no'"),
+        ("RandomTarget", {"effector": cj.arm.RigidTendonArm26}, "`effector`: expected an arm of .*got the class"),
         ("RandomTarget", {"target_onset": [0.1, "x"]}, r"`target_onset\[1\]`: expected a number in .*, got 'x'"),
-        ("RandomTarget", {"target_onset": torch.full((2, 3), 1.0)}, "`target_onset`: .*got Tensor Tensor of shape"),
+        ("RandomTarget", {"target_onset": torch.full((2, 3), 1.0)}, "`target_onset`: .*got Tensor of shape"),
         ("RandomTarget", {"max_ep_duration": "1"}, "`max_ep_duration`: expected a number in .*, got '1'"),
         ("RandomTarget", {"n_directions": 10**30}, "`n_directions`: expected at most 10000, got 1000"),
-        ("ContextualIntegration", {"coherences": "0.1"}, "`coherences`: expected a sequence of numbers, got str '0.1'"),
-        ("ContextualIntegration", {"coherences": 0.1}, "`coherences`: expected a sequence of numbers, got float 0.1"),
-        ("ContextualIntegration", {"coherences": {0.1}}, "`coherences`: expected a sequence of numbers, got set"),
+        ("ContextualIntegration", {"coherences": "0.1"}, "`coherences`: expected a sequence of numbers, got '0.1'"),
+        ("ContextualIntegration", {"coherences": 0.1}, "`coherences`: expected a sequence of numbers, got 0.1"),
+        ("ContextualIntegration", {"coherences": {0.1}}, "`coherences`: expected a sequence of numbers, got {0.1}"),
         ("ContextualIntegration", {"coherences": np.array([0.1, np.nan])}, r"`coherences\[1\]`: .*got nan"),
         ("ContextualIntegration", {"dt": 0.5}, "`dt`: expected a time step of which .* got 0.5 s"),
         ("ContextualIntegration", {"duration": 1e300}, "`duration`: expected fewer than 10000000 steps .* got 1e.300"),
@@ -79,7 +79,7 @@ def test_what_is_no_task(wrong):
         ),
         ("PoissonClicks", {"noise": 1e300}, r"`noise`: expected at most 1e\+06, got 1e\+300"),
         ("MultiTask", {"batches": np.array(["mixed"])}, r"`batches`: expected one of .*, got ndarray of shape \(1,\)"),
-        ("MultiTask", {"rules": 3}, "`rules`: expected a list of names, got int 3"),
+        ("MultiTask", {"rules": 3}, "`rules`: expected a list of names, got 3"),
         ("MultiTask", {"latent_l2": torch.float16}, r"`latent_l2`: .*, got torch.float16 \(dtype\)"),
     ],
 )

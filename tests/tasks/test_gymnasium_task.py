@@ -167,7 +167,7 @@ class Planner(Recall):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: from_gymnasium(3), "`env`: expected a gymnasium.Env or an id, got int 3."),
+        (lambda: from_gymnasium(3), "`env`: expected a gymnasium.Env or an id, got 3."),
         (
             lambda: from_gymnasium("os:Recall-v0"),
             "`env`: expected the id of a registered environment, got 'os:Recall-v0'. Import its module first.",
@@ -182,7 +182,7 @@ class Planner(Recall):
         ),
         (
             lambda: from_gymnasium(Silent()),
-            "`env`: Silent tells no right answer: expected info['gt'] of reset and step, beside the observation it "
+            "`env`: Silent gives no right answer: expected info['gt'] of reset and step, beside the observation it "
             "answers, got the keys ['answer']. Name another `answer_key`.",
         ),
         (

@@ -402,10 +402,10 @@ def test_renders_a_figure_of_each_rule():
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ({"rules": []}, "`rules`: expected at least one rule, got none. Leave it out for all fifteen."),
+        ({"rules": []}, "`rules`: expected at least one rule, got []. Leave it out for all fifteen."),
         (
             {"rules": "IntMod1"},
-            "`rules`: expected a list of names, got str 'IntMod1'. Write ['IntMod1'] for a single rule.",
+            "`rules`: expected a list of names, got 'IntMod1'. Write ['IntMod1'] for a single rule.",
         ),
         ({"num_targets": 0}, "`num_targets`: expected an integer >= 1, got 0. It is the number of angles on the ring."),
         ({"noise": -1}, "`noise`: expected a number in [0, inf), got -1. It is a standard deviation."),

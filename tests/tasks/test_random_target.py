@@ -336,7 +336,7 @@ def test_states_and_effectors_that_do_not_fit_are_named():
         ({"min_reach": 0.5, "max_reach": 0.4}, "`max_reach`: expected at least `min_reach`, 0.5 s, got 0.4 s"),
         ({"catch_prob": 1.5}, "`catch_prob`"),
         ({"bump_force": (10, 5)}, "`bump_force`: expected least <= greatest, got .10, 5.. They are newtons"),
-        ({"bump_force": "7"}, "`bump_force`: expected a number or a pair .*, got str '7'. They are newtons"),
+        ({"bump_force": "7"}, "`bump_force`: expected a number or a pair .*, got '7'. They are newtons"),
         ({"bump_duration": (0.155, 0.3)}, "`bump_duration`: expected a multiple"),
         ({"action_noise": -1}, "`action_noise`: expected a number in"),
         ({"command": "relu"}, "`command`: expected one of 'sigmoid', 'clip'"),

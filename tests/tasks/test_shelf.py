@@ -119,7 +119,7 @@ def test_names_its_source_and_is_exported(kind):
         ),
         (
             lambda: PoissonClicks(duration="long"),
-            "`duration`: expected a number or a pair (least, greatest), got str 'long'. It is a duration in seconds.",
+            "`duration`: expected a number or a pair (least, greatest), got 'long'. It is a duration in seconds.",
         ),
         (
             lambda: SineWaveGenerator(frequency=(1.0, 40.0)),

@@ -260,8 +260,8 @@ def test_a_task_may_name_settings_for_a_network(small_task):
     assert Recipe.for_task(small_task, gru) == Recipe(**small_task.recipe_for(gru))
     assert Recipe.for_task(small_task, gru).recurrent_decay > 0
     assert Recipe.for_task(small_task, vanilla) == Recipe.for_task(small_task) == Recipe(**small_task.recipe)
-    taught = cj.tasks.NBitFlipFlop(taught=True)
-    assert Recipe.for_task(taught, gru) == Recipe(**taught.recipe)
+    distilled = cj.tasks.NBitFlipFlop(distilled=True)
+    assert Recipe.for_task(distilled, gru) == Recipe(**distilled.recipe)
     assert Recipe.for_task(object(), gru) == Recipe()
     for network in (gru, vanilla):
         run = cj.train(small_task, network, progress=False, steps=1)

@@ -1,4 +1,4 @@
-"""Analysis: one Run, inspected. Everything is computed once, without noise and without gradients."""
+"""Analysis of one trained network. Everything is computed once, without noise and without gradients."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_choice, check_int
+from conjugacy._check import check_choice, check_flag, check_int
 from conjugacy._lazy import higher
+from conjugacy.analysis._given import as_run
 from conjugacy.runs.run import Run
+from conjugacy.similarity.samples import kind_of
 from conjugacy.system import System
 from conjugacy.trials import Rollout, Trials
 
@@ -35,15 +37,20 @@ class Analysis:
     ----------
     run : Run
         A trained network.
+
+    Raises
+    ------
+    TypeError
+        If `run` is something else.
     """
 
     def __init__(self, run: Run):
-        self.run = run
+        self.run = as_run("run", run)
         self._cache: dict[str, tuple[Trials, Rollout]] = {}
 
     @property
     def name(self) -> str:
-        """How tables and figures call the run."""
+        """Name of the run in tables and figures."""
         return self.run.name
 
     def trials(self, phase: str = "all") -> Trials:
@@ -71,11 +78,11 @@ class Analysis:
         return self.rollout(phase).outputs
 
     def system(self, phase: str = "test") -> System:
-        """What `dynamics` and `similarity` see of the run."""
+        """The run as a System, the object that `conjugacy.dynamics` and `conjugacy.similarity` work on."""
         return self.run.system(self.trials(phase))
 
     def coupled_system(self, phase: str = "test") -> System:
-        """Network and arm as one system, see `Run.coupled_system`."""
+        """The network and its arm as one System, see `Run.coupled_system`."""
         return self.run.coupled_system(self.trials(phase))
 
     def epochs(self, phase: str = "val") -> Epochs:
@@ -113,41 +120,46 @@ class Analysis:
             The held input. Of the network alone, that is what it observes and its context; coupled, its context, and
             after it the force on the hand (N), which is 0 if left out.
         n_inits : int, optional
-            Number of starts; by default 1024, or 64 if coupled, where each costs the more.
+            Number of starts; by default 1024, or 64 if coupled, where each takes longer.
         seed, **options
             See `conjugacy.dynamics.fixed_points`.
         coupled : bool
-            Of network and arm as one system, see `coupled_system`; else of the network alone.
+            Fixed points of network and arm as one system, see `coupled_system`; else of the network alone.
         """
         from conjugacy.dynamics import fixed_points
 
-        if not coupled:
+        if not check_flag("coupled", coupled):
             n_inits = 1024 if n_inits is None else n_inits
             return fixed_points(self.system("val"), inputs=inputs, n_inits=n_inits, seed=seed, **options)
+        if getattr(self.run.task, "plant", None) is None:
+            raise ValueError(f"`coupled`: expected False for {self.name}, which moves no arm, got True. Leave it out.")
         system = self.coupled_system("val")
         loop: Any = system.cell
-        held = torch.as_tensor(inputs, dtype=torch.float64)
+        try:
+            held = torch.as_tensor(inputs, dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"`inputs`: expected a number or a list of numbers, got {kind_of(inputs)}.") from None
         if held.ndim == 1 and len(held) == loop.inputs["context"].stop:
             held = loop.held(held)
         return fixed_points(system, inputs=held, n_inits=64 if n_inits is None else n_inits, seed=seed, **options)
 
     def timescales(self, horizon: float | None = None, phase: str = "val", n_states: int = 100) -> MemoryTimes:
-        """How many units and modes are frozen on a horizon in the states that a phase visits.
+        """How many units and modes hardly change within a horizon, in the states that a phase visits.
 
         Print it for a sentence, or take its `table()`. See `conjugacy.dynamics.memory_times`.
         """
         from conjugacy.dynamics import memory_times
 
-        return memory_times(self.system(phase), horizon, n_states=n_states)
+        return memory_times(self.system(phase), horizon, n_states=check_int("n_states", n_states, 1))
 
     def rest_points(self, targets: Any = 8, cue: float = 1.0, **options: Any) -> RestPoints:
-        """Where network and arm come to rest under held targets; see `conjugacy.rest_points`."""
+        """Points where network and arm come to rest while a target is held, see `conjugacy.rest_points`."""
         from conjugacy.analysis.rest_points import rest_points
 
         return rest_points(self.run, targets, cue, **options)
 
     def plot_trial_io(self, num_trials: int = 2, phase: str = "val") -> Figure:
-        """Figure with latents, outputs, targets and inputs of a few trials."""
+        """Figure of the states, outputs, targets and inputs of a few trials over time."""
         return higher("plots._trial_io", "trial_io")(self, num_trials, phase)
 
     def plot_scree(self, max_pcs: int = 10) -> Figure:
@@ -155,7 +167,7 @@ class Analysis:
         return higher("plots.latents", "scree")(self, max_pcs)
 
     def plot_latents_3d(self, num_trials: int = 10, phase: str = "val") -> Figure:
-        """Figure of trajectories in the space of the first three principal components."""
+        """Figure of the trajectories of a few trials in the first three principal components."""
         return higher("plots.latents", "latents_3d")([self], num_trials, phase)
 
     def _of(self, phase: str) -> tuple[Trials, Rollout]:

@@ -1,13 +1,14 @@
-"""Epochs: what a network does in one part of its trials, by condition.
+"""Epochs: the states, inputs and fixed points of a network in one part of its trials, by condition.
 
-A task with several conditions (rules, contexts) and named epochs (stimulus, memory, response) asks one network for
-several flows: in each epoch of each condition the input holds another one. `Epochs` gives the states that are visited
-there, the input that is held there, the fixed points under it, how they change on the way to another epoch's input,
-and how far two conditions use the same subspace.
+A network that solves a task with several conditions (rules, contexts) and named epochs (stimulus, memory, response) has
+several flows, one for the input that is held in each epoch of each condition. `Epochs` gives the states visited there,
+the held input, the fixed points under it, how they change on the way to the input of another epoch, and how far two
+conditions use the same subspace.
 """
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,9 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_choice, check_int, check_number
+from conjugacy.analysis._given import counted, is_path, items_of
+from conjugacy.runs.run import Run
+from conjugacy.similarity.samples import kind_of
 from conjugacy.system import System
 
 if TYPE_CHECKING:
@@ -52,12 +56,17 @@ class Epochs:
     """
 
     def __init__(self, analysis: Analysis, phase: str = "val"):
+        if isinstance(analysis, type) or not isinstance(getattr(analysis, "run", None), Run):
+            hint = " Use Analysis(run).epochs()." if isinstance(analysis, Run) else ""
+            hint = " A run folder is loaded by conjugacy.load(path)." if is_path(analysis) else hint
+            raise TypeError(f"`analysis`: expected an Analysis, got {kind_of(analysis)}.{hint}")
         self.analysis, self.phase = analysis, phase
         self.trials = analysis.trials(phase)
         self.latents = analysis.latents(phase)
         if not self.trials.epochs:
             raise ValueError(
-                f"`analysis`: the trials of task {analysis.run.task.name} have no epochs. Analyse them as a whole."
+                f"`analysis`: expected trials with epochs, got {type(analysis).__name__} of {analysis.run.task.name}, "
+                "which has none. Use its trials as a whole."
             )
         self.names = tuple(self.trials.epochs)
         numbers = self.trials.conditions.unique().tolist()
@@ -65,7 +74,7 @@ class Epochs:
         self.conditions = {str(words[k]) if words else str(k): k for k in numbers}
 
     def table(self) -> pd.DataFrame:
-        """Number of trials and mean duration (s) of every epoch, one row a condition; empty where it does not occur."""
+        """Number of trials and mean duration (s) of every epoch, one row per condition; NaN where it does not occur."""
         import pandas as pd
 
         rows = {}
@@ -88,13 +97,13 @@ class Epochs:
         found = there.nonzero()[:, 0]
         if not len(found):
             raise ValueError(
-                f"`epoch`: {epoch!r} does not occur in condition {condition!r} in phase {self.phase!r}. "
+                f"`epoch`: expected one that occurs in condition {condition!r} in phase {self.phase!r}, got {epoch!r}. "
                 "`table()` shows which do."
             )
         return found
 
     def system(self, condition: str | int | None, epoch: str) -> System:
-        """The network on that epoch alone: ragged trajectories and inputs, with its step, cell and readout.
+        """The network on that epoch alone, as a System: trajectories and inputs, with step, cell and readout.
 
         What `dynamics` and all measures take. In closed loop the inputs are what the network sees: what it observes of
         its plant, then the task's inputs.
@@ -140,7 +149,7 @@ class Epochs:
         """
         rows = self.rows(condition, epoch)
         if trial is not None:
-            rows = rows[[check_int("trial", trial, 0, len(rows) - 1, f"That is how many there are in {epoch!r}.")]]
+            rows = rows[[check_int("trial", trial, 0, len(rows) - 1, f"{epoch!r} has {counted(len(rows), 'trial')}.")]]
         held = [self.trials.true_inputs[k, slice(*self.trials.epochs[epoch][k])] for k in rows.tolist()]
         first = held[0][0]
         for k, u in enumerate(held):
@@ -183,7 +192,7 @@ class Epochs:
         trials: tuple[int | None, int | None] = (None, None),
         **options: Any,
     ) -> InputPath:
-        """Fixed points while the input moves from one epoch's to another's, of the same condition or another.
+        """Fixed points while the input changes from that of one epoch to that of another, of any conditions.
 
         Parameters
         ----------
@@ -198,13 +207,17 @@ class Epochs:
         from conjugacy.dynamics import input_path
 
         self._check_open_loop()
-        ends = [self.inputs(*place, trial) for place, trial in zip((start, stop), trials)]
+        start, stop = self._place("start", start), self._place("stop", stop)
+        chosen = items_of("trials", trials, "two trial numbers")
+        if len(chosen) != 2:
+            raise ValueError(f"`trials`: expected two numbers (or None), got {kind_of(trials)}.")
+        ends = [self.inputs(*place, trial) for place, trial in zip((start, stop), chosen)]
         visited = torch.cat([self.states(*start), self.states(*stop)])
         system = self.analysis.run.system(self.trials)
         return input_path(system, *ends, n_nodes, **{"x0": visited, **options})
 
     def shared_subspaces(self, epoch: str, variance: float = 0.9) -> pd.DataFrame:
-        """How much of one condition's variance lies in the subspace of another's, during one epoch.
+        """How much of the variance of one condition lies in the subspace of another, during one epoch.
 
         Entry (a, b) is the variance of the states of condition a in the first k principal components of condition b,
         over the variance in its own first k: 1 for equal subspaces, about k / D for unrelated ones (alignment index,
@@ -251,13 +264,21 @@ class Epochs:
                 "sees its arm move. Use rest_points(run), or fixed_points(run.coupled_system()) for both together."
             )
 
-    def _number(self, condition: str | int) -> int:
-        if isinstance(condition, int) and condition in self.conditions.values():
-            return condition
-        return self.conditions[check_choice("condition", str(condition), self.conditions)]
+    def _place(self, name: str, place: Place) -> Place:
+        pair = items_of(name, place, "(condition, epoch)")
+        if len(pair) != 2:
+            raise ValueError(f"`{name}`: expected (condition, epoch), got {kind_of(place)}.")
+        check_choice(f"{name}[1]", pair[1], self.names)
+        return self._name(pair[0], f"{name}[0]"), pair[1]
 
-    def _name(self, condition: str | int) -> str:
-        number = self._number(condition)
+    def _number(self, condition: str | int, argument: str = "condition") -> int:
+        whole = isinstance(condition, Integral) and not isinstance(condition, bool)
+        if whole and int(condition) in self.conditions.values():
+            return int(condition)
+        return self.conditions[check_choice(argument, condition, self.conditions)]
+
+    def _name(self, condition: str | int, argument: str = "condition") -> str:
+        number = self._number(condition, argument)
         return next(name for name, k in self.conditions.items() if k == number)
 
     def __repr__(self) -> str:

@@ -1,15 +1,17 @@
-"""Does what was learned hold elsewhere? One network on the variations of its task, one row each."""
+"""Generalisation: the scores of one network on variations of its task."""
 
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from conjugacy._check import check_int
+from conjugacy._check import check_int, check_number
+from conjugacy.analysis._given import as_run, check_kind
 from conjugacy.arm import RigidTendonArm26
 from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
@@ -28,7 +30,7 @@ def generalisation_table(
 
     Parameters
     ----------
-    run : Run
+    run : Run or Analysis
         A trained network.
     conditions : dict, optional
         Name of each condition -> what differs from the task of the run: arguments of its class, or a whole task. By
@@ -41,36 +43,51 @@ def generalisation_table(
     Returns
     -------
     DataFrame
-        A row a condition, the first one "as trained"; columns "r2", "accuracy" and the task's further metrics.
+        One row per condition, the first one "as trained"; columns "r2", "accuracy" and the metrics of the task. NaN
+        where no trial counts, such as the effect of bumps where there are none.
 
     Raises
     ------
     ValueError
         If a condition has other inputs or outputs than the network.
     """
+    run = as_run("run", run)
+    check_int("n_trials", n_trials, 1, limit=10**7)
     seed = derive_seed(run.seed, "generalisation") if seed is None else check_int("seed", seed, 0)
     if conditions is None:
         if not isinstance(run.task, RandomTarget):
-            raise ValueError(f"`conditions`: there are none by default for {run.task.name}. Give a dict of changes.")
+            raise ValueError(f"`conditions`: expected a dict of changes for the task {run.task.name}, got None.")
         conditions = reach_conditions(run.task)
     tasks: dict[str, Any] = {"as trained": run.task}
+    check_kind("conditions", conditions, Mapping, "a dict of name -> changes or task")
     for name, change in conditions.items():
-        tasks[name] = _varied(run.task, change) if isinstance(change, Mapping) else change
+        takes = "a dict of changes or a task"
+        changed = check_kind(f"conditions[{name!r}]", change, (Mapping, Task), takes)
+        tasks[name] = _varied(run.task, changed) if isinstance(changed, Mapping) else changed
     rows = {}
     for name, task in tasks.items():
         want = (run.network.input_size, run.network.output_size)
         if (input_size(task), output_size(task)) != want:
             raise ValueError(
-                f"`conditions`: {name!r} has {input_size(task)} inputs and {output_size(task)} outputs, "
-                f"the network {want[0]} and {want[1]}."
+                f"`conditions`: expected {want[0]} inputs and {want[1]} outputs, which the network has, got "
+                f"{input_size(task)} and {output_size(task)} in {name!r}."
             )
-        scores = evaluate(run.network, task, task.trials(check_int("n_trials", n_trials, 1), seed))
+        scores = evaluate(run.network, task, task.trials(n_trials, seed))
         rows[name] = {k: v for k, v in scores.items() if "/" not in k}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("condition")
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("condition")
+    empty = table.columns[table.loc["as trained"].isna()].tolist()
+    if empty:
+        warnings.warn(
+            f"`n_trials`: with {n_trials}, no trial as trained counts for {', '.join(empty)}, which is NaN. Draw more "
+            "trials; time_to_target also needs reaches that arrive.",
+            stacklevel=2,
+        )
+    return table
 
 
 def reach_conditions(task: RandomTarget) -> dict[str, dict[str, Any]]:
-    """Worlds that a network trained to reach has not met: forces, masses, delays, turned vision, bumps, targets."""
+    """Conditions that a network trained to reach has not met: forces, masses, delays, rotated vision, other targets."""
+    check_kind("task", task, RandomTarget, "a RandomTarget")
     step, twice = task.dt, 2 * task.max_ep_duration
     low, high = task.bump_force
     late = 5 * step
@@ -94,6 +111,8 @@ def reach_conditions(task: RandomTarget) -> dict[str, dict[str, Any]]:
 
 def with_masses(arm: RigidTendonArm26, factor: float) -> RigidTendonArm26:
     """The same arm with masses and moments of inertia multiplied by `factor`."""
+    check_kind("arm", arm, RigidTendonArm26, "a RigidTendonArm26")
+    check_number("factor", factor, 0, open_low=True)
     s = arm.skeleton
     heavier = replace(s, m1=factor * s.m1, m2=factor * s.m2, i1=factor * s.i1, i2=factor * s.i2)
     arguments = {name: getattr(arm, name) for name in inspect.signature(type(arm)).parameters}
@@ -102,9 +121,9 @@ def with_masses(arm: RigidTendonArm26, factor: float) -> RigidTendonArm26:
 
 def _varied(task: Any, changes: Mapping[str, Any]) -> Any:
     arguments = {name: getattr(task, name) for name in inspect.signature(type(task)).parameters}
-    unknown = sorted(set(changes) - set(arguments))
+    unknown = sorted(set(map(str, changes)) - set(arguments))
     if unknown:
         raise ValueError(
-            f"`conditions`: {type(task).__name__} takes {', '.join(arguments)}, got {', '.join(unknown)} too."
+            f"`conditions`: {type(task).__name__} takes {', '.join(arguments)}, got {', '.join(map(str, unknown))} too."
         )
     return type(task)(**{**arguments, **changes})

@@ -1,4 +1,4 @@
-"""Where an arm comes to rest: the fixed points of brain and body under held targets."""
+"""Rest points of an arm: the fixed points of network and arm together while a target is held."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_axes, check_finite, check_int
+from conjugacy._check import check_axes, check_choice, check_finite, check_flag, check_int, check_number
+from conjugacy.analysis._given import as_run, check_kind, counted, items_of
+from conjugacy.analysis.analysis import PHASES
 from conjugacy.dynamics import FixedPoints, fixed_points
 from conjugacy.runs.run import Run
+from conjugacy.similarity.samples import kind_of
 from conjugacy.trials import Trials
 
 if TYPE_CHECKING:
@@ -56,7 +59,7 @@ class RestPoints:
         return f"RestPoints({self.name}: {len(self)} targets, fixed points {numbers})"
 
     def table(self) -> pd.DataFrame:
-        """One row a fixed point.
+        """One row per fixed point.
 
         Columns: "target", its number; "target_x", "target_y", "hand_x", "hand_y", "distance" (m); "n_unstable", and
         "time_constant" (s) of the slowest mode, with all muscles falling; "radius_low", "radius_high", least and
@@ -101,14 +104,14 @@ def rest_points(
     progress: bool = True,
     **search: Any,
 ) -> RestPoints:
-    """Fixed points of network and arm under held targets, searched from what they visit on trials.
+    """Fixed points of network and arm together while a target is held, searched from the states visited on trials.
 
     Parameters
     ----------
-    run : Run
+    run : Run or Analysis
         Of a task with an arm, whose context is target x, y and go cue.
     targets : int or array (target, 2)
-        Where the target is held, m; a number takes those of that many reaches of the trials.
+        Positions of the held targets, m; a number takes the targets of that many reaches of the trials.
     cue : float
         The held go cue.
     load : (float, float)
@@ -124,11 +127,27 @@ def rest_points(
     Returns
     -------
     RestPoints
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of another kind or out of its range, or the task has no arm.
     """
     from tqdm import tqdm
 
+    run = as_run("run", run)
+    if getattr(run.task, "plant", None) is None:
+        raise ValueError(f"`run`: expected one whose task has an arm, got {run!r}. Use fixed_points(run).")
+    check_number("cue", cue, -10, 10, hint="The cue of the task is 0 or 1.")
+    check_int("n_inits", n_inits, 1, limit=10**7)
+    check_int("seed", seed, 0, limit=2**63 - 1)
+    check_flag("progress", progress)
+    pushed = [check_number(f"load[{k}]", f) for k, f in enumerate(items_of("load", load, "two forces (N)"))]
+    if len(pushed) != 2:
+        raise ValueError(f"`load`: expected two forces (N), got {counted(len(pushed), 'number')}.")
     if isinstance(trials, str):
-        trials = run.trials(trials)
+        trials = run.trials(check_choice("trials", trials, PHASES))
+    check_kind("trials", trials, Trials, f"Trials, or a phase ({', '.join(PHASES)})")
     system = run.coupled_system(trials)
     loop: Any = system.cell
     places = _targets(targets, trials)
@@ -137,7 +156,7 @@ def rest_points(
     for target in tqdm(places, desc="rest points", delay=2, leave=False, disable=None if progress else True):
         # a rotation turns about where the hand starts; any start will do, take the target itself
         origin = target if "origin" in loop.inputs else None
-        u = loop.held([*target.tolist(), cue], load, origin)
+        u = loop.held([*target.tolist(), cue], pushed, origin)
         points = fixed_points(system, None, u, n_inits, seed, progress=False, **search)
         found.append(points)
         leading = torch.full((len(points), 2), torch.nan, dtype=torch.float64)
@@ -152,11 +171,16 @@ def rest_points(
 
 
 def _targets(targets: Any, trials: Trials) -> Tensor:
-    if isinstance(targets, int):
+    if not hasattr(targets, "__len__") or isinstance(targets, (str, bytes)) or getattr(targets, "ndim", 1) == 0:
         reach = trials.epochs["reach"]
         ends = trials.targets[(reach[:, 1] > reach[:, 0]), -1].double()
-        check_int("targets", targets, 1, len(ends), f"There are {len(ends)} reaches.")
-        return ends[:targets]
-    places = torch.as_tensor(targets, dtype=torch.float64)
+        hint = f"The trials have {counted(len(ends), 'reach', 'reaches')}; or give positions, as [[0.0, 0.4]]."
+        return ends[: check_int("targets", targets, 1, len(ends), hint)]
+    if not len(targets):
+        raise ValueError(f"`targets`: expected a number or positions (target, 2), got {kind_of(targets)}, empty.")
+    try:
+        places = torch.as_tensor(targets, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"`targets`: expected a number or positions (target, 2), got {kind_of(targets)}.") from None
     check_axes("targets", places, "target coordinate", coordinate=2)
     return check_finite("targets", places)

@@ -38,9 +38,7 @@ def from_motornet(effector: Any) -> RigidTendonArm26 | SteppedEffector:
         If it is no effector of MotorNet.
     """
     if not any(base.__module__.split(".")[0] == "motornet" for base in type(effector).__mro__):
-        raise TypeError(
-            f"`effector`: expected an effector of motornet, got {type(effector).__name__} {shown(effector)}."
-        )
+        raise TypeError(f"`effector`: expected an effector of motornet, got {shown(effector)}.")
     why = _why_unknown(effector)
     if why is None:
         arm = _read(effector)

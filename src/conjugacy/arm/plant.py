@@ -104,9 +104,7 @@ class Plant:
     ):
         members = ("dt", "n_muscles", "rest", "step", "observe", "hand", "proprioception_lag")
         if isinstance(arm, type) or any(not hasattr(arm, name) for name in members):
-            raise TypeError(
-                f"`arm`: expected an arm such as RigidTendonArm26(), got {type(arm).__name__} {shown(arm)}."
-            )
+            raise TypeError(f"`arm`: expected an arm such as RigidTendonArm26(), got {shown(arm)}.")
         self.arm = arm
         self.command_kind = check_choice("command", command, COMMANDS)
         self.command_bias = check_number("command_bias", command_bias, hint="It is the offset of the sigmoid.")

@@ -25,11 +25,11 @@ def train(
         task: Task to learn, for example NBitFlipFlop; its settings as --task.n 3.
         network: Network that learns it, for example GRU; its settings as --network.latent_size 128.
         out: Folder for the run. The same command resumes it after an interruption.
-        recipe: How to train where the task's own recipe is not wanted, for example --recipe.steps 300.
-        seed: The one source of all randomness.
-        device: Where to train: cpu, cuda, ...
-        threads: CPU threads; by default one, unless the network is large.
-        keep_trials: Store the trials in the folder too, as trials.h5.
+        recipe: Settings of the training that replace those of the task, for example --recipe.steps 300.
+        seed: Seed of everything random: weights, trials, noise.
+        device: Device to train on, for example cpu or cuda.
+        threads: Number of CPU threads; by default one, or more for a large network.
+        keep_trials: Also store the trials in the folder, as trials.h5.
         progress: Show a progress bar.
     """
     from conjugacy.training.train import train as fit
@@ -45,11 +45,11 @@ def train(
 
 
 def repeat(run: str, out: str, progress: bool = True) -> None:
-    """Train again what a run folder holds, and say whether the weights are the same bit for bit.
+    """Repeat the training of a run, and report whether the weights are the same, bit for bit.
 
     Args:
         run: Folder of the run to repeat.
-        out: Folder for the new run; it may hold nothing yet.
+        out: Folder for the new run; it must be empty or not exist.
         progress: Show a progress bar.
     """
     from conjugacy.training.repeat import repeat as again
@@ -57,7 +57,7 @@ def repeat(run: str, out: str, progress: bool = True) -> None:
     new, same = again(run, out, progress)
     _print_run(new, out)
     if new.metrics["stopped"] == "interrupted":
-        print(f"Interrupted at step {new.metrics['steps']}: nothing can be said of the weights.")
+        print(f"Interrupted at step {new.metrics['steps']}: the weights cannot be compared.")
         return
     print(f"The weights are {'the same as' if same else 'not those'} of {run}{', bit for bit' if same else ''}.")
 
@@ -71,16 +71,16 @@ def compare(
     names: str | None = None,
     null: str | None = None,
 ) -> None:
-    """Compare trained networks pair by pair, on trials that are new to all of them.
+    """Compare trained networks pair by pair, on trials that none of them was trained on.
 
     Args:
         runs: Folders of two or more runs, or a folder that holds such folders (of a sweep or a population).
-        measures: Measures to take, separated by commas.
-        out: Folder for the table (csv) and a figure of the affine maps; nothing is written without it.
+        measures: Names of similarity measures, separated by commas.
+        out: Folder for the table (csv) and a figure of the networks in one space; without it nothing is written.
         seed: Seed of the trials.
         n_trials: Number of trials.
         names: Names for the runs in place of their own, separated by commas.
-        null: Kind of null to compare each score with; auto takes what suits each measure.
+        null: Surrogate data that each score is compared with; auto chooses what suits each measure.
     """
     from conjugacy._csv import as_csv
     from conjugacy._files import write_file
@@ -119,22 +119,23 @@ def sweep(
     progress: bool = True,
     classes: str | None = None,
 ) -> None:
-    """Train all runs of a sweep: a grid or a random search, described by a yaml file.
+    """Train all runs of a sweep (a grid or a random search) that a yaml file describes.
 
-    The same command goes on after an interruption or a kill, and tries again what failed.
+    After an interruption the same command continues, and repeats runs that failed.
 
     Args:
-        file: The yaml file; docs/sweeps.md says what is in it.
+        file: The yaml file; docs/sweeps.md describes its format.
         out: Folder for the runs and their table; by default the one that the file names.
-        workers: Processes that train side by side; by default one a core, or one where a GPU trains.
-        threads: CPU threads of each.
+        workers: Number of runs trained at the same time; by default one per core, or one on a GPU.
+        threads: Number of CPU threads of each run.
         ray: Train on Ray: local, or the address of a cluster.
-        gpus_per_run: GPUs of a run on Ray, for example 0.25 for four runs at a time on each.
-        dry_run: Only say what would be trained.
+        gpus_per_run: Share of a GPU for each run on Ray, for example 0.25 for four runs on one GPU.
+        dry_run: Only list the runs, without training.
         progress: Show a progress bar.
         classes: Task and network classes of your own that the file may name, as import paths separated by commas, for
             example my_package.MyTask.
     """
+    from conjugacy.analysis._given import counted
     from conjugacy.populations.execute import run_sweep
     from conjugacy.populations.plan import Plan
 
@@ -142,7 +143,7 @@ def sweep(
     if dry_run:
         for planned in plan.runs:
             print(planned.name, *(f"{k}={planned.settings.get(k)}" for k in plan.varied))
-        print(f"{len(plan.runs)} runs.")
+        print(f"{counted(len(plan.runs), 'run')}.")
         return
     table = run_sweep(
         plan, out, workers=workers, threads=threads, ray=ray, gpus_per_run=gpus_per_run, progress=progress
@@ -153,16 +154,16 @@ def sweep(
     failed = table[table["status"] == "failed"]
     if len(failed):
         raise ValueError(
-            f"{len(failed)} of {len(table)} runs failed, see the table. The same command tries them again."
+            f"{len(failed)} of {counted(len(table), 'run')} failed, see the table. The same command repeats them."
         )
 
 
 def show(run: str, out: str | None = None) -> None:
-    """Say what a run folder holds, and draw its figures if asked to.
+    """Print the settings and scores of a run, and draw its figures if a folder for them is given.
 
     Args:
         run: Folder of the run.
-        out: Folder for the figures; none are drawn without it.
+        out: Folder for the figures; without it none are drawn.
     """
     from conjugacy.analysis.analysis import Analysis
     from conjugacy.report.figure_files import draw
@@ -190,10 +191,10 @@ def fixed_points(
     Args:
         run: Folder of the run.
         inputs: The held input, numbers separated by commas; one number stands for all channels.
-        n_inits: Number of starts.
-        seed: Seed of the starts.
-        search: default, or until_complete to go on until index and coverage agree.
-        out: Folder for the points (npz), their table (csv) and figures; nothing is written without it.
+        n_inits: Number of starting points of the search.
+        seed: Seed of the starting points.
+        search: default, or until_complete to search until both checks of completeness agree.
+        out: Folder for the points (npz), their table (csv) and figures; without it nothing is written.
         progress: Show a progress bar.
     """
     from conjugacy._csv import as_csv
@@ -223,13 +224,13 @@ def fixed_points(
 def check_measures(
     measures: str | None = None, out: str | None = None, seed: int = 0, draws: int = 1, progress: bool = True
 ) -> None:
-    """Put measures to a test with known answers: pairs of systems whose relation is true by construction.
+    """Test similarity measures on pairs of systems whose relation is known by construction.
 
     Args:
         measures: Measures to test, separated by commas; all by default.
-        out: File for the whole table (csv); nothing is written without it.
+        out: File for the whole table (csv); without it nothing is written.
         seed: Seed of the systems' inputs and changes of coordinates.
-        draws: Repeat the test with that many seeds, from `seed` on.
+        draws: Number of repetitions, with the seeds from `seed` on.
         progress: Show a progress bar.
     """
     from conjugacy._check import check_int
@@ -239,29 +240,32 @@ def check_measures(
     names = _names(measures) if measures else None
     table = check_draws(names, seeds=range(seed, seed + draws), progress=progress)
     print(verdicts(table).to_string())
-    print("\npass: as declared. moves: sees a change that keeps the computation. blind: misses one that alters it.")
+    print(
+        "\npass: as it should be. moves: reacts although the computation is the same. "
+        "blind: misses a change of the computation."
+    )
     if out is not None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(out, index=False)
         print(f"Written: {out}")
     if draws > 1:
         split = [r for r in agreement(table).to_dict("records") if r["held"] < r["draws"]]
-        print(f"\nIn {draws} draws, {len(split) or 'no'} declared properties did not hold in each.")
+        print(f"\nIn {draws} draws, {len(split) or 'no'} expected results did not come out every time.")
         for r in split:
             print(f"  {r['measure']}, {r['relation']}: {r['expected']} in {r['held']} of {r['draws']}")
         failed = sum(bool(r["same"]) or r["held"] <= r["draws"] / 2 for r in split)
     else:
         failed = sum(table["verdict"] == "fails")
     if failed:
-        raise ValueError(f"{failed} declared properties do not hold, see the table.")
+        raise ValueError(f"{failed} expected results did not come out, see the table.")
 
 
 def demo(out: str = "demo", seed: int = 0, progress: bool = True) -> None:
-    """The main job: train a GRU-128 and a NODE-3 on the 3-bit flip-flop, look inside, compare them.
+    """Train a GRU-128 and a NODE-3 on the 3-bit flip-flop, find their fixed points, compare them.
 
     Args:
         out: Folder for the runs and figures.
-        seed: The one source of all randomness.
+        seed: Seed of everything random: weights, trials, noise.
         progress: Show progress bars.
     """
     from conjugacy.demo import main_job

@@ -71,11 +71,11 @@ class CoupledMap(nn.Module):
         check_instance("network", network, Network)
         if not network.input_size:
             raise ValueError(f"`network`: expected one with weights, got {shown(network)}. Call init_model() first.")
-        check_instance("plant", plant, Plant)
-        if not isinstance(plant.arm, RigidTendonArm26):
+        arm = getattr(plant, "arm", None)
+        if isinstance(plant, type) or not isinstance(arm, RigidTendonArm26):
             raise TypeError(
-                f"`plant`: expected one with a RigidTendonArm26 of conjugacy.arm, got {type(plant.arm).__name__}. "
-                "The steps of other effectors have no Jacobian."
+                "`plant`: expected one with a RigidTendonArm26 of conjugacy.arm, got "
+                f"{shown(plant) if arm is None else type(arm).__name__}. The steps of other effectors have no Jacobian."
             )
         self.network = copy.deepcopy(network).double().cpu().eval().requires_grad_(False)
         self.plant = plant

@@ -1,4 +1,4 @@
-"""Figures. Every function returns a matplotlib Figure; none shows or saves it."""
+"""Figures. Every function returns a matplotlib Figure, which a notebook shows once; nothing is saved."""
 
 from conjugacy._lazy import lazy
 
@@ -13,7 +13,7 @@ _PUBLIC = {
     "known_answers": "similarity",
     "fixed_points_3d": "fixed_points",
     "spectrum": "fixed_points",
-    "portrait_graph": "fixed_points",
+    "portrait_graph": "_portrait_graph",
     "hits": "fixed_points",
     "trajectories_by_epoch": "epochs",
     "shared_subspaces": "epochs",
@@ -22,8 +22,8 @@ _PUBLIC = {
     "hand_speed": "reaching",
     "muscle_commands": "reaching",
     "latents_at_cue": "reaching",
-    "rest_map": "reaching",
-    "generalisation": "reaching",
+    "rest_map": "rest_points",
+    "generalisation": "_generalisation",
     "animate_arm": "arm",
 }
 

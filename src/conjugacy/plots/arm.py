@@ -1,4 +1,4 @@
-"""The arm at work: an animation of one trial, and its file where one is asked for."""
+"""An animation of the arm in one trial."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from conjugacy._check import check_int, check_number
-from conjugacy.plots.figure import new_figure
+from conjugacy._check import check_flag, check_int, check_number
+from conjugacy.analysis._given import check_kind, counted
+from conjugacy.plots.figure import leave_to_caller, new_figure
 from conjugacy.plots.reaching import _BUMP, _PER_NEWTON, _closed_loop
 
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
 
     from conjugacy.analysis.analysis import Analysis
+    from conjugacy.runs.run import Run
 
 
 def animate_arm(
-    analysis: Analysis,
+    analysis: Analysis | Run,
     trial: int = 0,
     phase: str = "val",
     path: str | os.PathLike | None = None,
@@ -29,12 +31,12 @@ def animate_arm(
     fps: int = 25,
     progress: bool = True,
 ) -> FuncAnimation:
-    """One trial as an animation: links, path of the hand, target, forces on the hand, activations of the muscles.
+    """An animation of one trial: the arm, the path of the hand, target, forces on the hand, muscle activations.
 
     Parameters
     ----------
-    analysis : Analysis
-        Of a run in closed loop.
+    analysis : Analysis or Run
+        Of a network that moves an arm.
     trial : int
         Number of the trial in its phase, from 0.
     phase : str
@@ -60,11 +62,14 @@ def animate_arm(
     """
     from matplotlib.animation import FuncAnimation
 
-    trials, out = _closed_loop(analysis, phase)
-    check_int("trial", trial, 0, len(trials) - 1, f"Phase {phase!r} has {len(trials)} trials.")
+    analysis, trials, out = _closed_loop(analysis, phase)
+    check_int("trial", trial, 0, len(trials) - 1, f"Phase {phase!r} has {counted(len(trials), 'trial')}.")
+    check_flag("progress", progress)
     check_number("slowdown", slowdown, 0, open_low=True)
     check_int("fps", fps, 1, 100)
-    writer = None if path is None else _writer(Path(path), fps)
+    if path is not None:
+        path = Path(check_kind("path", path, (str, os.PathLike), "a path that ends in .gif or .mp4, or None"))
+    writer = None if path is None else _writer(path, fps)
     task = analysis.run.task
     # where a frame is shorter than a step, steps are shown more than once
     steps = np.arange(0, trials.n_timesteps, 1 / (fps * task.dt * slowdown)).astype(int)
@@ -73,7 +78,9 @@ def animate_arm(
     if path is not None:
         from tqdm import tqdm
 
-        with tqdm(total=len(steps), desc="animation", delay=2, leave=False, disable=None if progress else True) as bar:
+        with tqdm(
+            total=len(steps), desc="writing the animation", delay=2, leave=False, disable=None if progress else True
+        ) as bar:
             animation.save(str(path), writer=writer, dpi=90, progress_callback=lambda i, n: bar.update(1))
     return animation
 
@@ -95,7 +102,7 @@ def _scene(analysis: Analysis, trials: Any, out: Any) -> tuple[Any, Any]:
     task: Any = analysis.run.task
     elbow, hand = _joints(task.plant.arm, out)
     activation, loads, epochs = out.plant.activation[0].numpy(), trials.loads[0].numpy(), trials.epochs
-    fig = new_figure(8.2, 4.8)
+    fig = leave_to_caller(new_figure(8.2, 4.8))
     ax, bars = fig.subplots(1, 2, width_ratios=(2, 1))
     everything = np.concatenate([hand, elbow, trials.targets[0].numpy(), np.zeros((1, 2))])
     low, high = everything.min(0) - 0.09, everything.max(0) + 0.09

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from conjugacy._check import check_int
+from conjugacy.analysis._given import counted
 from conjugacy.plots.figure import new_figure
 
 
@@ -52,7 +53,7 @@ def side_by_side(
 
 def _grid(rows: int, num_trials: int, curves: Mapping[str, np.ndarray]) -> tuple[Figure, np.ndarray]:
     least = min(len(values) for values in curves.values())
-    check_int("num_trials", num_trials, 1, least, f"There are {least} trials.")
+    check_int("num_trials", num_trials, 1, least, f"There {'is' if least == 1 else 'are'} {counted(least, 'trial')}.")
     fig = new_figure(4.6 * num_trials + 1.2, 1.6 * rows + 0.8)
     axes = fig.subplots(rows, num_trials, sharex=True, sharey="row", squeeze=False)
     for k in range(num_trials):

@@ -1,4 +1,4 @@
-"""New figures, independent of pyplot: nothing is shown, saved or kept open behind the caller's back."""
+"""New figures, independent of pyplot: nothing is saved or kept open, and outside of notebooks nothing is shown."""
 
 from __future__ import annotations
 
@@ -8,10 +8,60 @@ from typing import Any
 from matplotlib.figure import Figure
 
 
+class NotebookFigure(Figure):
+    """A Figure that knows whether a notebook has displayed it."""
+
+    was_displayed = False
+
+    def _ipython_display_(self) -> None:
+        shell = _kernel()
+        if shell is not None and not self.was_displayed:
+            _figures_of_cell(shell).display_until(self)
+        self.was_displayed = True
+        # IPython's way to say: go on with the formatter that is set, png or svg
+        raise NotImplementedError
+
+
+class _FiguresOfCell:
+    """The figures that a notebook's cell has made; those it has not displayed itself are displayed when it ends."""
+
+    def __init__(self) -> None:
+        self.figures: list[NotebookFigure] = []
+
+    def display_until(self, last: NotebookFigure | None = None) -> None:
+        """Display what has been made and not displayed yet, in the order of making, up to but without `last`."""
+        from IPython.display import display  # pyright: ignore[reportMissingImports]
+
+        while self.figures and self.figures[0] is not last:
+            figure = self.figures.pop(0)
+            if not figure.was_displayed:
+                figure.was_displayed = True
+                display(figure)
+        if last is not None and self.figures:
+            self.figures.pop(0)
+
+    def at_end_of_cell(self) -> None:
+        """IPython calls this after every cell."""
+        self.display_until()
+
+
 def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """An empty figure of that size in inches, which a notebook displays when a cell returns it."""
+    """An empty figure of that size in inches; a notebook displays it once, at the latest when the cell ends."""
     _let_notebooks_display_figures()
-    return Figure(figsize=(width, height), layout="constrained", **options)
+    figure = NotebookFigure(figsize=(width, height), layout="constrained", **options)
+    shell = _kernel()
+    if shell is not None:
+        _figures_of_cell(shell).figures.append(figure)
+    return figure
+
+
+def leave_to_caller(figure: Figure) -> Figure:
+    """Return the figure; a notebook will not display it by itself, as what is written to a file or animated."""
+    shell = _kernel()
+    if shell is not None:
+        waiting = _figures_of_cell(shell)
+        waiting.figures = [f for f in waiting.figures if f is not figure]
+    return figure
 
 
 def space_axes(fig: Figure, rows: int, columns: int, index: int, n_dims: int, **options: Any) -> Any:
@@ -36,13 +86,35 @@ def label_dims(ax: Any, labels: list[str]) -> None:
         ax.set_box_aspect(None, zoom=0.84)
 
 
-def _let_notebooks_display_figures() -> None:
-    """Register the PNG formatter of figures, which IPython else does only when pyplot is imported."""
+def _shell() -> Any:
+    """The running IPython shell, or None."""
     if "IPython" not in sys.modules:
-        return
+        return None
     from IPython.core.getipython import get_ipython  # pyright: ignore[reportMissingImports]
 
-    shell = get_ipython()
+    return get_ipython()
+
+
+def _kernel() -> Any:
+    """The running IPython shell of a notebook, or None: a terminal displays no pictures."""
+    shell = _shell()
+    return shell if hasattr(shell, "kernel") else None
+
+
+def _figures_of_cell(shell: Any) -> _FiguresOfCell:
+    """The shell's list of figures that wait to be displayed; the shell keeps it."""
+    for callback in shell.events.callbacks["post_execute"]:
+        owner = getattr(callback, "__self__", None)
+        if isinstance(owner, _FiguresOfCell):
+            return owner
+    made = _FiguresOfCell()
+    shell.events.register("post_execute", made.at_end_of_cell)
+    return made
+
+
+def _let_notebooks_display_figures() -> None:
+    """Register the PNG formatter of figures, which IPython else does only when pyplot is imported."""
+    shell = _shell()
     display: Any = getattr(shell, "display_formatter", None)
     if display is not None and Figure not in display.formatters["image/png"].type_printers:
         from IPython.core.pylabtools import select_figure_formats  # pyright: ignore[reportMissingImports]

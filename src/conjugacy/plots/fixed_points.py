@@ -1,22 +1,26 @@
-"""Figures of fixed points: where they lie, their spectra, who joins whom, how often each was reached."""
+"""Figures of fixed points: where they lie, their eigenvalues, how often each was found."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from conjugacy._check import check_choice, check_int, check_number
+from conjugacy.analysis._given import check_kind, counted
+from conjugacy.dynamics import FixedPoints
+from conjugacy.plots._given import check_axes
 from conjugacy.plots.figure import label_dims, new_figure, space_axes
+from conjugacy.similarity.samples import as_system
+from conjugacy.system import System
 
-if TYPE_CHECKING:
-    from conjugacy.dynamics import FixedPoints, Portrait
-    from conjugacy.system import System
-
-_STABLE, _SLOW = "black", "0.6"
-_SADDLES = ("C3", "C1", "C4", "C5", "C6")  # by number of unstable directions, the last for all beyond
+_POINTS = "FixedPoints (of conjugacy.fixed_points or an Analysis)"
+STABLE = "black"
+_OTHERS = {"held": "C2", "slow": "0.6", "unresolved": "0.8"}  # kinds of points that are no fixed points
+SADDLES = ("C3", "C1", "C4", "C5", "C6")  # by number of unstable directions, the last for all beyond
 
 
 def fixed_points_3d(
@@ -33,7 +37,7 @@ def fixed_points_3d(
     Parameters
     ----------
     points : FixedPoints
-    system : System, optional
+    system : System, Run or Analysis, optional
         Whose trajectories to draw behind the points; without it the space is that of the points alone.
     space : {"pca", "readout"}
         Principal components of the trajectories (of the points, without a system), or the readout (at most its first
@@ -45,6 +49,13 @@ def fixed_points_3d(
     ax : Axes, optional
         Where to draw; with a 3-D projection if the space has three dimensions.
     """
+    check_kind("points", points, FixedPoints, _POINTS)
+    if system is not None:
+        system = as_system("system", system)
+        if system.n_units != points.x.shape[1]:
+            raise ValueError(
+                f"`system`: expected {counted(points.x.shape[1], 'unit')} as the points have, got {system.n_units}."
+            )
     check_choice("space", space, ("pca", "readout"))
     check_int("n_trials", n_trials, 0)
     check_number("reach", reach, 0)
@@ -55,6 +66,8 @@ def fixed_points_3d(
     flat = len(labels) == 1
     if ax is None:
         ax = space_axes(new_figure(6.4, 5.6), 1, 1, 1, len(labels))
+    else:
+        check_axes(ax, max(2, len(labels)))
     fig = ax.get_figure()
 
     def draw(xs, *style, height=None, **options):
@@ -64,7 +77,7 @@ def fixed_points_3d(
     for path in paths:
         draw(path, "-", height=np.arange(len(path)), lw=0.5, alpha=0.35, color="C0", zorder=1)
     for name, color, mask in _groups(points):
-        draw(where[mask], "o", ms=6, color=color, label=f"{name}: {int(mask.sum())}", zorder=3)
+        draw(where[mask], "o", ms=6, color=color, label=f"{int(mask.sum())} {_noun(name, int(mask.sum()))}", zorder=3)
     for line, color in _unstable_lines(points, read, reach):
         draw(line, "-", color=color, lw=1.2, zorder=2)
     if flat:
@@ -78,14 +91,23 @@ def fixed_points_3d(
 
 
 def spectrum(points: FixedPoints, ax: Any = None) -> Figure:
-    """Eigenvalues of all points in the complex plane, with the circle (a flow: the axis) that stability ends at."""
-    if ax is None:
-        ax = new_figure(5.2, 5.0).subplots()
+    """Eigenvalues of the Jacobian at all points in the complex plane, with the boundary of stability.
+
+    The boundary is the unit circle of a map, the imaginary axis of a flow.
+
+    Parameters
+    ----------
+    points : FixedPoints
+    ax : Axes, optional
+        Where to draw.
+    """
+    check_kind("points", points, FixedPoints, _POINTS)
+    ax = new_figure(5.2, 5.0).subplots() if ax is None else check_axes(ax)
     fig = ax.get_figure()
     values = points.eigenvalues
     for name, color, mask in _groups(points):
         flat = values[mask].reshape(-1)
-        ax.plot(flat.real, flat.imag, ".", ms=4, color=color, label=name, alpha=0.8)
+        ax.plot(flat.real, flat.imag, ".", ms=4, color=color, label=_noun(name, int(mask.sum())), alpha=0.8)
     if points.flow:
         ax.axvline(0, color="0.4", lw=0.8)
         unit = "1 / unit of time"
@@ -95,75 +117,32 @@ def spectrum(points: FixedPoints, ax: Any = None) -> Figure:
         ax.set_aspect("equal", "datalim")
         unit = "per step"
     ax.set(xlabel=f"real part ({unit})", ylabel=f"imaginary part ({unit})")
-    ax.set_title(_title(points), fontsize="medium")
+    ax.set_title(f"Eigenvalues at {_title(points)}", fontsize="medium")
     if len(points):
         ax.legend(frameon=False, fontsize="small")
     return fig
 
 
-def portrait_graph(portrait: Portrait, ax: Any = None) -> Figure:
-    """The graph of a portrait: stable points, joined where the branches of a one-unstable saddle end in them.
-
-    With a readout of k channels the points stand on the corners of a drawn hypercube, as their labels say; without,
-    on a circle. Two saddles between the same points give two lines, one of them dashed where no saddle was found but
-    the basins meet. A branch that reached nothing ends in a cross; saddles none of whose branches did stand below.
-    Rings, lines and sheets are named beside their node.
-    """
-    if ax is None:
-        ax = new_figure(5.4, 5.0).subplots()
-    fig = ax.get_figure()
-    place = _places(portrait)
-    drawn: dict[tuple[int, int], int] = {}
-    nowhere = 0
-    for saddle, a, b in portrait.edges:
-        if a < 0 or b < 0:
-            end = max(a, b)
-            if end >= 0:
-                stub = place[end] * 1.25 + 0.05
-                ax.plot(*np.stack([place[end], stub]).T, color=_SADDLES[0], lw=1, marker="x", markevery=[1])
-            else:
-                low = min((y for _, y in place.values()), default=0.0) - 0.35
-                left = np.mean([x for x, _ in place.values()]) if place else 0.0
-                x = left + 0.25 * nowhere
-                ax.plot([x - 0.08, x, x + 0.08], [low] * 3, color=_SADDLES[0], lw=1, marker="x", markevery=[0, 2])
-                nowhere += 1
-            continue
-        wall = bool(portrait.kinds) and portrait.kinds[saddle] == "wall"
-        k = drawn[a, b] = drawn.get((a, b), -1) + 1
-        ax.plot(*_curve(place[a], place[b], 0.12 * k).T, color=_SADDLES[0], lw=1.4, ls="--" if wall else "-", zorder=1)
-    plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    for p, (x, y) in place.items():
-        ax.plot(x, y, "o", ms=9, color=_STABLE, zorder=2)
-        text = portrait.labels[p] or str(p)
-        if portrait.topologies and portrait.topologies[p] in ("ring", "line", "sheet"):
-            text += f" ({portrait.topologies[p]})"
-        ax.annotate(
-            text, (x, y), textcoords="offset points", xytext=(8, 8), size="small", family="monospace", bbox=plain
-        )
-    ax.margins(0.18)
-    ax.set_aspect("equal")
-    ax.set_axis_off()
-    counts = ", ".join(f"{n} with {k}" for k, n in portrait.counts.items()) or "none"
-    title = f"fixed points by unstable directions: {counts}"
-    if portrait.horizon is not None:
-        unit = "" if portrait.step == 1 else " s"
-        title = f"what holds for {portrait.horizon:g}{unit}, by unstable directions: {counts}"
-    lost = f"\n{portrait.n_lost} branches end nowhere" if portrait.n_lost else ""
-    ax.set_title(title + lost, fontsize="medium")
-    return fig
-
-
 def hits(points: FixedPoints, ax: Any = None) -> Figure:
-    """How many starts reached each point; bars near zero mean that others may have been missed."""
-    if ax is None:
-        ax = new_figure(6.4, 3.4).subplots()
+    """How many starts of the search reached each point.
+
+    Where some were reached by few starts only, others may have been missed.
+
+    Parameters
+    ----------
+    points : FixedPoints
+    ax : Axes, optional
+        Where to draw.
+    """
+    check_kind("points", points, FixedPoints, _POINTS)
+    ax = new_figure(6.4, 3.4).subplots() if ax is None else check_axes(ax)
     fig = ax.get_figure()
     counts = points.hits
     for name, color, mask in _groups(points):
-        ax.bar(np.flatnonzero(mask), counts[mask], color=color, label=name)
-    ax.set(xlabel="point (number in the table)", ylabel="starts that reached it (count)")
+        ax.bar(np.flatnonzero(mask), counts[mask], color=color, label=_noun(name, int(mask.sum())))
+    ax.set(xlabel="number of the point in the table", ylabel="starts that reached it")
     ax.locator_params(axis="x", integer=True)
-    ax.set_title(_title(points), fontsize="medium")
+    ax.set_title(f"How often the search found {_title(points)}", fontsize="medium")
     if len(points):
         ax.legend(frameon=False, fontsize="small")
     return fig
@@ -174,9 +153,10 @@ def _groups(points: FixedPoints) -> list[tuple[str, str, np.ndarray]]:
     fixed, n = points.fixed, points.n_unstable
     groups = []
     for k in sorted(set(n[fixed].tolist())):
-        name = "stable" if k == 0 else f"{k} unstable"
-        groups.append((name, _STABLE if k == 0 else _SADDLES[min(k, len(_SADDLES)) - 1], fixed & (n == k)))
-    other = [(kind, _SLOW, points.kind == kind) for kind in ("held", "slow", "unresolved")]
+        name = _kind(k, points.x.shape[1])
+        name += f", {counted(k, 'unstable direction')}" if name == "saddle" else ""
+        groups.append((name, STABLE if k == 0 else SADDLES[min(k, len(SADDLES)) - 1], fixed & (n == k)))
+    other = [(kind, _OTHERS[kind], points.kind == kind) for kind in _OTHERS]
     return groups + [g for g in other if g[2].any()]
 
 
@@ -186,7 +166,9 @@ def _projection(points: FixedPoints, system: System | None, space: str):
     if space == "readout":
         readout = (system.readout if system is not None else None) or getattr(points.dynamics, "readout", None)
         if readout is None:
-            raise ValueError("`space`: expected 'pca', got 'readout' for a system without one. Give it a readout.")
+            raise ValueError(
+                "`space`: expected 'pca', got 'readout' for a system without one. Use a system with readout."
+            )
 
         def read(x):
             with torch.no_grad():
@@ -223,34 +205,34 @@ def _unstable_lines(points: FixedPoints, read, reach: float) -> list[tuple[np.nd
             v = v.imag if value.imag < 0 else v.real
             v = v / v.norm().clamp_min(1e-300)
             ends = read(torch.stack([x[p] - length * v, x[p] + length * v]))
-            lines.append((ends, _SADDLES[min(n, len(_SADDLES)) - 1]))
+            lines.append((ends, SADDLES[min(n, len(SADDLES)) - 1]))
     return lines
 
 
-def _places(portrait: Portrait) -> dict[int, np.ndarray]:
-    stable = [p for p, n in enumerate(portrait.n_unstable) if n == 0]
-    labels = [portrait.labels[p] for p in stable]
-    if stable and labels[0] and len(set(labels)) == len(labels):
-        # oblique directions for the channels: the picture of a cube for three
-        angle = np.deg2rad([0, 90, 35, 125, 60, 150])
-        size = np.array([1, 1, 0.5, 0.5, 0.3, 0.3])
-        basis = np.stack([size * np.cos(angle), size * np.sin(angle)], 1)
-        signs = {"+": 1.0, "-": -1.0, "0": 0.0}
-        return {p: np.sum([signs[c] * basis[k % 6] for k, c in enumerate(t)], axis=0) for p, t in zip(stable, labels)}
-    turn = 2 * np.pi * np.arange(len(stable)) / max(1, len(stable))
-    return {p: np.array([np.cos(t), np.sin(t)]) for p, t in zip(stable, turn)}
-
-
-def _curve(a: np.ndarray, b: np.ndarray, bend: float) -> np.ndarray:
-    if np.allclose(a, b):
-        # both branches of a saddle in one point: a loop
-        turn = np.linspace(0, 2 * np.pi, 40)
-        return a + (0.15 + bend) * np.stack([1 - np.cos(turn), np.sin(turn)], 1)
-    t = np.linspace(0, 1, 30)[:, None]
-    across = np.array([a[1] - b[1], b[0] - a[0]])
-    return (1 - t) * a + t * b + 4 * bend * t * (1 - t) * across
-
-
 def _title(points: FixedPoints) -> str:
-    index = "" if points.index_sum is None else f", index sum {points.index_sum:+d}"
-    return f"{int(points.fixed.sum())} fixed points{index}"
+    fixed = points.n_unstable[points.fixed]
+    numbers = {int(k): int((fixed == k).sum()) for k in np.unique(fixed)}
+    others = [(kind, int((points.kind == kind).sum())) for kind in _OTHERS]
+    words = [f", {n} {_noun(kind, n)}" for kind, n in others if n]
+    return sentence(numbers, points.x.shape[1]) + "".join(words)
+
+
+def sentence(counts: Mapping[int, int], n_dims: int) -> str:
+    """Fixed points by their unstable directions, in words: "27 fixed points: 8 stable, 19 saddles"."""
+    kinds: dict[str, int] = {}
+    for k, n in counts.items():
+        kinds[_kind(k, n_dims)] = kinds.get(_kind(k, n_dims), 0) + n
+    words = [f"{n} stable" if kind == "stable" else counted(n, kind) for kind, n in kinds.items()]
+    return f"{counted(sum(counts.values()), 'fixed point')}{': ' if words else ''}{', '.join(words)}"
+
+
+def _kind(n_unstable: int, n_dims: int) -> str:
+    """What a fixed point with that many unstable directions is called; a source is unstable in every direction."""
+    return "stable" if n_unstable == 0 else "source" if n_unstable == n_dims else "saddle"
+
+
+def _noun(group: str, n: int) -> str:
+    """The name of a group of points, in the plural where it is of several."""
+    if group in _OTHERS:
+        return f"{group} point" + ("s" if n != 1 else "")
+    return group if n == 1 else group.replace("saddle", "saddles").replace("source", "sources")

@@ -1,4 +1,4 @@
-"""Latents of several networks in the space of one of them, after the affine map that fits best."""
+"""States of several networks in the space of one of them, after the affine map that fits best."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
-from conjugacy._check import check_int
+from conjugacy._check import check_int, check_number
+from conjugacy.analysis._given import counted, items_of
 from conjugacy.plots.figure import label_dims, new_figure, space_axes
+from conjugacy.similarity.samples import kind_of, system_list
 from conjugacy.system import System
 
 
@@ -21,7 +23,7 @@ def affine_overlay(
     num_trials: int = 2,
     angle: tuple | None = None,
 ) -> Figure:
-    """Each system's held-out trajectories in the principal components of the reference, a panel a trial.
+    """Held-out trajectories of each system in the principal components of the reference, one panel per trial.
 
     Parameters
     ----------
@@ -36,8 +38,16 @@ def affine_overlay(
     angle : (elevation, azimuth), optional
         Viewing direction in degrees.
     """
-    ref, ref_train = systems[reference], train[reference]
-    check_int("num_trials", num_trials, 1, ref.n_trials, "These are the trials held out.")
+    systems, train = system_list("systems", systems, 1), system_list("train", train, 1)
+    check_int("reference", reference, 0, len(systems) - 1)
+    ref, ref_train = systems[reference], train[reference] if len(train) == len(systems) else None
+    least = min(s.n_trials for s in systems)
+    check_int(
+        "num_trials", num_trials, 1, least, f"{counted(least, 'trial')} {'is' if least == 1 else 'are'} held out."
+    )
+    _check_fit(systems, train, ref_train)
+    view = None if angle is None else _view(angle)
+    assert ref_train is not None
     pca = PCA(min(3, ref.n_units)).fit(ref_train.states().double().numpy())
     wanted = pca.transform(ref_train.states().double().numpy())
     dims = wanted.shape[1]
@@ -57,8 +67,32 @@ def affine_overlay(
         share = 100 * pca.explained_variance_ratio_
         label_dims(ax, [f"{ref.name} PC {j + 1} ({s:.0f} %)" for j, s in enumerate(share)])
         ax.set_title(f"held-out trial {k + 1}", fontsize="medium")
-        if dims >= 3 and angle is not None:
-            ax.view_init(*angle)
+        if dims >= 3 and view is not None:
+            ax.view_init(*view)
     axes[0].legend(frameon=False, loc="upper left")
-    fig.suptitle(f"Affine maps into the latent space of {ref.name}, fitted on other trials")
+    fig.suptitle(f"All networks in the space of {ref.name}, by affine maps fitted on other trials")
     return fig
+
+
+def _check_fit(systems: list[System], train: list[System], reference: System | None) -> None:
+    """Raise ValueError unless `train` holds the same systems on trials that answer those of the reference."""
+    if reference is None:
+        raise ValueError(f"`train`: expected {len(systems)}, one for each of `systems`, got {len(train)}.")
+    for k, (held_out, fit) in enumerate(zip(systems, train)):
+        if held_out.n_units != fit.n_units:
+            raise ValueError(
+                f"`train[{k}]`: expected {held_out.n_units} units as `systems[{k}]` has, got {fit.n_units}."
+            )
+        if fit.lengths.tolist() != reference.lengths.tolist():
+            steps, wanted = int(fit.lengths.sum()), int(reference.lengths.sum())
+            raise ValueError(
+                f"`train[{k}]`: expected trials as long as the reference's ({reference.n_trials} trials, {wanted} "
+                f"steps), got {fit.n_trials} trials, {steps} steps."
+            )
+
+
+def _view(angle: tuple) -> tuple[float, float]:
+    pair = items_of("angle", angle, "two numbers")
+    if len(pair) != 2:
+        raise ValueError(f"`angle`: expected (elevation, azimuth) in degrees, got {kind_of(angle)}.")
+    return check_number("angle[0]", pair[0]), check_number("angle[1]", pair[1])

@@ -1,27 +1,35 @@
-"""Figures of comparisons: the matrix of all pairs in clustering order, a map of systems, surfaces, known answers."""
+"""Figures of comparisons: the matrix of all pairs, a map of the systems, curves over ranks, known answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
+import pandas as pd
+from matplotlib.figure import Figure, FigureBase
 
-from conjugacy._check import check_flag
-from conjugacy.similarity.samples import kind_of
+from conjugacy._check import check_choice, check_flag
+from conjugacy.analysis._given import check_kind, counted, names_of
+from conjugacy.analysis.comparison import Comparison
+from conjugacy.plots._given import check_axes
+from conjugacy.plots.figure import new_figure
+from conjugacy.similarity import Pairwise, Surface
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
-    from conjugacy.similarity import Pairwise, Surface
-
 _VERDICTS = {"pass": "#4c9f70", "moves": "#d9d9d9", "blind": "#e8a33d", "fails": "#c0392b", "n/a": "#ffffff"}
+_MEANINGS = {
+    "pass": "as it should be",
+    "moves": "sees a change where the computation is the same",
+    "blind": "sees no change where the computation differs",
+    "fails": "not as declared",
+    "n/a": "cannot take the pair",
+}
 
 
 def similarity_matrix(
-    result: Pairwise,
+    result: Pairwise | Comparison,
     measure: str | None = None,
     *,
     order: bool = True,
@@ -32,7 +40,7 @@ def similarity_matrix(
 
     Parameters
     ----------
-    result : Pairwise
+    result : Pairwise or Comparison
     measure : str, optional
         Needed where `result` has several.
     order : bool
@@ -42,16 +50,16 @@ def similarity_matrix(
     ax : Axes, optional
         Drawn into this, else into a new figure.
     """
-    _check("result", result, "a Pairwise (conjugacy.similarity.pairwise)", "dissimilarity")
+    pairs = _as_pairwise(result)
     check_flag("order", order)
     if values is not None:
         check_flag("values", values)
-    matrix = result.matrix(measure)
-    name = measure or next(iter(result.values))
-    traits = result.measures[name].traits
-    square = result.rows == result.columns
+    name = _measure(pairs, measure)
+    matrix = pairs.matrix(name)
+    traits = pairs.measures[name].traits
+    square = pairs.rows == pairs.columns
     if order and square:
-        permutation = result.order(name)
+        permutation = pairs.order(name)
         matrix = matrix.iloc[permutation, permutation]
     n, m = matrix.shape
     figure, ax = _axes(ax, (1.8 + 0.42 * max(m, 4), 1.2 + 0.42 * max(n, 4)))
@@ -64,8 +72,8 @@ def similarity_matrix(
     ax.set_xticks(range(m), matrix.columns, rotation=90 if m > 6 else 0)
     ax.set_yticks(range(n), matrix.index)
     if not traits.symmetric:
-        ax.set_xlabel("to (b)")
-        ax.set_ylabel("from (a)")
+        ax.set_xlabel("to")
+        ax.set_ylabel("from")
     if values if values is not None else max(n, m) <= 12:
         threshold = np.nanmean([max(np.nanmin(data), 0) if unbounded else np.nanmin(data), np.nanmax(data)])
         for i in range(n):
@@ -74,10 +82,11 @@ def similarity_matrix(
                 if np.isfinite(data[i, j]):
                     colour = "white" if dark else "black"
                     ax.text(j, i, f"{data[i, j]:.2g}", ha="center", va="center", fontsize=7, color=colour)
+    ax.set_title(f"{name}, all pairs", fontsize="medium")
     figure.colorbar(
         image,
         ax=ax,
-        label=f"{name}{_unit(traits.high)}",
+        label=f"{name}{_unit(traits.high)}, {'high' if traits.higher_is_more_similar else 'low'}: similar",
         fraction=0.046,
         pad=0.04,
         extend="min" if unbounded else "neither",
@@ -86,13 +95,19 @@ def similarity_matrix(
 
 
 def similarity_map(
-    result: Pairwise, measure: str | None = None, *, groups: list[str] | None = None, ax: Axes | None = None
+    result: Pairwise | Comparison,
+    measure: str | None = None,
+    *,
+    groups: list[str] | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
-    """Systems as points in the plane, distances as near to the dissimilarities as two dimensions allow.
+    """Systems as points in a plane, with distances as close to their dissimilarities as a plane allows.
+
+    The title says how far off they are: the root of the squared errors over the squared dissimilarities (stress).
 
     Parameters
     ----------
-    result : Pairwise
+    result : Pairwise or Comparison
         All pairs of one list of systems.
     measure : str, optional
         Needed where `result` has several.
@@ -101,14 +116,12 @@ def similarity_map(
     ax : Axes, optional
         Drawn into this, else into a new figure.
     """
-    _check("result", result, "a Pairwise (conjugacy.similarity.pairwise)", "mds")
-    if groups is not None and (isinstance(groups, (str, bytes)) or not isinstance(groups, Sequence)):
-        raise TypeError(f"`groups`: expected a list of {len(result.rows)} labels, got {kind_of(groups)}.")
-    if groups is not None and len(groups) != len(result.rows):
-        raise ValueError(f"`groups`: expected a label for each of the {len(result.rows)} systems, got {len(groups)}.")
-    points = result.mds(measure)
-    name = measure or next(iter(result.values))
-    d = result.dissimilarity(measure)
+    pairs = _as_pairwise(result)
+    groups = None if groups is None else names_of("groups", groups, "labels")
+    if groups is not None and len(groups) != len(pairs.rows):
+        raise ValueError(f"`groups`: expected a label for each of the {len(pairs.rows)} systems, got {len(groups)}.")
+    name = _measure(pairs, measure)
+    points, d = pairs.mds(name), pairs.dissimilarity(name)
     found = np.linalg.norm(points[:, None] - points[None], axis=2)
     stress = np.sqrt(((found - d) ** 2).sum() / max((d**2).sum(), 1e-300))
     figure, ax = _axes(ax, (4.2, 3.8))
@@ -117,21 +130,21 @@ def similarity_map(
         chosen = points[[label == group for label in labels]]
         ax.plot(chosen[:, 0], chosen[:, 1], "o", color=f"C{k % 10}", label=group or None)
     if groups is None:
-        for label, (x, y) in zip(result.rows, points):
+        for label, (x, y) in zip(pairs.rows, points):
             ax.annotate(label, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
     else:
         ax.legend(fontsize=8, frameon=False)
-    unit = _unit(result.measures[name].traits.high)
+    unit = _unit(pairs.measures[name].traits.high)
     ax.set_xlabel(f"dimension 1{unit}")
     ax.set_ylabel(f"dimension 2{unit}")
-    ax.set_title(f"{name}, stress {stress:.2f}", fontsize=9)
+    ax.set_title(f"{counted(len(points), 'system')} by {name}: distances off by {stress:.0%}", fontsize=9)
     ax.set_aspect("equal", "datalim")
     ax.margins(0.15)
     return figure
 
 
 def parameter_surface(surface: Surface, *, fig: Figure | None = None) -> Figure:
-    """Distances of all pairs over ranks, one panel for each number of delays; its title says where orders change.
+    """Distances of all pairs over ranks, one panel per number of delays; titles say how far their order changes.
 
     Parameters
     ----------
@@ -139,11 +152,11 @@ def parameter_surface(surface: Surface, *, fig: Figure | None = None) -> Figure:
     fig : Figure, optional
         Drawn into this, else into a new figure.
     """
-    _check("surface", surface, "a Surface (conjugacy.similarity.surface)", "disagreement")
+    check_kind("surface", surface, Surface, "a Surface (conjugacy.similarity.surface)")
     if fig is not None:
-        _check("fig", fig, "a matplotlib Figure or None", "subplots")
+        check_kind("fig", fig, FigureBase, "a matplotlib Figure or None")
     n = len(surface.n_delays)
-    figure = Figure(figsize=(1.2 + 2.2 * n, 3.0), layout="constrained") if fig is None else fig
+    figure = new_figure(1.2 + 2.2 * n, 3.0) if fig is None else fig
     axes = figure.subplots(1, n, sharey=True, squeeze=False)[0]
     for m, ax in enumerate(axes):
         k = 0
@@ -153,9 +166,10 @@ def parameter_surface(surface: Surface, *, fig: Figure | None = None) -> Figure:
                 ax.plot(surface.ranks, surface.values[:, m, i, j], "o-", color=f"C{k % 10}", ms=3, label=label)
                 k += 1
         changed = surface.disagreement[:, m]
-        changed = f"{np.nanmax(changed):.0%} turned round" if np.isfinite(changed).any() else ""
-        ax.set_title(f"{surface.n_delays[m]} delays\n{changed}", fontsize=8)
-        ax.set_xlabel("rank")
+        changed = f"up to {np.nanmax(changed):.0%} change order" if np.isfinite(changed).any() else ""
+        ax.set_title(f"{counted(int(surface.n_delays[m]), 'delay')}\n{changed}", fontsize=8)
+        ax.set_xlabel("rank of the operators")
+        ax.set_xticks(surface.ranks)
     axes[0].set_ylabel(f"{surface.measure}{' (rad)' if surface.measure == 'dsa' else ''}")
     if len(surface.names) <= 4:
         axes[-1].legend(fontsize=6, frameon=False)
@@ -163,17 +177,29 @@ def parameter_surface(surface: Surface, *, fig: Figure | None = None) -> Figure:
 
 
 def known_answers(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
-    """Verdicts of the known-answer suite, measures by relations; `table` is that of `check_measures`."""
+    """Verdicts of the known-answer suite: measures in rows, relations between systems in columns.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `conjugacy.similarity.check_measures`.
+    ax : Axes, optional
+        Drawn into this, else into a new figure.
+    """
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
     from conjugacy.similarity.known_answer_checks import verdicts
 
+    check_kind("table", table, pd.DataFrame, "the DataFrame of conjugacy.similarity.check_measures")
+    missing = sorted({"measure", "relation", "same", "verdict"} - set(table.columns))
+    if missing:
+        raise ValueError(f"`table`: expected the columns of check_measures, got none called {', '.join(missing)}.")
     wide = verdicts(table)
     n, m = wide.shape
     figure, ax = _axes(ax, (2.2 + 0.42 * m, 2.2 + 0.26 * n))
     kinds = list(_VERDICTS)
     codes = wide.map(kinds.index).to_numpy()
-    from matplotlib.colors import ListedColormap
-    from matplotlib.patches import Patch
-
     ax.imshow(codes, cmap=ListedColormap(list(_VERDICTS.values())), vmin=-0.5, vmax=len(kinds) - 0.5, aspect="auto")
     ax.set_xticks(range(m), wide.columns, rotation=60, ha="right", fontsize=8)
     ax.set_yticks(range(n), wide.index, fontsize=8)
@@ -183,25 +209,31 @@ def known_answers(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     ax.tick_params(which="minor", length=0)
     same = int(table.drop_duplicates("relation")["same"].to_numpy().sum())
     ax.axvline(same - 0.5, color="black", lw=1.5)
-    for start, count, text in ((0, same, "same computation"), (same, m - same, "another computation")):
+    for start, count, text in ((0, same, "the same computation"), (same, m - same, "different computations")):
         ax.text(start + count / 2 - 0.5, -0.8, text, ha="center", va="bottom", fontsize=8)
-    handles = [Patch(facecolor=c, edgecolor="0.6", label=k) for k, c in _VERDICTS.items()]
+    handles = [Patch(facecolor=c, edgecolor="0.6", label=f"{k}: {_MEANINGS[k]}") for k, c in _VERDICTS.items()]
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, frameon=False)
     return figure
 
 
 def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     if ax is not None:
-        _check("ax", ax, "matplotlib Axes or None", "get_figure")
-        return ax.get_figure(root=True), ax  # type: ignore[return-value]
-    figure = Figure(figsize=size, layout="constrained")
+        return check_axes(ax).get_figure(root=True), ax
+    figure = new_figure(*size)
     return figure, figure.subplots()
 
 
-def _check(name: str, value: object, kind: str, member: str) -> None:
-    """Raise TypeError unless `value` is an instance that has the member by which its kind is known."""
-    if isinstance(value, type) or not hasattr(value, member):
-        raise TypeError(f"`{name}`: expected {kind}, got {kind_of(value)}.")
+def _as_pairwise(given: Pairwise | Comparison) -> Pairwise:
+    if isinstance(given, Comparison):
+        return given.pairs
+    return check_kind("result", given, Pairwise, "a Pairwise (conjugacy.similarity.pairwise) or a Comparison")
+
+
+def _measure(result: Pairwise, measure: str | None) -> str:
+    """The name of the measure to draw: the only one where none is named."""
+    if measure is None and len(result.values) == 1:
+        return next(iter(result.values))
+    return check_choice("measure", measure, result.values)
 
 
 def _unit(high: float) -> str:

@@ -175,7 +175,7 @@ class _Records:
             found = load(folder, [type(planned.task), type(planned.network)], False)
         except (ValueError, OSError) as error:
             raise ValueError(f"{error} Or delete the folder: the sweep then trains it again.") from None
-        recipe = as_begun_in(folder, planned.task, planned.recipe)
+        recipe = as_begun_in(folder, planned.task, planned.network, planned.recipe)
         others = differing(planned_config(planned.task, planned.network, planned.seed, recipe), found.config())
         if others:
             self.status[name] = "failed"

@@ -20,7 +20,7 @@ import pandas as pd
 from safetensors.torch import load as load_tensors
 from tqdm.auto import tqdm
 
-from conjugacy._check import check_choice, check_int
+from conjugacy._check import check_choice, check_flag, check_int, shown
 from conjugacy._config import describe, plain
 from conjugacy._threads import cores, torch_threads
 from conjugacy.networks.network import Network
@@ -31,6 +31,7 @@ from conjugacy.runs.lock import not_yet
 from conjugacy.runs.run import Run
 from conjugacy.tasks.task import Task
 from conjugacy.training.begin import begin
+from conjugacy.training.check_training import check_training
 from conjugacy.training.interrupts import Interrupts, interrupts
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.train import fit
@@ -116,9 +117,13 @@ def train_population(
         If the training of a member fails, or its process dies (for lack of memory, say). The others are trained to
         their end first: they are in the error's attribute `runs`, and in `out`.
     """
-    for name in settings:
-        check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
-    recipe = replace(Recipe.for_task(task, network) if recipe is None else recipe, **settings)
+    recipe = check_training(task, network, recipe, progress, settings)
+    if stacked is not None:
+        stacked = check_flag("stacked", stacked)
+    if vary is not None and not isinstance(vary, Mapping):
+        raise TypeError(f"`vary`: expected a dict of lists of values, got {shown(vary)}.")
+    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
+        raise TypeError(f"`seeds`: expected a list of integers >= 0, got {shown(seeds)}.")
     if workers is not None:
         workers = check_int("workers", workers, 1)
     vary = {

@@ -1,1 +1,1 @@
-"""What a reader is handed: figures in a folder, tables as text."""
+"""Reports: the figures of a run as files, a comparison as text."""

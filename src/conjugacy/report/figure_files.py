@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from conjugacy import plots
 from conjugacy._files import file_stem
+from conjugacy.plots.figure import leave_to_caller
 
 
 def draw(analysis: Any, folder: Path) -> list[Path]:
@@ -24,11 +27,7 @@ def draw(analysis: Any, folder: Path) -> list[Path]:
             "muscle_commands": plots.muscle_commands(analysis),
             "latents_at_cue": plots.latents_at_cue(analysis),
         }
-    paths = []
-    for name, figure in figures.items():
-        paths.append(folder / f"{file_stem(analysis.name)}_{name}.png")
-        figure.savefig(paths[-1], dpi=150)
-    return paths
+    return _write(figures, analysis, folder)
 
 
 def draw_fixed_points(analysis: Any, points: Any, folder: Path) -> list[Path]:
@@ -38,8 +37,12 @@ def draw_fixed_points(analysis: Any, points: Any, folder: Path) -> list[Path]:
         "fixed_points": plots.fixed_points_3d(points, analysis.system("val")),
         "portrait": plots.portrait_graph(points.portrait()),
     }
+    return _write(figures, analysis, folder)
+
+
+def _write(figures: dict[str, Figure], analysis: Any, folder: Path) -> list[Path]:
     paths = []
     for name, figure in figures.items():
         paths.append(folder / f"{file_stem(analysis.name)}_{name}.png")
-        figure.savefig(paths[-1], dpi=150)
+        leave_to_caller(figure).savefig(paths[-1], dpi=150)
     return paths

@@ -18,7 +18,7 @@ def text_table(comparison: Any) -> str:
         if s.null is not None:
             row |= {"null": f"{s.null.mean:.4f}", "p": s.null.p_text}
         rows.append(row)
-    lines = [f"\n{comparison.systems[0].n_trials} trials, new to all networks and the same for all:\n"]
+    lines = [f"\n{comparison.systems[0].n_trials} trials that no network was trained on, the same for all:\n"]
     lines += [pd.DataFrame(rows).fillna("").to_string(index=False), ""]
     if comparison.task_scores is not None:
         lines += ["Scores of the networks on their own test trials:\n", _scores(comparison.task_scores), ""]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 from conjugacy import arm, networks, tasks
-from conjugacy._check import check_choice
+from conjugacy._check import check_choice, shown
 from conjugacy.networks.network import Network
 from conjugacy.tasks.task import Task
 
-Role = Literal["task", "network"]
 _TASK_METHODS = ("trials", "loss", "success_rate")
 
 
@@ -34,20 +33,20 @@ def check_classes(name: str, own: Any) -> list[type]:
     """The classes that the user has given, or an error that names what is none."""
     hint = "Give a list of task and network classes, for example [MyTask, MyNetwork]."
     if isinstance(own, str | bytes | type) or not isinstance(own, Iterable):
-        raise TypeError(f"`{name}`: expected a list of classes, got {own!r}. {hint}")
+        raise TypeError(f"`{name}`: expected a list of classes, got {shown(own)}. {hint}")
     own = list(own)
     for kind in own:
         if not isinstance(kind, type):
-            raise TypeError(f"`{name}`: expected classes, got {kind!r}. {hint}")
+            raise TypeError(f"`{name}`: expected classes, got {shown(kind)}. {hint}")
     return own
 
 
-def has_role(kind: type, role: Role) -> bool:
+def has_role(kind: type, role: str) -> bool:
     """Whether objects of a class can be the task, or the network, of a training."""
     return issubclass(kind, Network) if role == "network" else all(hasattr(kind, m) for m in _TASK_METHODS)
 
 
-def class_named(where: str, role: Role, name: Any, own: Iterable[type] = ()) -> type:
+def class_named(where: str, role: str, name: Any, own: Iterable[type] = ()) -> type:
     """The task or network class that a file names: one of conjugacy, or one of the user's, by name or import path.
 
     No other class is imported for a file.
@@ -55,7 +54,7 @@ def class_named(where: str, role: Role, name: Any, own: Iterable[type] = ()) -> 
     Raises
     ------
     ValueError
-        If there is no such class; `where` is the place in the file.
+        If there is no such class; `where` is the place in the file, `role` "task" or "network".
     """
     abstract = (Task, Network, networks.CellNetwork)
     public = {k.__name__: k for k in known_classes() if has_role(k, role) and k not in abstract}

@@ -24,6 +24,7 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from conjugacy._check import check_flag
 from conjugacy._config import build, describe, plain
 from conjugacy._json import dump, parse
 from conjugacy._notes import one_line
@@ -196,7 +197,8 @@ class Run:
             If the run has something that cannot be saved; the message says what.
         """
         path = as_folder("folder", folder)
-        files = self.files(keep_trials)
+        check_flag("overwrite", overwrite)
+        files = self.files(check_flag("keep_trials", keep_trials))
         if not holds_run(path):
             check_holds_no_more_than("folder", path, [CHECKPOINT] if overwrite else [])
         with locked(path, at_once, "folder"):
@@ -248,6 +250,7 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
         names the file.
     """
     folder, known = check_path("folder", folder), known_classes(classes)
+    check_flag("check_trials", check_trials)
     config, data = read_run(folder)
     path = folder / CONFIG
     with plain_dtype(), _named(path):

@@ -34,7 +34,11 @@ pairs of systems whose relation is known by construction. It is generated, not w
 | Have they the same memories, joined alike, also where no trial went? | `portrait` (needs step functions) |
 
 ```python
+import numpy as np
 from conjugacy.similarity import get_measure, pairwise, surface
+
+# three random walks, (trial, time, unit); a Run or a System goes in as well
+a, b, c = (np.random.default_rng(seed).standard_normal((20, 50, 6)).cumsum(1) for seed in range(3))
 
 score = get_measure("procrustes")(a, b, interval=0.95, null="auto")  # value, interval, null, diagnostics
 table = pairwise([a, b, c], ["state_r2", "dsa"], interval=0.95).table()

@@ -34,9 +34,7 @@ def check_rollout(rollout: Any, trials: Any) -> None:
 
 def _check_shape(name: str, outputs: Any, trials: Trials) -> None:
     if not isinstance(outputs, Tensor):
-        raise TypeError(
-            f"`{name}`: expected a tensor (trial, time, output), got {type(outputs).__name__} {shown(outputs)}."
-        )
+        raise TypeError(f"`{name}`: expected a tensor (trial, time, output), got {shown(outputs)}.")
     if not outputs.is_floating_point():
         raise TypeError(f"`{name}`: expected floating point numbers, got a tensor of {outputs.dtype}.")
     if outputs.shape != trials.targets.shape:

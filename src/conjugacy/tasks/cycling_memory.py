@@ -59,7 +59,7 @@ class CyclingMemory(Task):
     def __init__(
         self,
         frequency: float = 2.0,
-        delay: tuple[float, float] = (0.2, 0.8),
+        delay: float | tuple[float, float] = (0.2, 0.8),
         duration: float = 4.0,
         noise: float = 0.2,
         dt: float = 0.02,

@@ -46,7 +46,7 @@ class DelayedDiscrimination(Task):
         self,
         frequency: tuple[float, float] = (10.0, 34.0),
         min_difference: float = 4.0,
-        delay: tuple[float, float] = (0.4, 1.2),
+        delay: float | tuple[float, float] = (0.4, 1.2),
         noise: float = 0.02,
         dt: float = 0.02,
     ):

@@ -42,10 +42,7 @@ class EnvironmentTrial(NamedTuple):
 def make_environment(env: Any, env_args: Any) -> gymnasium.Env:
     """The environment that was given, or the one registered under an id."""
     if isinstance(env_args, str) or not (env_args is None or hasattr(env_args, "items")):
-        raise TypeError(
-            f"`env_args`: expected a dict of arguments for gymnasium.make, got {type(env_args).__name__} "
-            f"{shown(env_args)}."
-        )
+        raise TypeError(f"`env_args`: expected a dict of arguments for gymnasium.make, got {shown(env_args)}.")
     if isinstance(env, str):
         # "module:id" would import the module: a folder on disk must not be able to ask for that
         if ":" in env:
@@ -68,7 +65,7 @@ def make_environment(env: Any, env_args: Any) -> gymnasium.Env:
             f"`env_args`: expected None with an environment that is made already, got {shown(env_args)}. Drop them."
         )
     if not isinstance(env, gymnasium.Env):
-        raise TypeError(f"`env`: expected a gymnasium.Env or an id, got {type(env).__name__} {shown(env)}.")
+        raise TypeError(f"`env`: expected a gymnasium.Env or an id, got {shown(env)}.")
     return env
 
 
@@ -102,7 +99,7 @@ class EnvironmentTrials:
         word = int(np.random.SeedSequence(seed).generate_state(1)[0]) >> 1
         given: Any = self.env.unwrapped
         try:
-            env = copy.deepcopy(self.env)
+            env: Any = copy.deepcopy(self.env)
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise TypeError(

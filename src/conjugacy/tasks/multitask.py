@@ -278,11 +278,8 @@ def _check_rules(rules: Any) -> list[str]:
         return list(RULES)
     if isinstance(rules, str | bytes) or not isinstance(rules, Iterable) or getattr(rules, "shape", None) == ():
         single = f"[{rules!r}]" if isinstance(rules, str) else "['DelayPro']"
-        raise ValueError(
-            f"`rules`: expected a list of names, got {type(rules).__name__} {shown(rules)}. "
-            f"Write {single} for a single rule."
-        )
-    rules = list(rules)
-    if not rules:
-        raise ValueError("`rules`: expected at least one rule, got none (empty). Leave it out for all fifteen.")
-    return [check_choice("rules", rule, RULES) for rule in rules]
+        raise ValueError(f"`rules`: expected a list of names, got {shown(rules)}. Write {single} for a single rule.")
+    names = list(rules)
+    if not names:
+        raise ValueError(f"`rules`: expected at least one rule, got {shown(rules)}. Leave it out for all fifteen.")
+    return [check_choice("rules", rule, RULES) for rule in names]

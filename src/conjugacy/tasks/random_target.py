@@ -7,6 +7,7 @@ the hand is pushed.
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from dataclasses import dataclass
@@ -362,10 +363,10 @@ def _arm(effector: Any) -> Any:
     members = ("dt", "n_muscles", "rest", "step", "observe", "hand", "joint_limits", "proprioception_lag")
     if not isinstance(effector, type) and all(hasattr(effector, name) for name in members):
         return effector
-    if not any(base.__module__.split(".")[0] == "motornet" for base in type(effector).__mro__):
+    if not any(base.__module__.split(".")[0] == "motornet" for base in inspect.getmro(type(effector))):
         raise TypeError(
             "`effector`: expected an arm of conjugacy.arm or an effector of motornet, got "
-            f"{type(effector).__name__} {shown(effector)}. Write RigidTendonArm26()."
+            f"{shown(effector)}. Write RigidTendonArm26()."
         )
     try:
         return from_motornet(effector)

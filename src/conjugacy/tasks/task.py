@@ -97,7 +97,7 @@ def output_size(task: Task) -> int:
 def _check_members(task: Any, names: tuple[str, ...]) -> None:
     if isinstance(task, type) or any(not hasattr(task, name) for name in names):
         hint = f"Make one: {task.__name__}()." if isinstance(task, type) else "See conjugacy.tasks.Task."
-        raise TypeError(f"`task`: expected a task, got {type(task).__name__} {shown(task)}. {hint}")
+        raise TypeError(f"`task`: expected a task, got {shown(task)}. {hint}")
 
 
 def validate(task: Any, seed: int = 0) -> None:

@@ -51,7 +51,7 @@ def begin(
             f"{output_size(task)})."
         )
     folder = None if out is None else as_folder("out", out)
-    recipe = recipe if folder is None else as_begun_in(folder, task, recipe)
+    recipe = recipe if folder is None else as_begun_in(folder, task, network, recipe)
     run = Run(task, model, seed, TrialSets.from_seed(seed), recipe.as_dict())
     if folder is not None:
         if not fresh:
@@ -72,13 +72,13 @@ def begin(
     return Training(run, recipe, device, folder, optimizer, average, state)
 
 
-def as_begun_in(folder: Path, task: Task, recipe: Recipe) -> Recipe:
+def as_begun_in(folder: Path, task: Task, network: Network, recipe: Recipe) -> Recipe:
     """The recipe with which the run or the interrupted training in a folder was begun, if it is a former `recipe`."""
     config: Any = None
     with suppress(ValueError, OSError):  # loading it raises the error
         config = read_config(folder) if holds_run(folder) else checkpoint.config_in(folder)
     saved = config.get("recipe") if isinstance(config, dict) else None
-    return recipe.as_begun(task, saved) if isinstance(saved, dict) else recipe
+    return recipe.as_begun(task, network, saved) if isinstance(saved, dict) else recipe
 
 
 def planned_config(task: Task, network: Network, seed: int, recipe: Recipe) -> dict[str, Any]:

@@ -137,14 +137,14 @@ class Recipe:
         own = getattr(task, "recipe_for", None)
         return cls(**(getattr(task, "recipe", {}) if own is None or network is None else own(network)))
 
-    def as_begun(self, task: Any, saved: dict) -> Recipe:
+    def as_begun(self, task: Any, network: Any, saved: dict) -> Recipe:
         """The recipe of a training that was begun with a former recipe of the task, if `self` is the present one of it.
 
         Else a version that brings another recipe would not know the trainings that were begun before. Where the task's
         ``former_recipes`` (dicts like `recipe`) differ from the present one, `saved` may differ in the same way.
         """
         saved, now = self.completed(saved), self.as_dict()
-        default = self.for_task(task).as_dict()
+        default = self.for_task(task, network).as_dict()
         for former in getattr(task, "former_recipes", ()):
             then = self.completed(type(self)(**former).as_dict())
             kept = {k: then[k] if now[k] == default[k] else now[k] for k in now}

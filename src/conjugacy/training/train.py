@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
-from conjugacy._check import check_choice, check_int
+from conjugacy._check import check_int
 from conjugacy._plain_torch import plain_torch
 from conjugacy._threads import torch_threads
 from conjugacy.networks.network import Network
@@ -20,6 +19,7 @@ from conjugacy.runs.rollout import rollout
 from conjugacy.runs.run import Run
 from conjugacy.tasks.task import Task
 from conjugacy.training.begin import begin
+from conjugacy.training.check_training import check_training
 from conjugacy.training.interrupts import interrupts
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.training import Training
@@ -70,11 +70,9 @@ def train(
         With the weights that scored best on the validation trials. Ctrl-C ends training early and returns the best so
         far; ``run.metrics["stopped"]`` says how it ended: "learned", "steps", "interrupted" or "diverged".
     """
-    for name in settings:
-        check_choice("settings", name, Recipe.names(), "These are the settings of a Recipe.")
+    recipe = check_training(task, network, recipe, progress, settings)
     if threads is not None:
         threads = check_int("threads", threads, 1)
-    recipe = replace(Recipe.for_task(task, network) if recipe is None else recipe, **settings)
     with plain_torch():
         training = begin(task, network, seed, recipe, out, device)
         if isinstance(training, Run):

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
-from conjugacy._check import check_choice, check_int
+from conjugacy._check import check_choice, check_flag, check_int
 from conjugacy.analysis import comparison as _conjugacy
+from conjugacy.analysis._given import as_run, names_of
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.similarity import get_measure, measure_names, pairwise, state_r2
 from conjugacy.similarity.measure import Measure
@@ -39,13 +40,14 @@ class Comparison:
 
     def load_analysis(self, analysis: Analysis, group: str = "None", reference_analysis: bool = False) -> None:
         """Add an analysis; at most one can be the reference, the first is it if none is named."""
+        check_flag("reference_analysis", reference_analysis)
         if reference_analysis and self.ref_ind is not None:
             raise ValueError(
                 f"`reference_analysis`: {self.analyses[self.ref_ind].name!r} is the reference already. Name one only."
             )
         if reference_analysis:
             self.ref_ind = len(self.analyses)
-        self.analyses.append(analysis)
+        self.analyses.append(analysis if isinstance(analysis, Analysis) else Analysis(as_run("analysis", analysis)))
         self.groups.append(group)
 
     def regroup(self) -> None:
@@ -69,6 +71,7 @@ class Comparison:
         self, ref_ind: int | None = None, metric_list: Sequence[str] = ("state_r2",)
     ) -> dict[str, list[Any]]:
         """Lists of run_name, group and one score a metric for each analysis, from the reference to it."""
+        metric_list = names_of("metric_list", metric_list, "metrics")
         for name in metric_list:
             check_choice(
                 "metric_list",
@@ -139,7 +142,8 @@ class Comparison:
         fig = new_figure(1.6 + 1.2 * len(scores), 3.6)
         ax = fig.subplots()
         ax.bar([a.name for a in self.analyses], scores)
-        ax.set(ylabel="R2 of targets from latents, validation trials", ylim=(min(0, *scores), 1))
+        ax.set(ylabel="R2 of the targets, predicted from the states", ylim=(min(0, *scores), 1))
+        ax.set_title("How well the states predict the targets (validation trials)", fontsize="medium")
         return fig
 
     def visualize_stateR2(self, num_trials: int = 2, ref_ind: int | None = None, num_pcs: int = 7) -> Figure:
@@ -157,7 +161,8 @@ class Comparison:
             wanted, got = pca.transform(_flat(system)), fit.predict(_flat(val[ref]))
             r2 = 1 - ((wanted - got) ** 2).sum(0) / ((wanted - wanted.mean(0)) ** 2).sum(0)
             ax.plot(np.arange(1, len(r2) + 1), r2, "o-", label=system.name)
-        ax.set(xlabel="principal component of the analysis", ylabel=f"R2 from {val[ref].name}, validation trials")
+        ax.set(xlabel="principal component of the other network", ylabel=f"R2 from {val[ref].name}, validation trials")
+        ax.set_title(f"Principal components predicted from {val[ref].name}", fontsize="medium")
         ax.legend(frameon=False)
         return fig
 
@@ -179,7 +184,7 @@ class Comparison:
         """Figure of each analysis' own principal components over time, a row an analysis."""
         labels = [f"PC {i + 1}" for i in range(num_pcs)]
         return self._side_by_side(
-            {a.name: a.pcs("val", num_pcs) for a in self.analyses}, labels, num_trials, "latent PCs"
+            {a.name: a.pcs("val", num_pcs) for a in self.analyses}, labels, num_trials, "state (PCs)"
         )
 
     def plot_inputs(self, num_trials: int = 2) -> Figure:

@@ -69,7 +69,7 @@ class Analysis_TT(Analysis):
         return trials.ics, trials.true_inputs, trials.targets
 
     def get_model_outputs(self, phase: str = "all") -> dict[str, Any]:
-        """Everything the network gives: controlled, latents, actions, states, joints."""
+        """All outputs of the network, as a dict: controlled, latents, actions, states, joints."""
         return as_dict(self.rollout(phase))
 
     get_model_output = get_model_outputs

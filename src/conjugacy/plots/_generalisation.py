@@ -1,0 +1,70 @@
+"""Figure of a network's scores on variations of its task."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from conjugacy._check import check_choice
+from conjugacy.analysis._given import check_kind, counted
+from conjugacy.plots.figure import new_figure
+
+_FAR = 20  # times the reference: beyond, a logarithmic axis shows the others too
+
+
+def generalisation(table: pd.DataFrame, metric: str = "end_error", *, merit: str | None = None) -> Figure:
+    """One metric of a `generalisation_table` by condition; the dashed line is its value in the trained condition.
+
+    The axis is logarithmic where a condition lies far off.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The first row is the reference.
+    metric : str
+        Column to draw.
+    merit : str, optional
+        The name that `metric` had in version 0.1.
+    """
+    check_kind("table", table, pd.DataFrame, "the DataFrame of conjugacy.generalisation_table")
+    if merit is not None:
+        warnings.warn("`merit` is now called `metric`.", FutureWarning, stacklevel=2)
+        metric = merit
+    numeric = [str(c) for c in table.columns if pd.api.types.is_numeric_dtype(table[c])]
+    if len(table) < 2 or not numeric:
+        rows = f"{counted(len(table), 'row')} and {counted(len(numeric), 'numeric column')}"
+        raise ValueError(f"`table`: expected a reference and at least one condition, got {rows}.")
+    check_choice("metric", metric, numeric)
+    values = table[metric].to_numpy(dtype=float)
+    label, scale = _METRICS.get(metric, (metric, 1.0))
+    fig = new_figure(6.8, 0.32 * len(values) + 1.2)
+    ax = fig.subplots()
+    row = np.arange(len(values))
+    ax.axvline(scale * values[0], color="0.4", lw=1, ls="--", label=f"{table.index[0]}: {scale * values[0]:.3g}")
+    ax.hlines(row, scale * values[0], scale * values, color="0.8", lw=1.2, zorder=1)
+    ax.plot(scale * values[1:], row[1:], "o", color="C0", zorder=2)
+    ax.plot(scale * values[0], 0, "o", color="0.3", zorder=2)
+    if np.nanmin(values) > 0 and np.nanmax(values) > _FAR * values[0]:
+        ax.set_xscale("log")
+    ax.set_yticks(row, [str(name) for name in table.index])
+    ax.invert_yaxis()
+    ax.set_xlabel(label)
+    ax.set_title(f"The trained network under {counted(len(values) - 1, 'other condition')}", fontsize="medium")
+    ax.legend(frameon=False, fontsize="small")
+    return fig
+
+
+_METRICS = {
+    "end_error": ("mean distance from the target at the end (cm)", 100.0),
+    "end_error_median": ("median distance from the target at the end (cm)", 100.0),
+    "time_to_target": ("time to target (s)", 1.0),
+    "hold_error": ("mean distance from the start before the go cue (cm)", 100.0),
+    "bump_peak": ("largest distance from the start after a bump (cm)", 100.0),
+    "bump_rest": ("distance from the start 0.3 s after a bump (cm)", 100.0),
+    "accuracy": ("share of reaches that end within 1 cm", 1.0),
+    "r2": ("R2 of the hand's position", 1.0),
+    "effort": ("mean squared command", 1.0),
+}
