@@ -208,7 +208,7 @@ def test_bad_arguments_are_explained():
     ("options", "message"),
     [
         ({"points": {1}}, r"`points`: expected FixedPoints, got \{1\}"),
-        ({"inputs": np.array(3.0)}, r"`inputs`: expected a sequence of held inputs, got array\(3.0\)"),
+        ({"inputs": np.array(3.0)}, r"`inputs`: expected a sequence of held inputs, got array"),
         ({"inputs": "abc"}, "`inputs`: expected a sequence of held inputs, got 'abc'"),
         ({"n_init": 3}, "`n_init`: expected only with `inputs`"),
     ],

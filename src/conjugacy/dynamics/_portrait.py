@@ -218,7 +218,7 @@ def portrait(
         raise TypeError(f"`points`: expected FixedPoints, got {shown(points)}. Make them with fixed_points(..).")
     single = isinstance(inputs, (str, bytes)) or not hasattr(inputs, "__iter__") or getattr(inputs, "ndim", 1) == 0
     if inputs is not None and single:
-        raise TypeError(f"`inputs`: expected a sequence of held inputs, got {shown(inputs)}. Write [{shown(inputs)}].")
+        raise TypeError(f"`inputs`: expected a sequence of held inputs, got {shown(inputs)}. Put it into a list.")
     if inputs is None and search:
         name = next(iter(search))
         raise TypeError(f"`{name}`: expected only with `inputs`, got it without. Drop it, or give `inputs`.")
