@@ -60,7 +60,7 @@ class Places:
         self.names.append(name)
         self.on_place(name)
         if self.kill_at == self.n:
-            if within is not None and self.manner == "within":
+            if within is not None and self.manner == "within" and self.signal == signal.SIGKILL:
                 self._busy = True
                 within()
             os.kill(os.getpid(), self.signal)

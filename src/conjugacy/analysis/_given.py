@@ -7,6 +7,8 @@ from typing import Any
 from conjugacy.runs.run import Run
 from conjugacy.similarity.samples import kind_of
 
+PHASES = ("all", "train", "val", "test")
+
 
 def check_kind(name: str, value: Any, kind: type | tuple[type, ...], takes: str, hint: str = "") -> Any:
     """Return `value` if it is an instance of `kind`, or say that the argument takes `takes`."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from conjugacy._check import check_choice, check_flag, check_int
 from conjugacy._lazy import higher
-from conjugacy.analysis._given import as_run
+from conjugacy.analysis._given import PHASES, as_run
 from conjugacy.runs.run import Run
 from conjugacy.similarity.samples import kind_of
 from conjugacy.system import System
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from conjugacy.analysis.epochs import Epochs
     from conjugacy.analysis.rest_points import RestPoints
     from conjugacy.dynamics import FixedPoints, MemoryTimes
-
-PHASES = ("all", "train", "val", "test")
 
 
 class Analysis:

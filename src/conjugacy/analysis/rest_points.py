@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_axes, check_choice, check_finite, check_flag, check_int, check_number
-from conjugacy.analysis._given import as_run, check_kind, counted, items_of
-from conjugacy.analysis.analysis import PHASES
+from conjugacy.analysis._given import PHASES, as_run, check_kind, counted, items_of
 from conjugacy.dynamics import FixedPoints, fixed_points
 from conjugacy.runs.run import Run
 from conjugacy.similarity.samples import kind_of

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int
+from conjugacy._arrays import read_numbers
+from conjugacy._check import check_axes, check_finite, check_int
 from conjugacy.dynamics._as_map import as_input, as_map
 from conjugacy.dynamics.circles import circle_multipliers, fit_circle
 from conjugacy.dynamics.jacobian import chunks
@@ -95,14 +96,16 @@ def find_cycles(
     n_transient, max_period = check_int("n_transient", n_transient, 0), check_int("max_period", max_period, 2)
     dynamics = as_map(step_or_system, kind)
     u = as_input(inputs, dynamics.n_inputs)
-    x = torch.as_tensor(x0).double().clone()
-    x = x[None] if x.ndim == 1 else x
+    x = check_finite("x0", read_numbers("x0", x0, "states (state, unit)"), "Drop the states that are not finite.")
+    x = x[None].clone() if x.ndim == 1 else x.clone()
+    check_axes("x0", x, "state unit")
+    largest = float(x.abs().max())
     h = time_step(dynamics, x[:16], u)
     for _ in range(n_transient):
         x = advance(dynamics, x, u.expand(len(x), -1), h)
     cycles: list[Cycle] = []
     owner = torch.full((len(x),), -1)
-    far = _FAR * (1 + float(torch.as_tensor(x0).double().abs().max()))
+    far = _FAR * (1 + largest)
     good = (x.abs() <= far).all(-1)
     if good.any():
         h = time_step(dynamics, x[good][:16], u)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjugacy._check import check_int
+from conjugacy._check import check_int, shown
 from conjugacy.dynamics.points import FixedPoints
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ def participation(points: FixedPoints, parts: Mapping[str, slice], n_modes: int 
     from scipy.linalg import eig
 
     check_int("n_modes", n_modes, 1)
+    n_units = points.x.shape[1]
+    for name, where in parts.items():
+        if not isinstance(where, slice):
+            raise TypeError(f"`parts[{name!r}]`: expected a slice of the state's variables, got {shown(where)}.")
+        if not len(range(n_units)[where]) or (where.stop is not None and where.stop > n_units):
+            raise ValueError(f"`parts[{name!r}]`: expected a slice of {n_units} state variables, got {where}.")
     check_int("point", point, 0, len(points) - 1, f"There are {len(points)} points.")
     # left vectors by their own problem: delay lines make the matrix of right ones singular
     solve: Any = eig
