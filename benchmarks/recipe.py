@@ -136,7 +136,7 @@ def inside(run: cj.Run) -> dict:
     if points.index_sum != 1:  # the audit knows that some are missing
         points = cj.fixed_points(run, inputs=[0, 0, 0], n_inits=2048, seed=0, progress=False)
     spent = time.process_time() - started
-    unstable = points.n_unstable[torch.as_tensor(points.fixed)]
+    unstable = points.n_unstable[points.fixed]
     times = cj.Analysis(run).timescales(TASK.n_timesteps)
     gates, modes = times.frozen_units, times.frozen_modes
     return {

@@ -128,8 +128,9 @@ def test_sizes_tell_where_names_do_not_and_else_the_order_is_asked_for(kind):
     order = "input, state" if kind is AB else "state, input"
     torch.testing.assert_close(as_map(kind(4, 4), order=order).step(x, u), truth(x, u, 4, 4))
     points = cj.fixed_points(kind(4, 4), x, u[0], n_inits=8, progress=False, order=order)
-    missed = (truth(points.x, points.u, 4, 4) - points.x).norm(dim=-1)
-    torch.testing.assert_close(0.5 * missed**2, points.q, atol=1e-18, rtol=1e-6)
+    x, u = torch.from_numpy(points.x), torch.from_numpy(points.u)
+    missed = (truth(x, u, 4, 4) - x).norm(dim=-1)
+    torch.testing.assert_close(0.5 * missed**2, torch.from_numpy(points.q), atol=1e-18, rtol=1e-6)
     assert bool((missed < 1e-9).any())
 
 

@@ -132,13 +132,13 @@ def test_a_held_arm_rests_where_its_torques_balance(physics):
 
     found = scipy.optimize.root(torque, np.array([0.8, 1.4]), tol=1e-13)
     assert found.success and np.abs(torque(found.x)).max() < 1e-9
-    q = points.x[0, system.parts["q"]].numpy()
+    q = points.x[0, system.parts["q"]]
     np.testing.assert_allclose(q, found.x, atol=1e-7)
     np.testing.assert_allclose(points.readout[0], arm.hand(torch.from_numpy(found.x)), atol=1e-7)
-    assert float(points.x[0, system.parts["qd"]].abs().max()) < 1e-12
+    assert np.abs(points.x[0, system.parts["qd"]]).max() < 1e-12
     np.testing.assert_allclose(points.x[0, system.parts["activation"]], levels, rtol=1e-6)
     # and there it stays for a second
-    z, u = points.x[0], points.u[0]
+    z, u = torch.from_numpy(points.x[0]), torch.from_numpy(points.u[0])
     for _ in range(100):
         z = system.step(z, u)
     np.testing.assert_allclose(z, points.x[0], atol=1e-9)
@@ -150,8 +150,9 @@ def test_an_arm_pushed_against_its_stops_rests_there():
     assert rest.at_limit[0].tolist() == [True] and rest.table()["at_limit"].tolist() == [True]
     points = rest.points[0]
     loop = run.coupled_system().cell
-    torch.testing.assert_close(loop.step(points.x, points.u), points.x, atol=1e-9, rtol=0)
-    q, (low, high) = points.x[0, loop.parts["q"]], loop.plant.arm.joint_limits.T
+    x = torch.from_numpy(points.x)
+    torch.testing.assert_close(loop.step(x, torch.from_numpy(points.u)), x, atol=1e-9, rtol=0)
+    q, (low, high) = x[0, loop.parts["q"]], loop.plant.arm.joint_limits.T
     assert bool(((q == low) | (q == high)).any())
 
 
@@ -165,10 +166,10 @@ def test_at_rest_the_map_has_a_derivative_for_each_side_of_every_muscle():
         cj.System(**{**vars(system_like), "cell": loop}),
         inputs=loop.held([0.1, 0.4, 0.0]), n_inits=8, n_orbits=0, slow_speed=0, progress=False,
     )  # fmt: skip
-    z, u = points.x[:1], points.u[:1]
+    z, u = torch.from_numpy(points.x[:1]), torch.from_numpy(points.u[:1])
     spectra = loop.rest_spectra(z, u[0])
     assert spectra.shape == (1, 64, loop.hidden_size)
-    torch.testing.assert_close(spectra[0, 0].abs(), points.eigenvalues[0].abs(), atol=1e-9, rtol=0)
+    np.testing.assert_allclose(spectra[0, 0].abs(), np.abs(points.eigenvalues[0]), atol=1e-9)
     where, g = loop.parts["activation"], torch.Generator().manual_seed(0)
     sides = set()
     for _ in range(8):
@@ -257,7 +258,7 @@ def test_the_published_network_rests_at_its_target(published):
         published.coupled_system(), points.x, inputs=points.u[0],
         n_exponents=2, n_steps=500, n_transient=100, n_orbits=1, progress=False,
     ).exponents  # fmt: skip
-    np.testing.assert_allclose(exponents, points.eigenvalues[0, :2].abs().log(), atol=0.006)
+    np.testing.assert_allclose(exponents, np.log(np.abs(points.eigenvalues[0, :2])), atol=0.006)
     # the real rollout, in float32 and from another posture, comes to it and holds it for its last second
     world = published.task
     trials = world.trials(4, seed=3)
@@ -267,5 +268,5 @@ def test_the_published_network_rests_at_its_target(published):
     )
     with torch.no_grad():
         hand = cj.rollout(published.network, world, still).outputs
-    end = points.readout[0].float()
+    end = torch.from_numpy(points.readout[0]).float()
     assert float((hand[:, -100:] - end).norm(dim=-1).max()) < 2e-3

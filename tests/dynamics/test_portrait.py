@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import conjugacy as cj
-from conjugacy.dynamics import input_response, portrait_distance
+from conjugacy.dynamics import input_response, portrait, portrait_distance
 from conjugacy.dynamics._portrait import Portrait
 from conjugacy.dynamics._portrait_distance import _mode_distance, ruzicka
 from conjugacy.system import System
@@ -202,3 +202,18 @@ def test_bad_arguments_are_explained():
         portrait_distance(p, p, horizon=0)
     with pytest.raises(ValueError, match="`n_steps`: expected an integer >= 1"):
         cj.fixed_points(flip_flop(1), progress=False).portrait(n_steps=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"points": {1}}, r"`points`: expected FixedPoints, got \{1\}"),
+        ({"inputs": np.array(3.0)}, r"`inputs`: expected a sequence of held inputs, got array"),
+        ({"inputs": "abc"}, "`inputs`: expected a sequence of held inputs, got 'abc'"),
+        ({"n_init": 3}, "`n_init`: expected only with `inputs`"),
+    ],
+)
+def test_a_portrait_of_something_else_is_explained(options, message):
+    points = cj.fixed_points(flip_flop(1), n_inits=8, progress=False)
+    with pytest.raises(TypeError, match=message):
+        portrait(**{"points": points, **options})

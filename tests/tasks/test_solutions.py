@@ -68,8 +68,8 @@ def test_bits_are_corners_of_a_cube_of_fixed_points():
     run = trained(task, batch_size=32)
     assert run.metrics["test_accuracy"] > 0.98
     points = fixed_points(run, inputs=0, n_inits=256, seed=0, progress=False)
-    stable = points[(points.n_unstable == 0).numpy() & points.fixed]
-    held = (points.dynamics.readout(stable.x) > 0.5).int()
+    stable = points[(points.n_unstable == 0) & points.fixed]
+    held = (torch.from_numpy(stable.readout) > 0.5).int()
     print(points)
     assert len(held.unique(dim=0)) == 4
 

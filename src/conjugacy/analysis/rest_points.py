@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,7 +79,7 @@ class RestPoints:
                         "target_y": target[1],
                         "hand_x": float(hand[p, 0]),
                         "hand_y": float(hand[p, 1]),
-                        "distance": float((hand[p] - self.targets[k]).norm()),
+                        "distance": float(np.linalg.norm(hand[p] - self.targets[k].numpy())),
                         "n_unstable": int(points.n_unstable[p]),
                         "time_constant": float(points.time_constants_s[p, 0]),
                         "radius_low": low,
@@ -158,11 +159,11 @@ def rest_points(
         points = fixed_points(system, None, u, n_inits, seed, progress=False, **search)
         found.append(points)
         leading = torch.full((len(points), 2), torch.nan, dtype=torch.float64)
-        some = torch.from_numpy(points.fixed)
-        size = loop.rest_spectra(points.x[some], u)[..., 0].abs()
-        leading[some] = torch.stack([size.amin(1), size.amax(1)], 1)
+        x = torch.from_numpy(points.x)
+        size = loop.rest_spectra(x[points.fixed], u)[..., 0].abs()
+        leading[points.fixed] = torch.stack([size.amin(1), size.amax(1)], 1)
         radii.append(leading)
-        q = points.x[:, loop.parts["q"]]
+        q = x[:, loop.parts["q"]]
         low, high = loop.plant.arm.joint_limits.T
         limits.append(((q <= low + _AT_LIMIT) | (q >= high - _AT_LIMIT)).any(1))
     return RestPoints(places, tuple(found), tuple(radii), tuple(limits), loop.parts, run.name)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_int, check_number, shown
 from conjugacy._threads import torch_threads
 from conjugacy.dynamics.branches import saddle_edges
 from conjugacy.dynamics.horizon import GROWTH
@@ -214,6 +214,14 @@ def portrait(
     ValueError
         If `points` have lost their dynamics.
     """
+    if not isinstance(points, FixedPoints):
+        raise TypeError(f"`points`: expected FixedPoints, got {shown(points)}. Make them with fixed_points(..).")
+    single = isinstance(inputs, (str, bytes)) or not hasattr(inputs, "__iter__") or getattr(inputs, "ndim", 1) == 0
+    if inputs is not None and single:
+        raise TypeError(f"`inputs`: expected a sequence of held inputs, got {shown(inputs)}. Put it into a list.")
+    if inputs is None and search:
+        name = next(iter(search))
+        raise TypeError(f"`{name}`: expected only with `inputs`, got it without. Drop it, or give `inputs`.")
     check_int("n_steps", n_steps, 1)
     check_number("offset", offset, 0, 1, open_low=True)
     if points.dynamics is None:
@@ -238,14 +246,15 @@ def portrait(
 
 def _exact_portrait(points: FixedPoints, n_steps: int, offset: float) -> Portrait:
     fixed = points[points.fixed & points.counted]
+    values, read = torch.from_numpy(fixed.eigenvalues), fixed.readout
     n_unstable = tuple(fixed.n_unstable.tolist())
     return Portrait(
         counts=dict(sorted(Counter(n_unstable).items())),
         index_sum=fixed.index_sum,
         n_unstable=n_unstable,
         edges=saddle_edges(fixed, n_steps, offset),
-        labels=labels_of(fixed, fixed.readout) if fixed.readout is not None else ("",) * len(fixed),
-        eigenvalues=torch.exp(fixed.eigenvalues) if fixed.flow else fixed.eigenvalues,
+        labels=("",) * len(fixed) if read is None else labels_of(fixed, torch.from_numpy(read)),
+        eigenvalues=torch.exp(values) if fixed.flow else values,
         apart=tuple(np.flatnonzero(points.fixed & ~points.counted).tolist()),
     )
 
@@ -253,7 +262,7 @@ def _exact_portrait(points: FixedPoints, n_steps: int, offset: float) -> Portrai
 def _held_portrait(points: FixedPoints) -> Portrait:
     nodes, apart = nodes_of(points)
     n_unstable = tuple(node.n_unstable for node in nodes)
-    values = torch.stack([n.eigenvalues for n in nodes]) if nodes else points.eigenvalues[:0]
+    values = torch.stack([n.eigenvalues for n in nodes]) if nodes else torch.from_numpy(points.eigenvalues[:0])
     # a wall has no spectrum of its own: all its modes are taken as gone within a step
     walls = torch.tensor([n.kind == "wall" for n in nodes], dtype=torch.bool)
     if points.flow:

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from conjugacy._check import check_axes, check_finite, check_int, check_number
 from conjugacy.dynamics.audit import SearchRecord
+from conjugacy.dynamics.eigenmodes import sorted_eigenvalues
 from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.map import Map
-from conjugacy.dynamics.points import FixedPoints, sorted_eigenvalues
+from conjugacy.dynamics.points import FixedPoints
 
 
 def adam_search(
@@ -115,23 +116,22 @@ def _as_points(dynamics: Map, x: Tensor, u: Tensor, q: Tensor, compute_jacobians
         for part in chunks(n, d):
             jacobian[part], by_input[part] = dynamics.jacobians(x[part], u[part])
     values = sorted_eigenvalues(jacobian, dynamics.flow)
-    exact = (q < 1e-20).numpy()
     return FixedPoints(
-        x=x,
-        u=u,
-        q=q,
-        kind=np.where(exact, "fixed", "unresolved").astype("U16"),
-        jacobian=jacobian,
-        input_jacobian=by_input,
-        eigenvalues=values,
-        n_unstable=((values.real if dynamics.flow else values.abs() - 1) > 0).sum(1),
-        index=torch.zeros(n, dtype=torch.int64),
+        x=x.numpy(),
+        u=u.contiguous().numpy(),
+        q=q.numpy(),
+        kind=np.where(q.numpy() < 1e-20, "fixed", "unresolved").astype("U16"),
+        jacobian=jacobian.numpy(),
+        input_jacobian=by_input.numpy(),
+        eigenvalues=values.numpy(),
+        n_unstable=((values.real if dynamics.flow else values.abs() - 1) > 0).sum(1).numpy(),
+        index=np.zeros(n, dtype=np.int64),
         certificate=np.full(n, "none", dtype="U16"),
-        radius=torch.zeros(n, dtype=torch.float64),
-        error=torch.full((n,), torch.inf, dtype=torch.float64),
-        isolated=torch.zeros(n, dtype=torch.bool),
-        hits=torch.ones(n, dtype=torch.int64),
-        horizon=torch.full((n,), torch.nan, dtype=torch.float64),
+        radius=np.zeros(n),
+        error=np.full(n, np.inf),
+        isolated=np.zeros(n, dtype=bool),
+        hits=np.ones(n, dtype=np.int64),
+        horizon=np.full(n, np.nan),
         flow=dynamics.flow,
         dt=dynamics.dt,
         record=record,

@@ -112,29 +112,46 @@ def coverage(sample: tuple[int, ...]) -> float:
     return 1 - sum(h == 1 for h in sample) / n if n else 0.0
 
 
-def judge(
-    record: SearchRecord,
-    *,
-    index: list[int],
-    isolated: list[bool],
-    hits: list[int],
-    proven: int,
-    sampled: int,
-    distinct: bool,
-    n_slow: int,
-    n_unresolved: int,
-    n_held: int = 0,
-    shares: tuple[float, ...] = (),
-    n_far: int = 0,
-) -> Audit:
-    """The audit of a set of fixed points with these indices; see the module docstring for the two arguments.
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a set of fixed points, beside how they were searched.
+
+    Attributes
+    ----------
+    index, isolated, hits : list
+        Of each of the N points that are judged.
+    proven, sampled : int
+        How many are certified by Newton-Kantorovich, and by a contraction test.
+    distinct : bool
+        Whether no two can be the same zero.
+    n_slow, n_unresolved, n_held, n_far : int
+        Points beside them: slow, unresolved, held, and beyond the reach of the search.
+    shares : tuple of float
+        Share of the orbits that end at each memory.
+    """
+
+    index: list[int]
+    isolated: list[bool]
+    hits: list[int]
+    proven: int
+    sampled: int
+    distinct: bool
+    n_slow: int
+    n_unresolved: int
+    n_held: int = 0
+    n_far: int = 0
+    shares: tuple[float, ...] = ()
+
+
+def judge(record: SearchRecord, known: Evidence) -> Audit:
+    """The audit of a set of fixed points; see the module docstring for the two arguments.
 
     The points are all that were found if it is known what their indices must sum to, else those within reach.
     """
-    n = len(index)
+    n = len(known.index)
     unseen, seen = unseen_points(record.sample, n), coverage(record.sample)
-    continuum = n - sum(isolated)
-    index_sum = None if continuum else sum(index)
+    continuum = n - sum(known.isolated)
+    index_sum = None if continuum else sum(known.index)
     lines = [f"{n} fixed points from {record.n_starts} starts ({record.n_zero} reached one)."]
     if record.saturated:
         lines.append(
@@ -145,37 +162,44 @@ def judge(
         lines = [f"A selection of {n} fixed points; only the whole set can be audited."]
         return Audit(None, index_sum, record.expected_index, unseen, seen, tuple(lines))
     complete = _index_verdict(record, index_sum, continuum, lines)
-    covered = n == 0 or well_covered(record.sample[:n], hits)
+    covered = n == 0 or well_covered(record.sample[:n], known.hits)
     if not continuum:
         lines.append(
             f"Coverage: {seen:.1%} of further independent starts would meet a known point; estimated unseen points: "
             f"{unseen:.1f} (a lower estimate, for points that such starts can reach). "
-            + (f"The rarest point was reached {min(hits)} times." if n else "")
+            + (f"The rarest point was reached {min(known.hits)} times." if n else "")
         )
-        complete = None if complete and (not covered or n_unresolved) else complete
+        complete = None if complete and (not covered or known.n_unresolved) else complete
         if not record.saturated:
-            lines.append(_verdict(complete, covered, n_unresolved))
-    if proven:
+            lines.append(_verdict(complete, covered, known.n_unresolved))
+    if known.proven:
         lines.append(
-            f"{proven} of {n} points are certified (Newton-Kantorovich): exactly one zero within each one's radius"
-            + (", no two the same." if distinct else ".")
+            f"{known.proven} of {n} points are certified (Newton-Kantorovich): "
+            "exactly one zero within each one's radius" + (", no two the same." if known.distinct else ".")
         )
-    if sampled:
-        lines.append(f"{sampled} of {n} points pass a sampled contraction test: evidence of one zero each, no proof.")
-    if n_slow or n_unresolved:
-        lines.append(f"Beside them {n_slow} slow points (minima of the speed, no zeros) and {n_unresolved} unresolved.")
-    if n_held:
-        lines.append(f"Beside the fixed points {n_held} held ones: no zeros, but states that rest for the horizon.")
-    if shares:
-        orbits = [round(share * record.n_orbits) for share in shares]
+    if known.sampled:
+        lines.append(
+            f"{known.sampled} of {n} points pass a sampled contraction test: evidence of one zero each, no proof."
+        )
+    if known.n_slow or known.n_unresolved:
+        slow = f"{known.n_slow} slow points (minima of the speed, no zeros)"
+        lines.append(f"Beside them {slow} and {known.n_unresolved} unresolved.")
+    if known.n_held:
+        lines.append(
+            f"Beside the fixed points {known.n_held} held ones: no zeros, but states that rest for the horizon."
+        )
+    if known.shares:
+        orbits = [round(share * record.n_orbits) for share in known.shares]
         once = sum(n == 1 for n in orbits)
         lines.append(
-            f"{len(shares)} memories: {sum(orbits)} of {record.n_orbits} orbits from the data end at one of them; "
-            f"estimated share of orbits that end at others: {once / max(1, sum(orbits)):.1%} (Good), as far as the "
-            "data go. This is evidence, no proof."
+            f"{len(known.shares)} memories: {sum(orbits)} of {record.n_orbits} orbits from the data end at one of "
+            f"them; estimated share of orbits that end at others: {once / max(1, sum(orbits)):.1%} (Good), as far as "
+            "the data go. This is evidence, no proof."
         )
-    if n_far:
-        lines.append(f"{n_far} points lie farther from the data than the reach of the search; they are not counted.")
+    if known.n_far:
+        lines.append(
+            f"{known.n_far} points lie farther from the data than the reach of the search; they are not counted."
+        )
     if record.n_running or record.n_diverged:
         lines.append(f"{record.n_running} starts ran out of steps, {record.n_diverged} met values that are not finite.")
     if record.n_unsettled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,21 +14,21 @@ from conjugacy.dynamics.starts import spread
 
 def unstable_branches(points: FixedPoints, offset: float = 1e-3) -> tuple[Tensor, Tensor]:
     """Where the branches of the one-unstable saddles begin: positions of the saddles (S,), and starts (S, 2, D)."""
-    saddles = torch.nonzero((points.n_unstable == 1) & torch.from_numpy(points.fixed))[:, 0]
+    saddles = np.flatnonzero((points.n_unstable == 1) & points.fixed)
     if not len(saddles):
-        return saddles, torch.zeros(0, 2, points.x.shape[1], dtype=torch.float64)
-    some = points[saddles.numpy()]
+        return torch.from_numpy(saddles), torch.zeros(0, 2, points.x.shape[1], dtype=torch.float64)
+    x, jacobian = torch.from_numpy(points.x[saddles]), torch.from_numpy(points.jacobian[saddles])
     # a single unstable eigenvalue is real, and so is its eigenvector up to a phase
-    vector = torch.linalg.eig(some.jacobian)
+    vector = torch.linalg.eig(jacobian)
     which = (vector[0].real if points.flow else vector[0].abs()).argmax(1)
     v = torch.stack([vector[1][s, :, k] for s, k in enumerate(which.tolist())])
     pivot = v.gather(1, v.abs().argmax(1, keepdim=True))
     v = (v / pivot).real
     v = v / v.norm(dim=-1, keepdim=True)
-    gap = distances(some.x, points.x)
+    gap = distances(x, torch.from_numpy(points.x))
     gap = torch.where(gap > 1e-9, gap, torch.inf).amin(1).clamp_max(1.0)
     away = offset * gap[:, None] * v
-    return saddles, torch.stack([some.x - away, some.x + away], 1)
+    return torch.from_numpy(saddles), torch.stack([x - away, x + away], 1)
 
 
 def saddle_edges(points: FixedPoints, n_steps: int, offset: float) -> tuple[tuple[int, int, int], ...]:
@@ -35,12 +36,12 @@ def saddle_edges(points: FixedPoints, n_steps: int, offset: float) -> tuple[tupl
     saddles, starts = unstable_branches(points, offset)
     if not len(saddles):
         return ()
-    dynamics, u = points.dynamics, points.u[0]
+    dynamics, u, x = points.dynamics, torch.from_numpy(points.u[0]), torch.from_numpy(points.x)
     if dynamics is None:
         return ()
-    scale = spread(points.x)
-    h = time_step(dynamics, points.x, u)
-    stable = torch.nonzero(points.n_unstable == 0)[:, 0]
+    scale = spread(x)
+    h = time_step(dynamics, x, u)
+    stable = torch.from_numpy(np.flatnonzero(points.n_unstable == 0))
     end = settle(dynamics, starts.flatten(0, 1), u, Attractors.of(points, scale, h), n_steps, h)
     reached = torch.where(end.where >= 0, stable[end.where.clamp_min(0)], -1) if len(stable) else end.where
     ends = reached.reshape(-1, 2)

@@ -181,11 +181,11 @@ def _in_words(u: Tensor) -> str:
 
 def follow(dynamics: Map, points: FixedPoints, u: Tensor, n_substeps: int = 8) -> tuple[Tensor, Tensor]:
     """The fixed points of `points` continued to the held input `u`: states (P, D), and whether each arrived (P,)."""
-    x = points.x[torch.from_numpy(points.fixed)].clone()
+    x = torch.from_numpy(points.x[points.fixed])
     alive = torch.ones(len(x), dtype=torch.bool)
     if not len(x):
         return x, alive
-    start = points.u[0]
+    start = torch.from_numpy(points.u[0])
     for k in range(n_substeps):
         old, new = start + k / n_substeps * (u - start), start + (k + 1) / n_substeps * (u - start)
         held = old.expand(len(x), -1)
@@ -222,11 +222,11 @@ def _with(dynamics: Map, now: FixedPoints, neighbour: FixedPoints | None, u: Ten
     x, alive = follow(dynamics, neighbour, u)
     x = x[alive]
     if len(x) and len(now):
-        x = x[distances(x, now.x).amin(1) > 1e-6 * (1 + x.norm(dim=-1))]
+        x = x[distances(x, torch.from_numpy(now.x)).amin(1) > 1e-6 * (1 + x.norm(dim=-1))]
     if not len(x):
         return now
     kind = "flow" if dynamics.flow else "map"
-    both = torch.cat([now.x[torch.from_numpy(now.fixed)], x])
+    both = torch.cat([torch.from_numpy(now.x[now.fixed]), x])
     more = fixed_points(dynamics, both, u, search="given", kind=kind, progress=False, n_orbits=0)
     # the audit belongs to the search proper: what was followed here was unseen by it
     sample = now.record.sample[: int(now.fixed.sum())]
@@ -235,9 +235,9 @@ def _with(dynamics: Map, now: FixedPoints, neighbour: FixedPoints | None, u: Ten
 
 def _followed(dynamics: Map, here: FixedPoints, there: FixedPoints) -> dict[int, int]:
     """Pairs (i, j): fixed point i `here` continues to j `there`, one to one."""
-    u = there.u[0] if len(there) else here.u[0]
+    u = torch.from_numpy(there.u[0] if len(there) else here.u[0])
     x, alive = follow(dynamics, here, u)
-    target = there.x[torch.from_numpy(there.fixed)]
+    target = torch.from_numpy(there.x[there.fixed])
     if not len(x) or not len(target):
         return {}
     gap = distances(x, target)
@@ -262,7 +262,7 @@ def _events(dynamics, first, last, points, which, names, step, kind, n_bisection
             x, alive = follow(dynamics, one, u, n_substeps=max(1, 8 >> k))
             if bool(alive[0]):
                 inside = middle
-                one = replace(one, x=x, u=u[None])
+                one = replace(one, x=x.numpy(), u=u[None].numpy())
             else:
                 outside = middle
         events.append((min(inside, outside), max(inside, outside), p))

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from conjugacy._check import check_axes, check_int
 from conjugacy.dynamics._as_map import as_map
+from conjugacy.dynamics.eigenmodes import sorted_eigenvalues
 from conjugacy.dynamics.jacobian import chunks
-from conjugacy.dynamics.points import FixedPoints, sorted_eigenvalues
+from conjugacy.dynamics.points import FixedPoints
 from conjugacy.system import System
 
 
@@ -64,21 +65,19 @@ def linearisation_error(system: System, points: FixedPoints) -> LinearisationErr
     """
     if not len(points):
         raise ValueError("`points`: expected at least one fixed point to linearise about, got none.")
-    check_axes("points.x", points.x, "point unit", unit=system.n_units)
-    x, u = states_and_inputs(system, points.u.shape[1])
+    where, held = torch.from_numpy(points.x), torch.from_numpy(points.u)
+    check_axes("points.x", where, "point unit", unit=system.n_units)
+    by_state, by_input = torch.from_numpy(points.jacobian), torch.from_numpy(points.input_jacobian)
+    x, u = states_and_inputs(system, held.shape[1])
     n, t, d = x.shape
     now, after, drive = x[:, :-1].reshape(-1, d), x[:, 1:].reshape(-1, d), u[:, 1:].reshape(n * (t - 1), -1)
-    nearest = torch.cdist(now, points.x).argmin(1)
+    nearest = torch.cdist(now, where).argmin(1)
     predicted = torch.zeros_like(now)
     # F(x*) is x* up to its q: written out, so that slow points predict their own drift
-    image = points.x if points.dynamics is None else points.x + points.dynamics.residual(points.x, points.u)
+    image = where if points.dynamics is None else where + points.dynamics.residual(where, held)
     for p in nearest.unique().tolist():
         here = nearest == p
-        predicted[here] = (
-            image[p]
-            + (now[here] - points.x[p]) @ points.jacobian[p].T
-            + (drive[here] - points.u[p]) @ points.input_jacobian[p].T
-        )
+        predicted[here] = image[p] + (now[here] - where[p]) @ by_state[p].T + (drive[here] - held[p]) @ by_input[p].T
     missed, moved = (predicted - after).norm(dim=-1), (after - now).norm(dim=-1)
     valid = system.valid[:, 1:].reshape(-1)
     mean = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,18 +16,16 @@ _FOLLOWED = 5000  # steps for which held memories are followed
 def memory_horizons(dynamics: Map, points: FixedPoints, u: Tensor, scale: float, n_steps: int = 10_000) -> Tensor:
     """For how many steps each point is a memory; see FixedPoints.horizon."""
     horizon = torch.full((len(points),), torch.nan, dtype=torch.float64)
-    stable = points.n_unstable == 0
-    horizon[stable & torch.from_numpy(points.kind == "fixed")] = torch.inf
+    horizon[torch.from_numpy(points.fixed & (points.n_unstable == 0))] = torch.inf
     kind = points.kind
     # of held points, those that stand for a memory
-    which = (kind == "slow") | ((kind == "held") & (points.node >= 0).numpy())
-    which = torch.nonzero(torch.from_numpy(which))[:, 0]
+    which = np.flatnonzero((kind == "slow") | ((kind == "held") & (points.node >= 0)))
     if bool((kind == "held").any()):
         n_steps = _FOLLOWED
     if not len(which):
         return horizon
     read = dynamics.readout if dynamics.readout is not None else (lambda x: x)
-    x = points.x[which].clone()
+    x = torch.from_numpy(points.x[which])
     h = time_step(dynamics, x, u)
     with torch.no_grad():
         y0 = read(x)
@@ -41,13 +40,13 @@ def memory_horizons(dynamics: Map, points: FixedPoints, u: Tensor, scale: float,
             left = torch.where(gone & torch.isinf(left), float(t) * h, left)
             if bool(torch.isfinite(left).all()):
                 break
-    held = torch.from_numpy(kind == "held")[which]
+    held = torch.from_numpy(kind[which] == "held")
     horizon[which] = torch.where(held, left.clamp_max(n_steps * h), left)
     return horizon
 
 
 def _readout_spread(dynamics: Map, points: FixedPoints) -> float:
-    states = dynamics.visited if dynamics.visited is not None else points.x
+    states = dynamics.visited if dynamics.visited is not None else torch.from_numpy(points.x)
     y = dynamics.readout(states[:: max(1, len(states) // 1000)]).double()  # type: ignore[misc]
     y = y.reshape(len(y), -1)
     return max(1e-12, float((y - y.mean(0)).square().sum(-1).mean().sqrt()))

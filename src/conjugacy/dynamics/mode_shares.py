@@ -52,7 +52,7 @@ def participation(points: FixedPoints, parts: Mapping[str, slice], n_modes: int 
     check_int("point", point, 0, len(points) - 1, f"There are {len(points)} points.")
     # left vectors by their own problem: delay lines make the matrix of right ones singular
     solve: Any = eig
-    values, left, right = solve(points.jacobian[point].numpy(), left=True, right=True)
+    values, left, right = solve(points.jacobian[point], left=True, right=True)
     size = values.real if points.flow else np.abs(values)
     order = [k for k in np.argsort(-size, kind="stable") if values[k].imag >= 0][:n_modes]
     factors = np.abs(left[:, order].conj() * right[:, order])

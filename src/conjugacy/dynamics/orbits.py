@@ -68,20 +68,20 @@ class Attractors:
     @classmethod
     def of(cls, points, scale: float, h: float) -> Attractors:
         """The stable fixed points among FixedPoints `points`; `scale` is the spread of states, `h` the time step."""
-        fixed = torch.from_numpy(points.fixed)
-        chosen = points[torch.nonzero(fixed & (points.n_unstable == 0))[:, 0].numpy()]
-        gap = distances(chosen.x, points.x[fixed])
+        chosen = points[points.fixed & (points.n_unstable == 0)]
+        x = torch.from_numpy(chosen.x)
+        gap = distances(x, torch.from_numpy(points.x[points.fixed]))
         gap = torch.where(gap > 0, gap, torch.inf).amin(1) if len(chosen) else torch.zeros(0, dtype=torch.float64)
-        values = chosen.eigenvalues[:, 0]
+        values = torch.from_numpy(chosen.eigenvalues[:, 0])
         rate = values.real * h if points.flow else values.abs().clamp_min(1e-300).log()
-        within = torch.clamp(0.5 * chosen.radius, min=1e-4 * scale)
+        within = torch.clamp(0.5 * torch.from_numpy(chosen.radius), min=1e-4 * scale)
         near = torch.maximum(within, 0.25 * gap.clamp_max(scale))
-        n, d = chosen.x.shape
+        n, d = x.shape
         if d <= _MOST_MODES:
-            return cls(chosen.x, within, near, chosen.modes[1], rate)
+            return cls(x, within, near, torch.from_numpy(chosen.modes[1]), rate)
         # eigenvectors of large networks cost more than the orbits: plain coordinates will do, with more patience
         plain = torch.eye(d, dtype=torch.complex128).expand(n, d, d)
-        return cls(chosen.x, within, near, plain, rate)
+        return cls(x, within, near, plain, rate)
 
 
 def settle(

@@ -12,54 +12,60 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from conjugacy._arrays import read_numbers
+from conjugacy._check import check_axes, check_int, shown
 from conjugacy._lazy import higher
-from conjugacy.dynamics.audit import Audit, SearchRecord, judge
+from conjugacy.dynamics.audit import Audit, Evidence, SearchRecord, judge
 from conjugacy.dynamics.cycles import Cycle
 from conjugacy.dynamics.distances import distances
+from conjugacy.dynamics.eigenmodes import modes_of
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.memory_graph import memories_of
+from conjugacy.dynamics.notebook_names import NOTEBOOK_NAMES
 from conjugacy.dynamics.plateaus import Plateau
+from conjugacy.dynamics.points_arrays import AXES, LATER, as_array, check_shapes, rows_of, unknown
 from conjugacy.dynamics.points_file import read, write
-from conjugacy.dynamics.points_table import horizons_of, summary_of, table_of
+from conjugacy.dynamics.points_table import horizons_of, repr_of, summary_of, table_of
 
 
-def _nothing() -> Tensor:
-    return torch.zeros(0, dtype=torch.int64)
+def _nothing() -> np.ndarray:
+    return np.zeros(0)
 
 
 @dataclass(frozen=True, eq=False)
 class FixedPoints:
-    """P points (fixed first, then held, slow, unresolved), all in float64.
+    """P points (fixed first, then held, slow, unresolved) as NumPy arrays.
+
+    Numbers are float64, int64 and complex128; tensors and lists that are given are converted.
 
     Attributes
     ----------
-    x : Tensor (P, D)
-    u : Tensor (P, I)
+    x : (P, D)
+    u : (P, I)
         The held input.
-    q : Tensor (P,)
+    q : (P,)
         ``0.5 |F(x, u) - x|^2`` at the x that is returned (a flow: ``0.5 |F(x, u)|^2``).
-    kind : ndarray of str (P,)
+    kind : str (P,)
         "fixed": a zero to rounding. "held": no zero, but a state that rests for `asked_horizon` steps. "slow": a local
         minimum of q that does neither. "unresolved": none of these established.
-    jacobian, input_jacobian : Tensor (P, D, D) and (P, D, I)
+    jacobian, input_jacobian : (P, D, D) and (P, D, I)
         dF/dx and dF/du.
-    eigenvalues : complex Tensor (P, D)
+    eigenvalues : complex (P, D)
         Of the Jacobian, the slowest first: by falling modulus (a flow: by falling real part).
-    n_unstable : Tensor (P,), int64
+    n_unstable : (P,), int64
         Number of eigenvalues with modulus > 1 (a flow: real part > 0); at held points, > 1 + 3 / `asked_horizon`.
-    index : Tensor (P,), int64
+    index : (P,), int64
         sign det(I - J) (a flow: sign det(-J)); 0 where the point is not isolated or not fixed.
-    certificate : ndarray of str (P,)
+    certificate : str (P,)
         "kantorovich", "contraction", "continuum" or "none"; see `conjugacy.dynamics.certificate`.
-    radius, error : Tensor (P,)
+    radius, error : (P,)
         Exactly one zero lies within `radius` (0: not established), and it is at most `error` away.
-    isolated : bool Tensor (P,)
+    isolated : boolean (P,)
         False for points of a line or ring, and at folds.
-    hits : Tensor (P,), int64
+    hits : (P,), int64
         Number of starts that reached the point.
-    horizon : Tensor (P,)
+    horizon : (P,)
         Steps for which a memory at the point is kept: inf at stable fixed points, NaN at saddles, and for held and slow
         points the number of steps until the readout (the state, where there is none) has left by a tenth of its
         spread; at held points a lower bound, as long as they were followed.
@@ -72,20 +78,20 @@ class FixedPoints:
         What the search did.
     asked_horizon : float or None
         The horizon of the search in steps (a flow: in its unit of time); None: exact points only.
-    n_neutral, n_ambiguous : Tensor (P,), int64
+    n_neutral, n_ambiguous : (P,), int64
         Modes with modulus within 1 / `asked_horizon` of one, and those between 1 + 1/H and 1 + 3/H, of which the
         horizon does not tell whether they grow (a flow: by real parts).
-    distance : Tensor (P,)
+    distance : (P,)
         Distance to the nearest visited state, in units of the spread of the visited states.
     scale : float or None
         That spread: the root mean square distance of the visited states from their mean.
     reach : float
         Points with a larger `distance` are listed, but not counted; see `counted`.
-    reached : bool Tensor (P,)
+    reached : boolean (P,)
         False for stable points at which no orbit from the data was seen to end.
-    node : Tensor (P,), int64
+    node : (P,), int64
         The plateau on which the point lies, as a number in `plateaus`; -1: none.
-    sides : ndarray of str (P,)
+    sides : str (P,)
         Of held saddles, the plateaus (numbers, separated by commas) to which their growing directions lead; "-1": none.
     plateaus : tuple of Plateau
         The sets of states on which orbits from the data rest; empty where the exact points tell all.
@@ -95,84 +101,71 @@ class FixedPoints:
         The map itself, for portraits and paths; it is not saved.
     """
 
-    x: Tensor
-    u: Tensor
-    q: Tensor
+    x: np.ndarray
+    u: np.ndarray
+    q: np.ndarray
     kind: np.ndarray
-    jacobian: Tensor
-    input_jacobian: Tensor
-    eigenvalues: Tensor
-    n_unstable: Tensor
-    index: Tensor
+    jacobian: np.ndarray
+    input_jacobian: np.ndarray
+    eigenvalues: np.ndarray
+    n_unstable: np.ndarray
+    index: np.ndarray
     certificate: np.ndarray
-    radius: Tensor
-    error: Tensor
-    isolated: Tensor
-    hits: Tensor
-    horizon: Tensor
+    radius: np.ndarray
+    error: np.ndarray
+    isolated: np.ndarray
+    hits: np.ndarray
+    horizon: np.ndarray
     flow: bool = False
     dt: float | None = None
     cycles: tuple[Cycle, ...] = ()
     record: SearchRecord = field(default_factory=SearchRecord)
     dynamics: Map | None = None
     asked_horizon: float | None = None
-    n_neutral: Tensor = field(default_factory=_nothing)
-    n_ambiguous: Tensor = field(default_factory=_nothing)
-    distance: Tensor = field(default_factory=_nothing)
+    n_neutral: np.ndarray = field(default_factory=_nothing)
+    n_ambiguous: np.ndarray = field(default_factory=_nothing)
+    distance: np.ndarray = field(default_factory=_nothing)
     scale: float | None = None
     reach: float = float("inf")
-    reached: Tensor = field(default_factory=_nothing)
-    node: Tensor = field(default_factory=_nothing)
-    sides: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype="U1"))
+    reached: np.ndarray = field(default_factory=_nothing)
+    node: np.ndarray = field(default_factory=_nothing)
+    sides: np.ndarray = field(default_factory=_nothing)
     plateaus: tuple[Plateau, ...] = ()
     walls: tuple[tuple[int, int, int], ...] = ()
 
     def __post_init__(self):
-        # what older files, and searches without a horizon, do not know
-        n = len(self.x)
-        unknown = {
-            "n_neutral": torch.zeros(n, dtype=torch.int64),
-            "n_ambiguous": torch.zeros(n, dtype=torch.int64),
-            "distance": torch.full((n,), torch.nan, dtype=torch.float64),
-            "reached": torch.ones(n, dtype=torch.bool),
-            "node": torch.full((n,), -1),
-            "sides": np.full(n, "", dtype="U1"),
-        }
-        for name, value in unknown.items():
-            if len(getattr(self, name)) != n:
-                object.__setattr__(self, name, value)
+        if self.dynamics is not None and not isinstance(self.dynamics, Map):
+            raise TypeError(
+                f"`dynamics`: expected a Map or None, got {shown(self.dynamics)}. Make one of a system with as_map(..)."
+            )
+        arrays = {name: as_array(name, getattr(self, name)) for name in {**AXES, **LATER}}
+        arrays |= {k: v for k, v in unknown(len(arrays["x"])).items() if not len(arrays[k])}
+        check_shapes(arrays)
+        for name, array in arrays.items():
+            object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitem__(self, which: Any) -> FixedPoints:
         """The points `which`: a slice, a boolean mask, indices, or one index (then P = 1)."""
-        index = np.atleast_1d(np.arange(len(self))[np.asarray(which) if not isinstance(which, slice) else which])
-        keep = torch.from_numpy(index)
-        part = {
-            f.name: getattr(self, f.name)[keep if isinstance(getattr(self, f.name), Tensor) else index]
-            for f in fields(self)
-            if isinstance(getattr(self, f.name), (Tensor, np.ndarray))
-        }
-        sample = tuple(self.record.sample[k] for k in index if k < len(self.record.sample))
+        rows = rows_of(which, len(self))
+        part = {name: getattr(self, name)[rows] for name in {**AXES, **LATER}}
+        sample = tuple(self.record.sample[k] for k in rows if k < len(self.record.sample))
         selection = self.record.selection or int((part["kind"] == "fixed").sum()) < int(self.fixed.sum())
         return replace(self, **part, record=replace(self.record, sample=sample, selection=selection))
 
+    def __getattr__(self, name: str) -> np.ndarray:
+        """What has a name of the notebook, see `notebook_names.py`."""
+        if name in NOTEBOOK_NAMES:
+            return NOTEBOOK_NAMES[name](self)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *NOTEBOOK_NAMES})
+
     def __repr__(self) -> str:
-        fixed = self.fixed
-        if not len(self):
-            return f"FixedPoints(none found from {self.record.n_starts} starts)"
-        names = {0: "stable", 1: "with 1 unstable direction"}
-        parts = [f"{n} {names.get(k, f'with {k}')}" for k, n in self.counts.items()]
-        other = Counter(k for k in self.kind.tolist() if k != "fixed")
-        held = other.pop("held", 0)
-        n_memories = int((self.memories & (self.kind == "held")).sum())
-        parts += [f"{held} held for {self.asked_horizon:g}, {n_memories} of them memories"] if held else []
-        parts += [f"{n} {kind}" for kind, n in other.items()]
-        far = int((~self.counted).sum())
-        parts += [f"{far} beyond reach"] if far else []
-        sum_ = "" if self.index_sum is None else f"; index sum {self.index_sum:+d}"
-        return f"FixedPoints({int((fixed & self.counted).sum())} fixed: {', '.join(parts)}{sum_})"
+        return repr_of(self)
 
     @property
     def fixed(self) -> np.ndarray:
@@ -182,7 +175,7 @@ class FixedPoints:
     @property
     def counted(self) -> np.ndarray:
         """Boolean (P,): True where `distance` is within `reach`, or not known."""
-        return ~(self.distance > self.reach).numpy()
+        return ~(self.distance > self.reach)
 
     @property
     def memories(self) -> np.ndarray:
@@ -190,17 +183,19 @@ class FixedPoints:
 
         Of a search whose exact points tell all, these are the stable ones.
         """
+        if not self.plateaus:
+            return self.fixed & self.counted & (self.n_unstable == 0)
         first = np.zeros(len(self), dtype=bool)
         for k in range(len(self.plateaus)):
-            rows = torch.nonzero(self.node == k)[:, 0]
+            rows = np.flatnonzero(self.node == k)
             if len(rows):
-                first[int(rows[self.n_unstable[rows].argmin()])] = True
-        return first if self.plateaus else self.fixed & self.counted & self.is_stable
+                first[rows[self.n_unstable[rows].argmin()]] = True
+        return first
 
     @property
     def counts(self) -> dict[int, int]:
         """Number of fixed points within reach by number of unstable directions."""
-        return dict(sorted(Counter(self.n_unstable[torch.from_numpy(self.fixed & self.counted)].tolist()).items()))
+        return dict(sorted(Counter(self.n_unstable[self.fixed & self.counted].tolist()).items()))
 
     @property
     def index_sum(self) -> int | None:
@@ -208,55 +203,57 @@ class FixedPoints:
 
         Over all of them where it is known what the sum must be (a box is kept), else over those within reach.
         """
-        fixed = torch.from_numpy(self.fixed if self.record.expected_index is not None else self.fixed & self.counted)
-        return int(self.index[fixed].sum()) if bool(self.isolated[fixed].all()) else None
+        some = self._judged
+        return int(self.index[some].sum()) if bool(self.isolated[some].all()) else None
+
+    @property
+    def _judged(self) -> np.ndarray:
+        return self.fixed if self.record.expected_index is not None else self.fixed & self.counted
 
     @property
     def distinct(self) -> bool:
         """Whether the balls in which the zeros of the isolated fixed points lie are disjoint: no zero counted twice."""
-        some = torch.from_numpy(self.fixed) & self.isolated
-        gap = distances(self.x[some], self.x[some]) - self.error[some] - self.error[some][:, None]
+        some = self.fixed & self.isolated
+        x, error = torch.from_numpy(self.x[some]), torch.from_numpy(self.error[some])
+        gap = distances(x, x) - error - error[:, None]
         return bool((gap.fill_diagonal_(1.0) > 0).all())
 
     @property
-    def speed(self) -> Tensor:
+    def speed(self) -> np.ndarray:
         """``|F(x, u) - x|`` per step (a flow: ``|F(x, u)|`` per unit of time), (P,)."""
-        return (2 * self.q).sqrt()
+        return np.sqrt(2 * self.q)
 
     @property
-    def time_constants(self) -> Tensor:
+    def time_constants(self) -> np.ndarray:
         """e-folding times of the modes in steps (a flow: units of time), (P, D): > 0 decaying, < 0 growing."""
-        rate = self.eigenvalues.real if self.flow else self.eigenvalues.abs().clamp_min(1e-300).log()
-        return -1 / rate
+        values = torch.from_numpy(self.eigenvalues)
+        rate = values.real if self.flow else values.abs().clamp_min(1e-300).log()
+        return (-1 / rate).numpy()
 
     @property
-    def time_constants_s(self) -> Tensor | None:
+    def time_constants_s(self) -> np.ndarray | None:
         """`time_constants` in seconds, where `dt` is known."""
         return None if self.dt is None else self.time_constants * self.dt
 
     @cached_property
-    def modes(self) -> tuple[Tensor, Tensor]:
+    def modes(self) -> tuple[np.ndarray, np.ndarray]:
         """Right eigenvectors (P, D, D; columns) and left ones (P, D, D; rows), ordered as `eigenvalues`.
 
         Right vectors have unit length, and left @ right is the identity.
         """
-        values, right = torch.linalg.eig(self.jacobian)
-        order = _slowest_first(values, self.flow)
-        right = torch.gather(right, 2, order[:, None, :].expand_as(right))
-        left, info = torch.linalg.inv_ex(right)
-        if bool((info != 0).any()):
-            left = torch.linalg.pinv(right)
-        return right, left
+        right, left = modes_of(torch.from_numpy(self.jacobian), self.flow)
+        return right.numpy(), left.numpy()
 
     @property
-    def readout(self) -> Tensor | None:
+    def readout(self) -> np.ndarray | None:
         """The readout at each point (P, O), where the system has one."""
         if self.dynamics is None or self.dynamics.readout is None:
             return None
         with torch.no_grad():
-            return _read(self.dynamics.readout, self.x)
+            y = self.dynamics.readout(torch.from_numpy(self.x)).detach().double()
+        return y.reshape(len(self), -1).numpy() if y.ndim != 2 else y.numpy()
 
-    def memory_of(self, x: Tensor, n_steps: int | None = None) -> Tensor:
+    def memory_of(self, x: Any, n_steps: int | None = None) -> np.ndarray:
         """The number in `plateaus` of the memory at which each state (N, D) is after `n_steps`, or -1; int64 (N,).
 
         By default after one horizon; 0 asks of states that rest already. See `conjugacy.dynamics.memory_graph`.
@@ -271,36 +268,38 @@ class FixedPoints:
                 "`memory_of`: expected points with plateaus and dynamics, got ones without. Search with a horizon; "
                 "where exact points tell all, orbits end at the nearest stable one."
             )
-        visited = self.x if self.dynamics.visited is None else self.dynamics.visited
-        known = memories_of(self.dynamics, self.plateaus, self.u[0], visited, self.scale, self.asked_horizon)
-        return known.name(x.double(), n_steps)
+        states = read_numbers("x", x, "states (state, unit)")
+        check_axes("x", states, "state unit", "For a single state, add the first axis: x[None].", unit=self.x.shape[1])
+        if n_steps is not None:
+            check_int("n_steps", n_steps, 0)
+        visited = torch.from_numpy(self.x) if self.dynamics.visited is None else self.dynamics.visited
+        u = torch.from_numpy(self.u[0])
+        known = memories_of(self.dynamics, self.plateaus, u, visited, self.scale, self.asked_horizon)
+        return known.name(states, n_steps).numpy()
 
     def held_certificate(self, radius=None, **options):
         """For how many steps, and from how far around, each of `memories` is held; see `held_certificate`."""
-        if self.dynamics is None:
-            raise ValueError(
-                "`held_certificate`: expected fixed points that know their map. Load them with load(path, as_map(..))."
-            )
+        dynamics, u = self._map_and_input("held_certificate")
         certify = higher("dynamics._held_certificate", "held_certificate")
-        return certify(self.dynamics, self.x[torch.from_numpy(self.memories)], self.u[0], radius, **options)
+        return certify(dynamics, torch.from_numpy(self.x[self.memories]), u, radius, **options)
 
     def audit(self) -> Audit:
         """What is established about the completeness of the set, and what is not; print it."""
-        fixed = self.fixed if self.record.expected_index is not None else self.fixed & self.counted
-        return judge(
-            self.record,
-            index=self.index[torch.from_numpy(fixed)].tolist(),
-            isolated=self.isolated[torch.from_numpy(fixed)].tolist(),
-            hits=self.hits[torch.from_numpy(fixed)].tolist(),
-            proven=int((self.certificate[fixed] == "kantorovich").sum()),
-            sampled=int((self.certificate[fixed] == "contraction").sum()),
+        some = self._judged
+        known = Evidence(
+            index=self.index[some].tolist(),
+            isolated=self.isolated[some].tolist(),
+            hits=self.hits[some].tolist(),
+            proven=int((self.certificate[some] == "kantorovich").sum()),
+            sampled=int((self.certificate[some] == "contraction").sum()),
             distinct=self.distinct,
             n_slow=int((self.kind == "slow").sum()),
             n_unresolved=int((self.kind == "unresolved").sum()),
             n_held=int((self.kind == "held").sum()),
-            shares=tuple(plateau.share for plateau in self.plateaus),
             n_far=int((self.distance > self.reach).sum()),
+            shares=tuple(plateau.share for plateau in self.plateaus),
         )
+        return judge(self.record, known)
 
     def portrait(self, **options):
         """The skeleton of the flow; options as in `conjugacy.dynamics.portrait`."""
@@ -308,13 +307,18 @@ class FixedPoints:
 
     def attractors(self, x0=None, **options):
         """All that orbits settle on under the same input; options as in `conjugacy.attractors`."""
+        dynamics, u = self._map_and_input("attractors")
+        x0 = self.x if x0 is None and dynamics.visited is None else x0
+        return higher("dynamics._attractors", "attractors")(dynamics, u, x0, **options)
+
+    def _map_and_input(self, method: str) -> tuple[Map, torch.Tensor]:
         if self.dynamics is None:
             raise ValueError(
-                "`attractors`: expected fixed points that know their map. Load them with load(path, as_map(..))."
+                f"`{method}`: expected fixed points that know their map. Load them with load(path, as_map(..))."
             )
-        known = self.dynamics.visited is not None
-        attractors = higher("dynamics._attractors", "attractors")
-        return attractors(self.dynamics, self.u[0], self.x if x0 is None and not known else x0, **options)
+        if not len(self):
+            raise ValueError(f"`{method}`: expected at least one point, which tells the held input, got none.")
+        return self.dynamics, torch.from_numpy(self.u[0])
 
     def table(self):
         """One row a point, as a pandas DataFrame; times in steps (a flow: in its unit), and in s where dt is known."""
@@ -355,6 +359,7 @@ class FixedPoints:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.__post_init__()  # 0.1 held tensors
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FixedPoints:
         """A copy with arrays of its own and the same `dynamics`."""
@@ -363,50 +368,3 @@ class FixedPoints:
 
     def __copy__(self) -> FixedPoints:
         return replace(self)
-
-    # the names of the seed notebook and of other fixed-point finders, as NumPy arrays
-
-    @property
-    def xstar(self) -> np.ndarray:
-        """`x` as an array (P, D)."""
-        return self.x.numpy()
-
-    @property
-    def qstar(self) -> np.ndarray:
-        """`q` as an array (P,)."""
-        return self.q.numpy()
-
-    @property
-    def is_stable(self) -> np.ndarray:
-        """Boolean (P,): no unstable direction."""
-        return self.n_unstable.numpy() == 0
-
-    @property
-    def J_xstar(self) -> np.ndarray:
-        """`jacobian` as an array (P, D, D)."""
-        return self.jacobian.numpy()
-
-    @property
-    def eigval_J_xstar(self) -> np.ndarray:
-        """`eigenvalues` as an array (P, D)."""
-        return self.eigenvalues.numpy()
-
-    @property
-    def eigvec_J_xstar(self) -> np.ndarray:
-        """Right eigenvectors as an array (P, D, D), in columns."""
-        return self.modes[0].numpy()
-
-
-def sorted_eigenvalues(jacobian: Tensor, flow: bool) -> Tensor:
-    """Eigenvalues (P, D), the slowest first."""
-    values = torch.linalg.eigvals(jacobian)
-    return torch.gather(values, 1, _slowest_first(values, flow))
-
-
-def _slowest_first(values: Tensor, flow: bool) -> Tensor:
-    return (values.real if flow else values.abs()).argsort(dim=1, descending=True, stable=True)
-
-
-def _read(readout, x: Tensor) -> Tensor:
-    y = readout(x)
-    return y.detach().double() if y.ndim == 2 else y.detach().double().reshape(len(x), -1)

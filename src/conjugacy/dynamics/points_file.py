@@ -14,28 +14,16 @@ from conjugacy._npz import not_readable, read_npz, write_npz
 from conjugacy.dynamics.audit import SearchRecord
 from conjugacy.dynamics.cycles import Cycle
 from conjugacy.dynamics.plateaus import Plateau
+from conjugacy.dynamics.points_arrays import AXES, KINDS, LATER, TEXT, check_shapes
 
 _FORMAT = 1
-_TEXT = ("kind", "certificate", "sides")
 _SIMPLE = ("flow", "dt", "asked_horizon", "scale", "reach")
-# the axes of each array: P points, D states, I inputs; and its kind
-_AXES = {
-    "x": "PD", "u": "PI", "q": "P", "kind": "P", "jacobian": "PDD", "input_jacobian": "PDI", "eigenvalues": "PD",
-    "n_unstable": "P", "index": "P", "certificate": "P", "radius": "P", "error": "P", "isolated": "P", "hits": "P",
-    "horizon": "P",
-}  # fmt: skip
-# fields of later versions, which older files lack
-_LATER = {"n_neutral": "P", "n_ambiguous": "P", "distance": "P", "reached": "P", "node": "P", "sides": "P"}
-# fmt: off
-_KINDS = {"n_unstable": "i", "index": "i", "hits": "i", "isolated": "b", "eigenvalues": "c", "kind": "U",
-          "certificate": "U", "n_neutral": "i", "n_ambiguous": "i", "reached": "b", "node": "i", "sides": "U"}
-# fmt: on
 
 
 def write(path: str | PathLike, values: Mapping[str, Any]) -> None:
     """Write the fields of FixedPoints, but for its dynamics, whole or not at all."""
-    arrays = {k: np.asarray(v) for k, v in values.items() if isinstance(v, (torch.Tensor, np.ndarray))}
-    arrays |= {name: arrays[name].astype(str if len(arrays[name]) else "U1") for name in _TEXT}
+    arrays = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
+    arrays |= {name: arrays[name].astype(str if len(arrays[name]) else "U1") for name in TEXT}
     meta: dict[str, Any] = {"format": _FORMAT, "record": asdict(values["record"])}
     meta |= {name: values[name] for name in _SIMPLE}
     for k, cycle in enumerate(values["cycles"]):
@@ -84,23 +72,18 @@ def _fields(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> dict[str, An
         )
         for k, numbers in enumerate(meta.get("plateaus", []))
     )
-    _check_axes(arrays)
-    kept: dict[str, Any] = {name: a if name in _TEXT else torch.from_numpy(a) for name, a in arrays.items()}
+    _check_arrays(arrays)
+    kept: dict[str, Any] = {**arrays}
     kept |= {name: meta[name] for name in _SIMPLE if name in meta}
     record = SearchRecord(**{**meta["record"], "sample": tuple(meta["record"]["sample"])})
     walls = tuple((int(a), int(b), int(n)) for a, b, n in meta.get("walls", []))
     return {**kept, "cycles": cycles, "plateaus": plateaus, "walls": walls, "record": record}
 
 
-def _check_axes(arrays: dict[str, np.ndarray]) -> None:
-    sizes: dict[str, int] = {}
-    for name, axes in {**_AXES, **{name: axes for name, axes in _LATER.items() if name in arrays}}.items():
+def _check_arrays(arrays: dict[str, np.ndarray]) -> None:
+    for name in [*AXES, *(name for name in LATER if name in arrays)]:
         if name not in arrays:
             raise ValueError(f"`{name}` is missing")
-        array = arrays[name]
-        kind = _KINDS.get(name, "f")
-        if array.ndim != len(axes) or array.dtype.kind != kind:
-            raise ValueError(f"`{name}` has shape {array.shape} and type {array.dtype}")
-        for axis, n in zip(axes, array.shape):
-            if sizes.setdefault(axis, n) != n:
-                raise ValueError(f"`{name}` has shape {array.shape}, which does not fit the others")
+        if arrays[name].dtype.kind != KINDS.get(name, "f"):
+            raise ValueError(f"`{name}` has type {arrays[name].dtype}")
+    check_shapes(arrays)

@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from conjugacy._check import check_number, shown
 from conjugacy.dynamics.horizon import TOLERANCE, on_horizon
 
 if TYPE_CHECKING:
     from conjugacy.dynamics.points import FixedPoints
 
 
+def repr_of(points: FixedPoints) -> str:
+    """The counts in one line; see `FixedPoints.__repr__`."""
+    if not len(points):
+        return f"FixedPoints(none found from {points.record.n_starts} starts)"
+    names = {0: "stable", 1: "with 1 unstable direction"}
+    parts = [f"{n} {names.get(k, f'with {k}')}" for k, n in points.counts.items()]
+    other = Counter(k for k in points.kind.tolist() if k != "fixed")
+    held = other.pop("held", 0)
+    n_memories = int((points.memories & (points.kind == "held")).sum())
+    parts += [f"{held} held for {points.asked_horizon:g}, {n_memories} of them memories"] if held else []
+    parts += [f"{n} {kind}" for kind, n in other.items()]
+    far = int((~points.counted).sum())
+    parts += [f"{far} beyond reach"] if far else []
+    sum_ = "" if points.index_sum is None else f"; index sum {points.index_sum:+d}"
+    return f"FixedPoints({int((points.fixed & points.counted).sum())} fixed: {', '.join(parts)}{sum_})"
+
+
 def table_of(points: FixedPoints):
     """One row a point, as a pandas DataFrame; see `FixedPoints.table`."""
     import pandas as pd
 
-    slowest = points.time_constants[:, 0] if len(points) else torch.zeros(0)
-    columns: dict[str, Any] = {"kind": points.kind, "n_unstable": points.n_unstable.numpy()}
+    slowest = points.time_constants[:, 0] if len(points) else np.zeros(0)
+    columns: dict[str, Any] = {"kind": points.kind, "n_unstable": points.n_unstable}
     if points.asked_horizon is not None:
-        columns |= {"n_neutral": points.n_neutral.numpy(), "n_ambiguous": points.n_ambiguous.numpy()}
+        columns |= {"n_neutral": points.n_neutral, "n_ambiguous": points.n_ambiguous}
     columns |= {
-        "index": points.index.numpy(),
-        "q": points.q.numpy(),
-        "speed": points.speed.numpy(),
-        "max_eigenvalue": points.eigenvalues[:, 0].numpy() if len(points) else np.zeros(0),
-        "time_constant": slowest.numpy(),
+        "index": points.index,
+        "q": points.q,
+        "speed": points.speed,
+        "max_eigenvalue": points.eigenvalues[:, 0] if len(points) else np.zeros(0),
+        "time_constant": slowest,
     }
     if points.dt is not None:
-        columns["time_constant_s"] = (slowest * points.dt).numpy()
+        columns["time_constant_s"] = slowest * points.dt
     columns |= {
         "certificate": points.certificate,
-        "radius": points.radius.numpy(),
-        "hits": points.hits.numpy(),
-        "horizon": points.horizon.numpy(),
-        "distance": points.distance.numpy(),
+        "radius": points.radius,
+        "hits": points.hits,
+        "horizon": points.horizon,
+        "distance": points.distance,
     }
     if points.plateaus:
-        columns |= {"reached": points.reached.numpy(), "plateau": points.node.numpy(), "separates": points.sides}
+        columns |= {"reached": points.reached, "plateau": points.node, "separates": points.sides}
     readout = points.readout
     if readout is not None:
-        columns |= {f"readout_{k}": readout[:, k].numpy() for k in range(readout.shape[1])}
+        columns |= {f"readout_{k}": readout[:, k] for k in range(readout.shape[1])}
     return pd.DataFrame(columns).rename_axis("point")
 
 
@@ -50,14 +69,17 @@ def horizons_of(points: FixedPoints, horizons: Sequence[float]):
     """What holds for each of `horizons`; see `FixedPoints.at_horizons`."""
     import pandas as pd
 
-    scale = points.scale
-    memories = torch.from_numpy(points.memories)
+    scale, memories, values = points.scale, points.memories, torch.from_numpy(points.eigenvalues)
+    if np.ndim(horizons) != 1:
+        raise ValueError(
+            f"`horizons`: expected a sequence of horizons, got {shown(horizons)}. Write [{shown(horizons)}]."
+        )
     rows = []
     for horizon in horizons:
-        growing, ambiguous, _ = on_horizon(points.eigenvalues, horizon, points.flow)
+        check_number("horizons", horizon, 0, open_low=True)
+        growing, ambiguous, _ = (modes.numpy() for modes in on_horizon(values, horizon, points.flow))
         still = points.speed * horizon <= TOLERANCE * scale if scale is not None else points.speed == 0
-        held = torch.from_numpy(points.kind == "held")
-        saddles = held & still & (growing > 0)
+        saddles = (points.kind == "held") & still & (growing > 0)
         rows.append(
             {
                 "horizon": horizon,
@@ -76,9 +98,7 @@ def summary_of(points: FixedPoints) -> str:
     n_memories, counted = int(memories.sum()), points.counted
     record = points.record
     parts = [_memories(points, memories, n_memories)]
-    n_saddles = int(
-        (counted & points.reached.numpy() & np.isin(points.kind, ("fixed", "held")) & ~_stable(points)).sum()
-    )
+    n_saddles = int((counted & points.reached & np.isin(points.kind, ("fixed", "held")) & ~_stable(points)).sum())
     if n_saddles:
         parts.append(f"{n_saddles} saddle{'s' * (n_saddles > 1)} between them")
     if points.walls:
@@ -89,15 +109,15 @@ def summary_of(points: FixedPoints) -> str:
         settled = record.n_orbits - record.n_unsettled
         first += f"; {settled} of {record.n_orbits} orbits from the data end at one of the memories"
     sure = _how_sure(points)
-    apart = int(((~points.reached.numpy() & np.isin(points.kind, ("fixed", "held"))) | ~counted).sum())
+    apart = int(((~points.reached & np.isin(points.kind, ("fixed", "held"))) | ~counted).sum())
     away = f" {apart} further points lie where no orbit from the data ends." if apart else ""
     return f"{first}. {sure}{away}"
 
 
 def _stable(points: FixedPoints) -> np.ndarray:
     if points.asked_horizon is None:
-        return points.is_stable
-    return (on_horizon(points.eigenvalues, points.asked_horizon, points.flow)[0] == 0).numpy()
+        return points.n_unstable == 0
+    return (on_horizon(torch.from_numpy(points.eigenvalues), points.asked_horizon, points.flow)[0] == 0).numpy()
 
 
 def _memories(points: FixedPoints, memories: np.ndarray, n: int) -> str:
@@ -112,7 +132,7 @@ def _memories(points: FixedPoints, memories: np.ndarray, n: int) -> str:
         return f"{n} {noun}{made}, " + (
             exact if shapes else "an exact fixed point" if n == 1 else "all exact fixed points"
         )
-    least = float(points.horizon[torch.from_numpy(held)].min())
+    least = float(points.horizon[held].min())
     unit = "units of time" if points.flow else "steps"
     seconds = "" if points.dt is None or points.flow else f" ({least * points.dt:g} s)"
     exact = n - int(held.sum())

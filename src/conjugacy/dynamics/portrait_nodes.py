@@ -39,8 +39,9 @@ def nodes_of(points: FixedPoints) -> tuple[list[Node], list[int]]:
     horizon = points.asked_horizon
     if horizon is None:
         raise ValueError("`points`: expected points found with a horizon, got exact ones only.")
-    growing = on_horizon(points.eigenvalues, horizon, points.flow)[0]
-    read = points.readout
+    values = torch.from_numpy(points.eigenvalues)
+    growing = on_horizon(values, horizon, points.flow)[0].numpy()
+    read = None if points.readout is None else torch.from_numpy(points.readout)
     nodes = [_of_plateau(points, k, growing) for k in range(len(points.plateaus))]
     apart: list[int] = []
     others: list[Node] = []
@@ -57,7 +58,7 @@ def nodes_of(points: FixedPoints) -> tuple[list[Node], list[int]]:
                 row=p,
                 n_unstable=int(growing[p]),
                 kind=str(points.kind[p]),
-                eigenvalues=points.eigenvalues[p],
+                eigenvalues=values[p],
                 horizon=float(points.horizon[p]),
                 index=index,
                 readout=None if read is None else read[p],
@@ -67,15 +68,15 @@ def nodes_of(points: FixedPoints) -> tuple[list[Node], list[int]]:
     found = {node.sides for node in others if node.n_unstable == 1}
     for a, b, _ in points.walls:
         if (a, b) not in found:
-            nothing = torch.zeros_like(points.eigenvalues[0])
+            nothing = torch.zeros_like(values[0])
             middle = None if read is None else (points.plateaus[a].readout + points.plateaus[b].readout) / 2
             others.append(Node(-1, 1, "wall", nothing, float("nan"), readout=middle, sides=(a, b)))
     return nodes + sorted(others, key=lambda node: (node.n_unstable, node.row < 0)), apart
 
 
-def _of_plateau(points: FixedPoints, k: int, growing: Tensor) -> Node:
+def _of_plateau(points: FixedPoints, k: int, growing: np.ndarray) -> Node:
     plateau = points.plateaus[k]
-    rows = torch.nonzero(points.node == k)[:, 0]
+    rows = np.flatnonzero(points.node == k)
     # the exact points come first among the rows; a stable one stands for the plateau rather than a weak saddle on it
     row = int(rows[points.n_unstable[rows].argmin()])
     index: int | None = None
@@ -88,7 +89,7 @@ def _of_plateau(points: FixedPoints, k: int, growing: Tensor) -> Node:
         row=row,
         n_unstable=int(growing[row]),
         kind=str(points.kind[row]),
-        eigenvalues=points.eigenvalues[row],
+        eigenvalues=torch.from_numpy(points.eigenvalues[row]),
         horizon=float(points.horizon[row]),
         dimension=plateau.dimension,
         extent=plateau.extent,

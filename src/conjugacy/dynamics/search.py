@@ -8,7 +8,6 @@ again around it. What stalls at a local minimum of q = 0.5 |F(x, u) - x|^2 (Suss
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +15,15 @@ import torch
 from torch import Generator, Tensor
 
 from conjugacy._arrays import read_numbers
-from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number
+from conjugacy._check import check_axes, check_choice, check_finite, shown
 from conjugacy._threads import torch_threads
 from conjugacy.dynamics._as_map import as_input, as_map
 from conjugacy.dynamics.classify import collect
 from conjugacy.dynamics.horizon import as_horizon
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.points import FixedPoints
+from conjugacy.dynamics.search_problem import Problem
+from conjugacy.dynamics.search_settings import SearchSettings
 from conjugacy.dynamics.stages import Stages
 from conjugacy.dynamics.starts import visited_states
 from conjugacy.dynamics.step_checks import check_jacobian, check_step
@@ -109,57 +110,37 @@ def fixed_points(
     ValueError, TypeError
         For states with NaN, wrong shapes, or a step that changes the shape of the state.
     """
-    n_inits = check_int("n_inits", n_inits, 1)
-    seed = check_int("seed", seed, 0)
-    check_choice("search", search, ("default", "given", "until_complete"))
     check_choice("method", method, ("newton", "adam"))
-    check_number("tol_q", tol_q, 0, open_low=True)
-    check_number("slow_speed", slow_speed, 0)
-    if method == "newton" and adam_options:
+    own: dict[str, Any] = adam_options if max_iters is None else {"max_iters": max_iters, **adam_options}
+    if method == "adam":
+        max_iters = None
+    elif adam_options:
         name = next(iter(adam_options))
         raise TypeError(f"`{name}`: expected only with method='adam', got method='newton'. Drop it.")
-    reach = reach if reach == math.inf else check_number("reach", reach, 0, open_low=True)
-    dynamics, x0, u, generator = prepare(step_or_system, x0, inputs, kind, box, seed, order)
-    asked = as_horizon(horizon, dynamics)
+    settings = SearchSettings(
+        n_inits, seed, search, box, expected_index, tol_q, slow_speed, max_iters, n_orbits, horizon, reach, progress
+    )
+    dynamics, x0, u, generator = prepare(step_or_system, x0, inputs, kind, settings.box, settings.seed, order)
+    problem = Problem(dynamics, u, x0, generator, as_horizon(horizon, dynamics))
     if method == "adam":
         from conjugacy.dynamics.adam import adam_search
 
-        if max_iters is not None:
-            adam_options["max_iters"] = max_iters
-        return adam_search(dynamics, x0, u, n_inits=n_inits, seed=seed, progress=progress, **adam_options)
-    max_iters = 60 if max_iters is None else check_int("max_iters", max_iters, 1)
+        return adam_search(dynamics, x0, u, n_inits=n_inits, seed=seed, progress=progress, **own)
     # batches of small factorisations gain little from threads, and lose much where cores are shared
     with torch_threads(1):
-        search_ = Stages(dynamics, x0, u, generator, max_iters, progress, expected_index, box is not None, asked, reach)
-        search_.run(n_inits, search)
-        return collect(
-            dynamics,
-            u,
-            search_.found,
-            search_.leftover,
-            search_.record(),
-            scale=search_.scale,
-            stiffness=search_.stiffness,
-            tol_q=tol_q,
-            slow_speed=slow_speed,
-            visited=x0,
-            n_orbits=check_int("n_orbits", n_orbits, 0),
-            horizon=asked,
-            reach=reach,
-            generator=generator,
-        )
+        stages = Stages(problem, settings)
+        stages.run()
+        return collect(stages)
 
 
 def prepare(step_or_system, x0, inputs, kind, box, seed, order=None) -> tuple[Map, Tensor, Tensor, Generator]:
     """The map, visited states (N, D), held input (I,) and generator behind the arguments of an analysis."""
+    check_choice("kind", kind, ("map", "flow"))
     dynamics = as_map(step_or_system, kind, order)
     u = as_input(inputs, dynamics.n_inputs)
     generator = torch.Generator().manual_seed(seed)
     if box is not None:
-        lower, upper = (torch.as_tensor(side).double().reshape(-1) for side in box)
-        if lower.shape != upper.shape or bool((lower >= upper).any()):
-            raise ValueError(f"`box`: expected (lower, upper) with lower < upper in every unit, got {box!r}.")
-        dynamics = replace(dynamics, box=lambda u: (lower, upper), n_units=len(lower))
+        dynamics = replace(dynamics, box=lambda u: box, n_units=len(box[0]))
     if x0 is None:
         x0 = visited_states(dynamics, u, generator) if dynamics.visited is None else dynamics.visited
     else:
@@ -175,7 +156,7 @@ def prepare(step_or_system, x0, inputs, kind, box, seed, order=None) -> tuple[Ma
 def _as_states(x0: Any, n_units: int | None) -> Tensor:
     x = read_numbers("x0", x0, "an array of states (.., unit)")
     if x.ndim == 0:
-        raise ValueError("`x0`: expected states with axes (.., unit), got a number. Write [[value]] for one state.")
+        raise ValueError(f"`x0`: expected states with axes (.., unit), got {shown(x0)}. Write [[value]] for one state.")
     x = x.reshape(-1, x.shape[-1])
     if n_units is not None:
         hint = "The state of an LSTM is [h, c], that of several layers their states side by side."

@@ -77,34 +77,17 @@ class Outcome:
     status: Tensor
 
 
-def solve(
-    equation: Reduced,
-    starts: Tensor,
-    u: Tensor,
-    found: Found,
-    *,
-    scale: float,
-    tol: float,
-    generator: Generator,
-    max_iters: int = 60,
-    last_iters: int | None = None,
-    inside: Callable[[Tensor], Tensor] | None = None,
-    balanced: bool = False,
-    tick: Callable[[int], None] = lambda n: None,
-) -> Outcome:
-    """Run every start to a zero, a local minimum of |g|, or the end of the budget; new zeros are added to `found`.
+@dataclass(frozen=True, eq=False)
+class SolverOptions:
+    """How every start is run.
 
-    Parameters
+    Attributes
     ----------
-    starts : Tensor (B, D')
-    u : Tensor (I,)
-        The held input.
-    found : Found
-        Zeros known already; changed in place.
     scale : float
         Typical distance between states; the first trust radius, and the unit of the merging distance (1e-6 of it).
     tol : float
         |g| at which a point counts as a zero, times max(1, |y|).
+    generator : Generator
     max_iters, last_iters : int
         Steps of the first method, and of the second (default: as many).
     inside : callable, optional
@@ -115,23 +98,48 @@ def solve(
     tick : callable
         Told how many starts have ended, after every step.
     """
-    search = _Descent(equation, starts, u, found, scale, tol, generator, tick, inside, balanced)
-    search.dogleg(max_iters)
-    search.levenberg_marquardt(max_iters if last_iters is None else last_iters)
+
+    scale: float
+    tol: float
+    generator: Generator
+    max_iters: int = 60
+    last_iters: int | None = None
+    inside: Callable[[Tensor], Tensor] | None = None
+    balanced: bool = False
+    tick: Callable[[int], None] = lambda n: None
+
+
+def solve(equation: Reduced, starts: Tensor, u: Tensor, found: Found, options: SolverOptions) -> Outcome:
+    """Run every start to a zero, a local minimum of |g|, or the end of the budget; new zeros are added to `found`.
+
+    Parameters
+    ----------
+    equation : Reduced
+    starts : Tensor (B, D')
+    u : Tensor (I,)
+        The held input.
+    found : Found
+        Zeros known already; changed in place.
+    options : SolverOptions
+    """
+    search = _Descent(equation, starts, u, found, options)
+    search.dogleg(options.max_iters)
+    search.levenberg_marquardt(options.max_iters if options.last_iters is None else options.last_iters)
     return Outcome(search.y, search.g.norm(dim=-1), search.owner, search.status)
 
 
 class _Descent:
-    def __init__(self, equation, starts, u, found, scale, tol, generator, tick, inside, balanced):
-        self.equation, self.u, self.found, self.scale, self.tol = equation, u, found, scale, tol
-        self.generator, self.tick, self.inside = generator, tick, inside
-        found.spacing = 1e-2 * scale
+    def __init__(self, equation: Reduced, starts: Tensor, u: Tensor, found: Found, options: SolverOptions):
+        self.equation, self.u, self.found = equation, u, found
+        self.scale, self.tol, self.generator = options.scale, options.tol, options.generator
+        self.tick, self.inside, self.balanced = options.tick, options.inside, options.balanced
+        found.spacing = 1e-2 * self.scale
         self.y = starts.clone()
         self.g = self.residual(starts)
         self.owner = torch.full((len(starts),), -1)
         self.status = torch.where(torch.isfinite(self.g).all(-1), RUNNING, DIVERGED)
-        self.balanced, self.weight = balanced, torch.ones_like(starts)
-        if balanced:
+        self.weight = torch.ones_like(starts)
+        if self.balanced:
             for part in chunks(len(starts), starts.shape[1]):
                 k = torch.nonzero(self.status[part] == RUNNING)[:, 0] + part.start
                 self.system(k)

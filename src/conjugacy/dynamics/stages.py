@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from conjugacy.dynamics.audit import SearchRecord, well_covered
-from conjugacy.dynamics.solver import DIVERGED, MINIMUM, RUNNING, ZERO, Found, Outcome, solve
-from conjugacy.dynamics.starts import continued_starts, first_starts, spread
+from conjugacy.dynamics.search_problem import Problem
+from conjugacy.dynamics.search_settings import SearchSettings
+from conjugacy.dynamics.solver import DIVERGED, MINIMUM, RUNNING, ZERO, Found, Outcome, SolverOptions, solve
+from conjugacy.dynamics.starts import continued_starts, first_starts
 from conjugacy.dynamics.subspace import basis_of, in_subspace
 
 _MAX_ROUNDS = 12
@@ -23,36 +26,35 @@ _N_PILOTS, _PILOT_ITERS = 32, 15  # starts that tell whether exact points can be
 class Stages:
     """The stages of one search and what they have found."""
 
-    def __init__(self, dynamics, visited, u, generator, max_iters, progress, expected_index, given_box, horizon, reach):
-        self.dynamics, self.visited, self.u, self.generator = dynamics, visited, u, generator
-        self.max_iters, self.progress = max_iters, progress
-        self.equation = dynamics.equation()
-        self.scale = spread(visited)
-        self.horizon, self.saturated = horizon, False
+    def __init__(self, problem: Problem, settings: SearchSettings):
+        self.problem, self.settings = problem, settings
+        self.dynamics, self.visited, self.u = problem.dynamics, problem.visited, problem.u
+        self.generator, self.equation = problem.generator, problem.equation
         # a function about which nothing is known is searched where the data are, and as if no unit were gated
-        self.unknown = dynamics.box is None and dynamics.reduced is None and not dynamics.flow
-        self.inside = _ball(visited, reach * self.scale) if self.unknown else None
-        probe = self.equation.project(visited[: min(8, len(visited))])
-        jacobian = self.equation.jacobian(probe, u.expand(len(probe), -1))
-        jacobian = jacobian[torch.isfinite(jacobian).all(-1).all(-1)]
-        # what rounding does to g is proportional to the size of its Jacobian
-        self.stiffness = max(
-            1.0, *torch.linalg.matrix_norm(jacobian, ord=2).sort().values[len(jacobian) // 2 :][:1].tolist(), 1.0
+        unknown = self.dynamics.box is None and self.dynamics.reduced is None and not self.dynamics.flow
+        self.options = SolverOptions(
+            scale=problem.scale,
+            tol=1e-12 * problem.stiffness,
+            generator=problem.generator,
+            max_iters=settings.max_iters or 60,
+            inside=_ball(self.visited, settings.reach * problem.scale) if unknown else None,
+            balanced=unknown,
         )
-        self.found = Found.nothing(probe.shape[1])
+        self.found = Found.nothing(self.equation.project(self.visited[:1]).shape[1])
         self.leftover: list[Tensor] = []
         self.sample: tuple[int, ...] = ()
         self.counts = dict.fromkeys((ZERO, MINIMUM, RUNNING, DIVERGED), 0)
         self.n_starts = self.n_sample = self.rounds = 0
-        self.interrupted = self.exhausted = False
-        self.expected_index, self.reason = expected_index, "given"
-        if expected_index is None and dynamics.box is not None:
+        self.interrupted = self.exhausted = self.saturated = False
+        self.expected_index, self.reason = settings.expected_index, "given"
+        if self.expected_index is None and self.dynamics.box is not None:
             self.expected_index = 1
-            what = "no orbit leaves" if dynamics.flow else "the map takes into itself"
-            self.reason = f"a box that {what}" + (", as given" if given_box else "")
+            what = "no orbit leaves" if self.dynamics.flow else "the map takes into itself"
+            self.reason = f"a box that {what}" + (", as given" if settings.box is not None else "")
 
-    def run(self, n_inits: int, search: str) -> None:
-        """Search from `n_inits` starts, in the way that `search` says; see `fixed_points`."""
+    def run(self) -> None:
+        """Search from as many starts, and in the way, that the settings say; see `fixed_points`."""
+        n_inits, search = self.settings.n_inits, self.settings.search
         try:
             if search == "given":
                 self.stage(self.visited, sample=True)
@@ -63,7 +65,7 @@ class Stages:
                 self.large(starts)
                 return
             # of few units zeros are cheap, stalled or not
-            if self.horizon is not None and starts.shape[1] >= _LARGE and len(starts) > 2 * _N_PILOTS:
+            if self.problem.horizon is not None and starts.shape[1] >= _LARGE and len(starts) > 2 * _N_PILOTS:
                 self.stage(starts[:_N_PILOTS], sample=True, max_iters=_PILOT_ITERS)
                 self.saturated = self.counts[ZERO] < _ENOUGH * self.n_starts
                 if self.saturated:
@@ -85,27 +87,15 @@ class Stages:
             return None
         from tqdm import tqdm
 
-        with tqdm(
-            total=len(starts), desc="fixed points", delay=2, leave=False, disable=None if self.progress else True
-        ) as bar:
+        hidden = None if self.settings.progress else True
+        with tqdm(total=len(starts), desc="fixed points", delay=2, leave=False, disable=hidden) as bar:
 
             def tick(n: int) -> None:
                 bar.update(n - bar.n)
 
-            outcome = solve(
-                self.equation,
-                self.equation.project(starts),
-                self.u,
-                self.found,
-                scale=self.scale,
-                tol=1e-12 * self.stiffness,
-                generator=self.generator,
-                max_iters=self.max_iters if max_iters is None else max_iters,
-                last_iters=last,
-                inside=self.inside,
-                balanced=self.unknown,
-                tick=tick,
-            )
+            max_iters = self.options.max_iters if max_iters is None else max_iters
+            options = replace(self.options, max_iters=max_iters, last_iters=last, tick=tick)
+            outcome = solve(self.equation, self.equation.project(starts), self.u, self.found, options)
         self.n_starts += len(starts)
         for status in self.counts:
             self.counts[status] += int((outcome.status == status).sum())
@@ -126,17 +116,9 @@ class Stages:
         centre, basis = basis_of(self.equation.project(self.visited))
         small = in_subspace(self.equation, centre, basis)
         inside = Found.nothing(basis.shape[1])
-        solved = solve(
-            small,
-            small.project(y),
-            self.u,
-            inside,
-            scale=self.scale,
-            tol=1e-9 * self.stiffness,
-            generator=self.generator,
-            max_iters=_PILOT_ITERS,
-            last_iters=0,
-        )
+        scale, tol = self.problem.scale, 1e-9 * self.problem.stiffness
+        options = SolverOptions(scale, tol, self.generator, max_iters=_PILOT_ITERS, last_iters=0)
+        solved = solve(small, small.project(y), self.u, inside, options)
         # the zeros that most starts reached first
         often = torch.tensor(inside.hits).argsort(descending=True, stable=True)[:_MOST_LIFTED]
         near, place = small.lift(inside.y[often], self.u), torch.full((len(inside.y),), -1)
@@ -152,7 +134,7 @@ class Stages:
             if k and self.agrees():
                 return
             self.stage(starts[k : k + _BLOCK], sample=True, max_iters=_PILOT_ITERS, last=0)
-            if self.horizon is not None and self.counts[ZERO] < _ENOUGH * self.n_starts:
+            if self.problem.horizon is not None and self.counts[ZERO] < _ENOUGH * self.n_starts:
                 self.saturated = True
                 return
         self.around(_BLOCK)

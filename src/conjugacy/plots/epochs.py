@@ -112,7 +112,7 @@ def branches(path: InputPath, labels: tuple[str, str] = ("start", "stop")) -> Fi
     ends = names_of("labels", labels, "two names")
     if len(ends) != 2:
         raise ValueError(f"`labels`: expected two names, got {len(ends)}.")
-    everything = np.concatenate([p.x[p.fixed].numpy() for p in path.points])
+    everything = np.concatenate([p.x[p.fixed] for p in path.points])
     if not len(everything):
         raise ValueError(
             "`path`: expected a path with fixed points, got one without. Take another path, or more starts (n_inits)."
@@ -126,7 +126,7 @@ def branches(path: InputPath, labels: tuple[str, str] = ("start", "stop")) -> Fi
     colours = colormaps["viridis"](np.linspace(0, 0.85, most + 1))
     lines: dict[int, list[tuple[float, float]]] = {}
     for f, points, names in zip(fraction, path.points, path.branches):
-        heights = (points.x[points.fixed].numpy() - mean) @ direction
+        heights = (points.x[points.fixed] - mean) @ direction
         for name, height, index in zip(names, heights, points.n_unstable[points.fixed].tolist()):
             lines.setdefault(name, []).append((f, height))
             face = colours[index] if index == 0 else "white"

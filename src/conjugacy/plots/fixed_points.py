@@ -60,7 +60,7 @@ def fixed_points_3d(
     check_int("n_trials", n_trials, 0)
     check_number("reach", reach, 0)
     read, labels = _projection(points, system, space)
-    where = read(points.x)
+    where = read(torch.from_numpy(points.x))
     n_trials = 0 if system is None else min(n_trials, system.n_trials)
     paths = [] if system is None else [read(system.trajectories[k, : int(system.lengths[k])]) for k in range(n_trials)]
     flat = len(labels) == 1
@@ -104,7 +104,7 @@ def spectrum(points: FixedPoints, ax: Any = None) -> Figure:
     check_kind("points", points, FixedPoints, _POINTS)
     ax = new_figure(5.2, 5.0).subplots() if ax is None else check_axes(ax)
     fig = ax.get_figure()
-    values = points.eigenvalues.numpy()
+    values = points.eigenvalues
     for name, color, mask in _groups(points):
         flat = values[mask].reshape(-1)
         ax.plot(flat.real, flat.imag, ".", ms=4, color=color, label=_noun(name, int(mask.sum())), alpha=0.8)
@@ -137,7 +137,7 @@ def hits(points: FixedPoints, ax: Any = None) -> Figure:
     check_kind("points", points, FixedPoints, _POINTS)
     ax = new_figure(6.4, 3.4).subplots() if ax is None else check_axes(ax)
     fig = ax.get_figure()
-    counts = points.hits.numpy()
+    counts = points.hits
     for name, color, mask in _groups(points):
         ax.bar(np.flatnonzero(mask), counts[mask], color=color, label=_noun(name, int(mask.sum())))
     ax.set(xlabel="number of the point in the table", ylabel="starts that reached it")
@@ -150,7 +150,7 @@ def hits(points: FixedPoints, ax: Any = None) -> Figure:
 
 def _groups(points: FixedPoints) -> list[tuple[str, str, np.ndarray]]:
     """Name, colour and mask (P,) of every class of points that occurs."""
-    fixed, n = points.fixed, points.n_unstable.numpy()
+    fixed, n = points.fixed, points.n_unstable
     groups = []
     for k in sorted(set(n[fixed].tolist())):
         name = _kind(k, points.x.shape[1])
@@ -162,6 +162,7 @@ def _groups(points: FixedPoints) -> list[tuple[str, str, np.ndarray]]:
 
 def _projection(points: FixedPoints, system: System | None, space: str):
     """A function from states (.., D) to coordinates (.., k), k <= 3, as an array; and their names."""
+    n_units = points.x.shape[1]
     if space == "readout":
         readout = (system.readout if system is not None else None) or getattr(points.dynamics, "readout", None)
         if readout is None:
@@ -173,12 +174,12 @@ def _projection(points: FixedPoints, system: System | None, space: str):
             with torch.no_grad():
                 return readout(x.double()).reshape(len(x), -1)[:, :3].numpy()
 
-        return read, [f"readout {k + 1} (a.u.)" for k in range(read(points.x.new_zeros(1, points.x.shape[1])).shape[1])]
-    states = points.x if system is None else system.states().double()
-    centre = states.mean(0) if len(states) else torch.zeros(points.x.shape[1]).double()
+        return read, [f"readout {k + 1} (a.u.)" for k in range(read(torch.zeros(1, n_units)).shape[1])]
+    states = torch.from_numpy(points.x) if system is None else system.states().double()
+    centre = states.mean(0) if len(states) else torch.zeros(n_units).double()
     axes = torch.linalg.svd((states - centre)[:: max(1, len(states) // 5000)], full_matrices=False)[2]
-    axes = axes if len(axes) >= min(3, points.x.shape[1]) else torch.eye(points.x.shape[1]).double()
-    axes = axes[: min(3, points.x.shape[1])]
+    axes = axes if len(axes) >= min(3, n_units) else torch.eye(n_units).double()
+    axes = axes[: min(3, n_units)]
     # signs are free: the largest entry of each axis is positive, so that pictures repeat
     axes = axes * torch.sign(axes.gather(1, axes.abs().argmax(1, keepdim=True)))
 
@@ -192,24 +193,24 @@ def _unstable_lines(points: FixedPoints, read, reach: float) -> list[tuple[np.nd
     """Segments (2, k) through every fixed point along the real parts of its unstable directions."""
     if not len(points):
         return []
-    right, lines = points.modes[0], []
-    states = points.x if points.dynamics is None or points.dynamics.visited is None else points.dynamics.visited
+    x, right, lines = torch.from_numpy(points.x), torch.from_numpy(points.modes[0]), []
+    states = x if points.dynamics is None or points.dynamics.visited is None else points.dynamics.visited
     length = reach * float((states.amax(0) - states.amin(0)).norm()) if len(states) > 1 else reach
-    for p in np.flatnonzero(points.fixed & (points.n_unstable.numpy() > 0)):
+    for p in np.flatnonzero(points.fixed & (points.n_unstable > 0)):
         n = int(points.n_unstable[p])
         for k in range(n):
             value = points.eigenvalues[p, k]
             v = right[p, :, k]
             # of a conjugate pair, the plane: real part of one, imaginary part of the other
-            v = v.imag if float(value.imag) < 0 else v.real
+            v = v.imag if value.imag < 0 else v.real
             v = v / v.norm().clamp_min(1e-300)
-            ends = read(torch.stack([points.x[p] - length * v, points.x[p] + length * v]))
+            ends = read(torch.stack([x[p] - length * v, x[p] + length * v]))
             lines.append((ends, SADDLES[min(n, len(SADDLES)) - 1]))
     return lines
 
 
 def _title(points: FixedPoints) -> str:
-    fixed = points.n_unstable.numpy()[points.fixed]
+    fixed = points.n_unstable[points.fixed]
     numbers = {int(k): int((fixed == k).sum()) for k in np.unique(fixed)}
     others = [(kind, int((points.kind == kind).sum())) for kind in _OTHERS]
     words = [f", {n} {_noun(kind, n)}" for kind, n in others if n]

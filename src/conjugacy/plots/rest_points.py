@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from conjugacy._check import check_int
@@ -34,16 +33,16 @@ def rest_map(rest: RestPoints, n_modes: int = 60) -> Figure:
         hand = points.readout
         where.plot(*target, "x", color=f"C{k % 10}", ms=8, mew=1.8, zorder=2)
         for p in np.flatnonzero(points.fixed):
-            xy, colour, stable = hand[p].numpy(), f"C{k % 10}", int(points.n_unstable[p]) == 0
+            xy, colour, stable = hand[p], f"C{k % 10}", int(points.n_unstable[p]) == 0
             where.plot(*np.stack([target, xy]).T, color=colour, lw=0.8, zorder=1)
             where.plot(*xy, "o", mec=colour, mfc=colour if stable else "white", ms=6, zorder=3)
-            alone = torch.linalg.eigvals(points.jacobian[p, network, network])
-            alone = alone[alone.abs().argsort(descending=True)]
+            alone = np.linalg.eigvals(points.jacobian[p, network, network])
+            alone = alone[np.argsort(-np.abs(alone), kind="stable")]
             for values, marker, name in (
                 (alone, "+", "network alone"),
                 (points.eigenvalues[p], ".", "network with arm"),
             ):
-                v = values[:n_modes].numpy()
+                v = values[:n_modes]
                 style = {"color": "0.6" if marker == "+" else colour, "ms": 5, "zorder": 2 + (marker == ".")}
                 plane.plot(v.real, v.imag, marker, label=None if name in known else name, **style)
                 known.add(name)
