@@ -105,9 +105,10 @@ class Network(nn.Module, ABC):
         self._check_built()
         check_last("x", x, self.state_size, f"The states of this network have {self.state_size} variables.")
         check_last("u", u, self.input_size, f"This network was built for {self.input_size} inputs.")
+        weight = next(self.cell.parameters(), None)
         for name, value in (("x", x), ("u", u)):
-            if value.dtype != self.latent_ics.dtype:
-                raise TypeError(f"`{name}`: expected {self.latent_ics.dtype}, as the weights have, got {value.dtype}.")
+            if weight is not None and value.dtype != weight.dtype:
+                raise TypeError(f"`{name}`: expected {weight.dtype}, as the weights have, got {value.dtype}.")
         # torch's own cells take one leading axis, analyses have any number
         try:
             lead = torch.broadcast_shapes(x.shape[:-1], u.shape[:-1])
