@@ -53,6 +53,7 @@ MADE_UP = {
     ("_lazy.py", "f'conjugacy.{module}'"),
     ("_lazy.py", "f'{package}.{public[name]}'"),
     ("_lazy.py", "f'{package}.{name}'"),
+    ("_lazy.py", "f'conjugacy.{names[name]}'"),
     ("_moved.py", "f'conjugacy.{module}'"),
     ("measure.py", "f'conjugacy.similarity.{module}'"),
     ("train_flags.py", "f'conjugacy.{package}'"),

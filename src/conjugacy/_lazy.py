@@ -18,6 +18,17 @@ def higher(module: str, name: str) -> Any:
     return getattr(importlib.import_module(f"conjugacy.{module}"), name)
 
 
+def elsewhere(names: Mapping[str, str]) -> Callable[[str], Any]:
+    """``__getattr__`` of a module of 0.1 that some names have left: name to the module that has it today."""
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"no attribute {name!r}")
+        return getattr(importlib.import_module(f"conjugacy.{names[name]}"), name)
+
+    return get
+
+
 def lazy(
     package: str, public: Mapping[str, str], submodules: Sequence[str] = (), renamed: Mapping[str, str] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:

@@ -15,7 +15,7 @@ import torch
 
 from conjugacy._arrays import read_numbers
 from conjugacy._check import check_axes, check_int, shown
-from conjugacy._lazy import higher
+from conjugacy._lazy import elsewhere, higher
 from conjugacy.dynamics.audit import Audit, Evidence, SearchRecord, judge
 from conjugacy.dynamics.cycles import Cycle
 from conjugacy.dynamics.distances import distances
@@ -368,3 +368,7 @@ class FixedPoints:
 
     def __copy__(self) -> FixedPoints:
         return replace(self)
+
+
+# under its path of 0.1
+__getattr__ = elsewhere({"sorted_eigenvalues": "dynamics.eigenmodes"})

@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from conjugacy._check import check_choice, check_int, check_number
+from conjugacy._lazy import elsewhere
 from conjugacy.analysis._given import check_kind, counted
 from conjugacy.dynamics import FixedPoints
 from conjugacy.plots._given import check_axes
@@ -236,3 +237,7 @@ def _noun(group: str, n: int) -> str:
     if group in _OTHERS:
         return f"{group} point" + ("s" if n != 1 else "")
     return group if n == 1 else group.replace("saddle", "saddles").replace("source", "sources")
+
+
+# under its path of 0.1
+__getattr__ = elsewhere({"portrait_graph": "plots._portrait_graph"})

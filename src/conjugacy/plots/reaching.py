@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from conjugacy._check import check_number
+from conjugacy._lazy import elsewhere
 from conjugacy.analysis._given import counted
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.plots._given import PHASE_NAMES, as_analysis, check_num_trials
@@ -229,3 +230,7 @@ def _events(ax: Any, trials: Any, k: int, dt: float, marks: dict[str, Any]) -> N
         marks["go cue"] = ax.axvline(dt * cue[0], color="C2", lw=1, ls="--")
     if bump[1] > bump[0]:
         marks["bump"] = ax.axvspan(dt * bump[0], dt * bump[1], color=_BUMP, alpha=0.15, lw=0)
+
+
+# under its path of 0.1
+__getattr__ = elsewhere({"rest_map": "plots.rest_points", "generalisation": "plots._generalisation"})
