@@ -140,6 +140,14 @@ def test_imports_point_down(path):
             assert floor(module) not in ("arm", "tasks", "networks"), f"{place} imports {module}"
 
 
+def test_contributing_prints_the_floors():
+    block = (ROOT.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8").split("checks it.\n\n", 1)[1]
+    printed = [line.strip() for line in block.split("\n\nA method", 1)[0].splitlines()]
+    assert len(printed) == len(LAYERS)
+    for line, floor_names in zip(printed, LAYERS):
+        assert line.split()[: len(floor_names.split())] == floor_names.split(), line
+
+
 def test_what_is_handed_on_to_a_higher_floor_is_listed_here():
     assert {str(p.relative_to(ROOT)): set(doors(p)) for p in FILES if set(doors(p))} == DOORS
 

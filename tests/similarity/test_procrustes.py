@@ -13,22 +13,12 @@ from conjugacy.similarity.canonical import canonical_correlations
 from conjugacy.similarity.cka import rows_to_kernel
 from conjugacy.similarity.covariance import Coordinates, Covariances
 from conjugacy.similarity.hsic import unbiased_hsic, unbiased_linear_hsic
+from conjugacy.similarity.measure import registry
 from conjugacy.similarity.procrustes import nuclear_norms
 
-PAIRED = [
-    "procrustes",
-    "procrustes_euclidean",
-    "bures",
-    "shape_0.5",
-    "cca",
-    "svcca",
-    "pwcca",
-    "cka",
-    "angular_cka",
-    "cka_unbiased",
-    "cka_rbf",
-    "rsa",
-]
+# measures of paired states that need no training trials; matchings of units are compared with brute force elsewhere
+OTHERS = {"state_r2", "permutation", "soft_matching"}
+PAIRED = [n for n, traits in registry().items() if traits.needs == "paired trajectories" and n not in OTHERS]
 
 
 def rows(x):

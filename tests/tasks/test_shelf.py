@@ -22,16 +22,9 @@ from conjugacy.tasks import (
 from conjugacy.training import Recipe
 from conjugacy.trials import Rollout
 
-SHELF = [
-    ChaoticDelayedMatching,
-    ContextualIntegration,
-    CyclingMemory,
-    DelayedDiscrimination,
-    PathIntegration,
-    PhaseCodedMemory,
-    PoissonClicks,
-    SineWaveGenerator,
-]
+# every task whose trials have inputs with noise of one level and need nothing else to be made
+OTHERS = {"Task", "GymnasiumTask", "RandomTarget", "MultiTask", "NBitFlipFlop"}
+SHELF = [getattr(tasks, name) for name in tasks.__all__ if name[0].isupper() and name not in OTHERS]
 
 
 @pytest.fixture(params=SHELF, ids=lambda kind: kind.__name__)

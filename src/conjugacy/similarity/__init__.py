@@ -1,5 +1,7 @@
 """How similar two systems are: measures, with intervals, nulls, and a test with known answers."""
 
+from pathlib import Path
+
 from conjugacy._lazy import lazy
 
 _PUBLIC = {
@@ -28,21 +30,6 @@ _PUBLIC = {
     "stochastic_shape_distance": "stochastic",
 }
 # no module bears the name of something public above: importing it would hide that
-_SUBMODULES = (
-    "cca",
-    "cka",
-    "dmd",
-    "dsa",
-    "inference",
-    "input_dsa",
-    "known_answer_checks",
-    "known_answers",
-    "matching",
-    "measure",
-    "procrustes",
-    "rsa",
-    "spectrum",
-    "timescales",
-)
+_SUBMODULES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py") if path.stem not in _PUBLIC))
 
 __getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC, _SUBMODULES)
