@@ -43,7 +43,7 @@ def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
     for run in runs:
         analysis = Analysis(run)
         points = analysis.fixed_points(seed=seed, progress=progress)
-        print(f"  {run.name} without input: {points!r}", flush=True)
+        print(f"  {run.name} without input: {points.summary()}", flush=True)
         written += draw(analysis, out) + draw_fixed_points(analysis, points, out)
     print("Comparing the two networks ...", flush=True)
     comparison = compare(runs, MEASURES, seed=seed, n_trials=100, null="auto", progress=progress)
