@@ -148,7 +148,7 @@ def assert_arrays(points):
     for kind, names in ARRAYS.items():
         for name in names:
             array = getattr(points, name)
-            assert type(array) is np.ndarray and array.dtype == kind and len(array) == len(points), name
+            assert isinstance(array, np.ndarray) and array.dtype == kind and len(array) == len(points), name
     assert all(type(getattr(points, name)) is np.ndarray for name in ("kind", "certificate", "sides"))
     assert type(points.time_constants) is np.ndarray and [type(m) for m in points.modes] == [np.ndarray] * 2
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from conjugacy._check import shown
+from conjugacy.dynamics.shared_array import SharedArray
 
 # the axes of each array: P points, D states, I inputs
 AXES = {
@@ -34,7 +35,7 @@ def as_array(name: str, value: Any) -> np.ndarray:
         array = value.numpy(force=True) if isinstance(value, torch.Tensor) else np.asarray(value)
         if kind == "U":
             return array if array.dtype.kind == "U" else array.astype(_TYPES[kind])
-        return np.require(array, _TYPES[kind], ["C", "W"])
+        return np.require(array, _TYPES[kind], ["C", "W"]).view(SharedArray)
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(f"`{name}`: expected an array ({_words(name)}), got {shown(value)}.") from None
 

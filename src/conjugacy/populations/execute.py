@@ -162,7 +162,9 @@ class _Records:
         self.error = dict.fromkeys(self.runs, "")
         self.metrics: dict[str, dict[str, Any]] = {name: {} for name in self.runs}
         self._written = 0.0
-        if folder.exists() and any(folder.iterdir()) and not (folder / "sweep.yaml").exists():
+        # a kill may have left a hidden file on its way to sweep.yaml
+        visible = [p for p in folder.iterdir() if not p.name.startswith(".")] if folder.exists() else []
+        if visible and not (folder / "sweep.yaml").exists():
             raise FileExistsError(f"`out`: {folder} exists and holds no sweep. Name an empty or a new folder.")
         for name in self.runs:
             if holds_run(self.folder_of(name)):
