@@ -21,7 +21,7 @@ class SharedArray(np.ndarray):
         return function(*_as_tensors(args), **_as_tensors(kwargs or {}))
 
     def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
-        """Numbers stay plain numbers; arrays go on being shared, so that code written for tensors can compute on them."""
+        """Numbers are plain numbers; arrays stay shared, so that code written for tensors can compute on them."""
         plain = np.asarray(array)
         return plain[()] if return_scalar else plain.view(type(self))
 
