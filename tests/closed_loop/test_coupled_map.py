@@ -16,7 +16,7 @@ from conjugacy.dynamics import participation
 from conjugacy.dynamics.jacobian import autodiff_jacobian
 from conjugacy.runs.trial_sets import TrialSets
 
-PRETRAINED = Path("/work/shared/reference/pretrained/randomtarget.npz")
+PRETRAINED = Path(__file__).parents[3] / "shared" / "reference" / "pretrained" / "randomtarget.npz"
 
 
 def task(**options):
