@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # two test processes, a file at a time, each on one thread of BLAS and OpenMP: they would wait for each other otherwise
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+# where bytecode is not written, every one of the tests' processes compiles torch and all the rest anew, for ten seconds
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test slow lint bench clean
 
 demo: $(VENV)/installed
