@@ -364,13 +364,13 @@ def is_running(pid):
         return False
 
 
-def killed_half_way(file, out, *flags):
-    """Run names of a sweep that was killed when at least five of its runs had finished, and when each was written."""
+def killed_half_way(file, out, enough, *flags):
+    """Run names of a sweep that was killed when `enough` of its runs had finished, and when each was written."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "conjugacy.cli", "sweep", str(file), "--progress", "false", *flags]
     driver = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     started = time.monotonic()
-    while len(list(out.glob("runs/[!.]*/config.json"))) < 5:
+    while len(list(out.glob("runs/[!.]*/config.json"))) < enough:
         assert driver.poll() is None, driver.stderr.read().decode()
         assert time.monotonic() - started < 300, "the sweep does not get on"
         time.sleep(0.02)
@@ -393,14 +393,14 @@ def check_that_it_goes_on(file, out, **options):
     before = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("runs/[!.]*/config.json")}
     n_lines = len((out / "log.jsonl").read_text().splitlines())
     table = run_sweep(file, progress=False, **options)
-    assert len(table) == 12 and (table["status"] == "finished").all()
+    assert (table["status"] == "finished").all()
     events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     begun_again = {e["run"] for e in events[n_lines:] if e["event"] == "begun"}
     assert begun_again == set(table["run"]) - set(before)  # what had finished was not begun again
     finished = [e["run"] for e in events if e["event"] == "finished"]
     assert len(finished) == len(set(finished))
     folders = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("runs/[!.]*/config.json")}
-    assert len(folders) == 12 and {name: folders[name] for name in before} == before
+    assert {name: folders[name] for name in before} == before
     left = {p.name for p in (out / "runs").iterdir() if p.suffix != ".lock"}
     assert left == set(table["run"])  # nothing half-written is left
     for name in folders:
@@ -409,9 +409,9 @@ def check_that_it_goes_on(file, out, **options):
 
 def test_a_sweep_that_was_killed_ends_with_all_runs_and_none_trained_twice(here, tmp_path):
     file, out = tmp_path / "sweep.json", tmp_path / "s"
-    file.write_text(json.dumps({**SMALL, "out": str(out)}))
-    done = killed_half_way(file, out, "--workers", "2")
-    assert 5 <= len(done) < 12
+    file.write_text(json.dumps({**SMALL, "recipe": {**SMALL["recipe"], "learning_rate": 0.01}, "out": str(out)}))
+    done = killed_half_way(file, out, 2, "--workers", "2")
+    assert 2 <= len(done) < 6
     check_that_it_goes_on(file, out, workers=1)
 
 
@@ -421,7 +421,7 @@ def test_a_sweep_on_ray_that_was_killed_ends_with_all_runs_and_none_trained_twic
     monkeypatch.setenv("RAY_worker_niceness", "0")  # Ray's workers are nice: on a busy machine they never get to run
     file, out = tmp_path / "sweep.json", tmp_path / "s"
     file.write_text(json.dumps({**SMALL, "recipe": {**SMALL["recipe"], "steps": 300, "stop_r2": 1.0}, "out": str(out)}))
-    done = killed_half_way(file, out, "--workers", "2", "--ray", "local")
+    done = killed_half_way(file, out, 5, "--workers", "2", "--ray", "local")
     assert 5 <= len(done) < 12
     check_that_it_goes_on(file, out, workers=2, ray="local")
 

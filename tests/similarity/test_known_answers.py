@@ -53,7 +53,11 @@ def test_data_that_differ_off_the_trajectories_only(pairs):
         torch.testing.assert_close(pair.a.trajectories, pair.b.trajectories, atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("name", measure_names())
+# the two that search and follow orbits of every pair take as long as all others together
+LONG = {"portrait", "lyapunov"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in measure_names()])
 def test_every_measure_does_what_it_declares(pairs, name):
     if name == "portrait":
         pytest.importorskip("conjugacy.dynamics.search", reason="fixed points are not part of this build")
