@@ -23,16 +23,21 @@ _LEAST = 10  # resampled values: quantiles of fewer mean nothing
 
 def bootstrap_values(measure: Measure, a: Any, b: Any, n_resamples: int, seed: int) -> np.ndarray:
     """Values (resample,) of `measure` for prepared features `a` and `b` under resampled trials."""
-    k_a, k_b = measure.n_trials(a), measure.n_trials(b)
-    if min(k_a, k_b) == 0:
-        measure.resample(a, np.ones(1, dtype=int))  # raises: no trials, no intervals
-    if min(k_a, k_b) < 3:
-        raise ValueError(
-            f"`interval`: expected at least 3 trials to resample, got {min(k_a, k_b)}. Use interval=None, or cut the "
-            "recording into trials."
-        )
+    check_enough_trials(measure, a, b)
     counts_a, counts_b = measure.draw_trials(a, b, n_resamples, np.random.default_rng(seed))
     return measure.compare_resampled(a, b, counts_a, counts_b)
+
+
+def check_enough_trials(measure: Measure, a: Any, b: Any) -> None:
+    """Raise ValueError where prepared features have too few trials to resample, or do not depend on trials."""
+    fewest = min(measure.n_trials(a), measure.n_trials(b))
+    if fewest == 0:
+        measure.resample(a, np.ones(1, dtype=int))  # raises: no trials, no intervals
+    if fewest < 3:
+        raise ValueError(
+            f"`interval`: expected at least 3 trials to resample, got {fewest}. Use interval=None, or cut the "
+            "recording into trials."
+        )
 
 
 def centred_interval(values: np.ndarray, value: float, level: float, low: float, high: float) -> Interval:

@@ -12,7 +12,9 @@ in length. This is the operator of DSA (Ostrow et al. 2023), there without the m
 Only sums of products are needed. H'H is built from its first block row, since its blocks repeat along the diagonals up
 to the first and last rows of each trial, and S, U are its eigenvalues and eigenvectors. Singular values come out with
 an error of eps S_1^2 / S_i: where the smallest one kept is below 1e-6 S_1, the R factor of H is decomposed instead.
-Every rank up to the one computed is a leading block, and every resample of trials a weighted sum.
+Every rank up to the one computed is a leading block, and every resample of trials a weighted sum. An embedding can keep
+components beyond its rank (`room`), so that a resample of trials chooses its own leading ones: where the cut falls between
+components of nearly equal variance, most of what varies from one recording to the next is this choice.
 """
 
 from __future__ import annotations
@@ -40,6 +42,10 @@ class Embedding:
         All singular values of H that were computed, descending.
     axes : array (unit * n_delays, rank)
         U, the newest state first.
+    chosen : int
+        Leading components that an operator is fitted to; the others, if any, are room for resamples.
+    threshold : float
+        Singular values above it are kept with rank="optimal"; 0 for another rank.
     coordinates : array (trial, row, rank)
         V; zero past the end of a trial.
     rows : int array (trial,)
@@ -55,6 +61,8 @@ class Embedding:
     steps: int
     singular: np.ndarray
     axes: np.ndarray
+    chosen: int
+    threshold: float
     coordinates: np.ndarray
     rows: np.ndarray
     all: np.ndarray
@@ -71,6 +79,11 @@ class Embedding:
     def rank(self) -> int:
         """Number of components kept."""
         return self.axes.shape[1]
+
+    @property
+    def cut(self) -> bool:
+        """Whether the data have components beyond the chosen ones, so that resamples may choose others."""
+        return self.rank > self.chosen
 
     @property
     def noise_free(self) -> bool:
@@ -187,8 +200,12 @@ def embed(
     steps: int = 1,
     center: bool = True,
     method: str = "auto",
+    room: bool = False,
 ) -> Embedding:
-    """Delay-embedded trajectories in whitened principal coordinates; arguments as in `dmd`, or rank="all"."""
+    """Delay-embedded trajectories in whitened principal coordinates; arguments as in `dmd`, or rank="all".
+
+    With `room`, three times as many components as the rank are kept (ten more, at least), as far as the data have them.
+    """
     samples = Samples.of(as_system("system", system))
     check_int("n_delays", n_delays, 1)
     check_int("delay_interval", delay_interval, 1)
@@ -209,27 +226,40 @@ def embed(
         )
     x = samples.x - samples.rows().mean(0) if center else samples.x
     x = np.where(samples.valid[..., None], x, 0.0)
-    s, u = _principal(x, samples.lengths, n_delays, delay_interval, rank, method)
-    n_keep = _choose_rank(rank, s, x, samples, n_delays, delay_interval)
+    asked = rank + _room(rank) if room and isinstance(rank, int) else rank
+    s, u = _principal(x, samples.lengths, n_delays, delay_interval, rank, asked, method)
+    chosen = _choose_rank(rank, s, x, samples, n_delays, delay_interval)
+    n_keep = min(len(s), chosen + _room(chosen)) if room else chosen
     u = u[:, :n_keep]
     v, rows = _coordinates(x, samples.lengths, u / s[:n_keep], n_delays, delay_interval)
-    return Embedding(samples.name, n_delays, delay_interval, steps, s, u, v, rows, *_products(v, rows, steps))
+    threshold = _threshold(s, (int(rows.sum()), len(u))) if rank == "optimal" else 0.0
+    products = _products(v, rows, steps)
+    return Embedding(
+        samples.name, n_delays, delay_interval, steps, s, u, chosen, threshold, v, rows, *products
+    )
+
+
+def _room(rank: int) -> int:
+    return max(10, 2 * rank)
 
 
 def fit(embedding: Embedding, rank: int | None = None, ridge: float = 0.0, counts: np.ndarray | None = None) -> DMD:
-    """The operator of rank `rank` (None: all) from an embedding, each trial counted `counts` (trial,) times.
+    """The operator of rank `rank` (None: as chosen) from an embedding, each trial counted `counts` (trial,) times.
 
-    With counts the coordinates are whitened anew, within the components kept: nothing is read but sums.
+    With counts, the leading components are chosen and whitened anew, within those kept: nothing is read but sums.
     """
-    e, n = embedding, embedding.rank if rank is None else rank
+    e, n = embedding, embedding.chosen if rank is None else rank
     check_int("rank", n, 1, embedding.rank)
     if counts is None:
         g00, g01 = e.past.sum(0)[:n, :n], e.cross.sum(0)[:n, :n]
     else:
         w = counts.astype(float)
         scale = e.singular[: e.rank]
-        values, vectors = sla.eigh(np.tensordot(w, e.all, 1) * np.outer(scale, scale))
-        values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
+        values, vectors = _weighted_components(e, w)
+        if rank is None and e.threshold:
+            share = (w @ e.rows) / e.rows.sum()
+            n = max(1, int((values > share * e.threshold**2).sum()))
+        values, vectors = values[:n], vectors[:, :n]
         white = scale[:, None] * vectors / np.sqrt(np.maximum(values, values[0] * 1e-20))
         g00, g01 = (white.T @ np.tensordot(w, g, 1) @ white for g in (e.past, e.cross))
     gram = g00 + ridge * np.eye(n)
@@ -240,6 +270,28 @@ def fit(embedding: Embedding, rank: int | None = None, ridge: float = 0.0, count
         a = np.linalg.lstsq(gram, g01, rcond=1e-12)[0].T
     values = np.linalg.eigvals(a)
     return DMD(e, a, values[_by_modulus(values)], ridge)
+
+
+def _weighted_components(e: Embedding, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Squared singular values (descending) and axes, in the coordinates of `e.axes`, of trials that weigh `weights`."""
+    scale = e.singular[: e.rank]
+    values, vectors = sla.eigh(np.tensordot(weights, e.all, 1) * np.outer(scale, scale))
+    return values[::-1], vectors[:, ::-1]
+
+
+def cut_stability(embedding: Embedding, counts: np.ndarray) -> float:
+    """How well the data fix the subspace of the chosen components: 1, wholly; 0, one of its axes is arbitrary.
+
+    The median over the resamples `counts` (resample, trial) of the smallest cosine between the subspace of a resample
+    and that of all trials. 1.0 where nothing is cut off.
+    """
+    e, n = embedding, embedding.chosen
+    if not e.cut:
+        return 1.0
+    cosines = [
+        np.linalg.svd(_weighted_components(e, w.astype(float))[1][:n, :n], compute_uv=False)[-1] for w in counts
+    ]
+    return float(np.median(cosines))
 
 
 def sweep(
@@ -348,11 +400,15 @@ def optimal_threshold(singular: np.ndarray, shape: tuple[int, int]) -> int:
     their numerical rank. It takes for noise what fills half of the singular values or more: where signals do, it cuts
     signals, and more delays help.
     """
+    return max(1, int((singular > _threshold(singular, shape)).sum()))
+
+
+def _threshold(singular: np.ndarray, shape: tuple[int, int]) -> float:
     every = np.zeros(max(min(shape), len(singular)))
     every[: len(singular)] = singular
     beta = min(shape) / max(shape)
     omega = 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43
-    return max(1, int((singular > omega * np.median(every)).sum()))
+    return float(omega * np.median(every))
 
 
 def _hankel(x: np.ndarray, n_delays: int, interval: int) -> np.ndarray:
@@ -387,15 +443,21 @@ def hankel_gram(x: np.ndarray, lengths: np.ndarray, n_delays: int, interval: int
 
 
 def _principal(
-    x: np.ndarray, lengths: np.ndarray, n_delays: int, interval: int, rank: int | str, method: str
+    x: np.ndarray,
+    lengths: np.ndarray,
+    n_delays: int,
+    interval: int,
+    rank: int | str,
+    asked: int | str,
+    method: str,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Singular values and right singular vectors of H, those that stand out from rounding."""
+    """Singular values and right singular vectors of H that stand out from rounding: the first `asked`, or all."""
     p = x.shape[2] * n_delays
     n_rows = int((lengths - (n_delays - 1) * interval).sum())
     if method != "qr" and n_rows >= p:
         gram = hankel_gram(x, lengths, n_delays, interval)
-        some = isinstance(rank, int) and rank < p // 4
-        subset = (p - int(rank) - 1, p - 1) if some else None
+        some = isinstance(asked, int) and asked < p // 4
+        subset = (p - int(asked) - 1, p - 1) if some else None
         values, vectors = sla.eigh(gram, subset_by_index=subset, check_finite=False)
         s = np.sqrt(np.maximum(values[::-1], 0.0))
         u = vectors[:, ::-1]

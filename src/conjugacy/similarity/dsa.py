@@ -22,11 +22,15 @@ import torch
 from typing_extensions import override
 
 from conjugacy._check import check_choice, check_flag, check_int
+from conjugacy._threads import map_threads
 from conjugacy.similarity.alignment import Alignment, Operator, align, align_many
+from conjugacy.similarity.distance_intervals import distance_interval
 from conjugacy.similarity.dmd import DMD, embed, fit
 from conjugacy.similarity.measure import Measure
+from conjugacy.similarity.nulls import value_or_nan
+from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import check_same_steps, kind_of
-from conjugacy.similarity.score import OFF_DATA, Score, Traits
+from conjugacy.similarity.score import OFF_DATA, Interval, Score, Traits
 from conjugacy.system import System
 
 UNEQUAL = ("error", "min")
@@ -176,12 +180,42 @@ class OperatorMeasure(Measure):
     @override
     def prepare(self, system: System, train: System | None = None) -> OperatorFeatures:
         del train  # nothing is fitted across systems
-        e = embed(system, self.rank, self.n_delays, self.delay_interval, center=self.center)
+        e = embed(system, self.rank, self.n_delays, self.delay_interval, center=self.center, room=True)
         return self._features(fit(e), system.dt)
 
     @override
     def resample(self, features: OperatorFeatures, counts: np.ndarray) -> OperatorFeatures:
-        return self._features(fit(features.dmd.embedding, features.dmd.rank, counts=counts), features.dt)
+        return self._features(fit(features.dmd.embedding, counts=counts), features.dt)
+
+    @override
+    def interval(
+        self, a: OperatorFeatures, b: OperatorFeatures, value: float, resampling: Resampling
+    ) -> Interval | None:
+        cut = a.dmd.embedding.cut or b.dmd.embedding.cut
+        return distance_interval(self, a, b, value, resampling, chosen_anew=cut)
+
+    @override
+    def compare_resampled(
+        self, a: OperatorFeatures, b: OperatorFeatures, counts_a: np.ndarray, counts_b: np.ndarray
+    ) -> np.ndarray:
+        pairs = map_threads(lambda counts: self._resampled_pair(a, b, *counts), list(zip(counts_a, counts_b)))
+        return self._values(pairs)
+
+    def _resampled_pair(
+        self, a: OperatorFeatures, b: OperatorFeatures, counts_a: np.ndarray, counts_b: np.ndarray
+    ) -> tuple[OperatorFeatures, OperatorFeatures]:
+        x, y = self.resample(a, counts_a), self.resample(b, counts_b)
+        if x.dmd.rank == y.dmd.rank or self.unequal not in UNEQUAL:
+            return x, y
+        rank = min(x.dmd.rank, y.dmd.rank)
+        x, y = (
+            self._features(fit(f.dmd.embedding, rank, counts=c), f.dt) for f, c in ((a, counts_a), (b, counts_b))
+        )
+        return x, y
+
+    def _values(self, pairs: Sequence[tuple[OperatorFeatures, OperatorFeatures]]) -> np.ndarray:
+        """Values (pair,), NaN where the measure is undefined."""
+        return np.array([value_or_nan(self, *pair) for pair in pairs])
 
     def _check_steps(self, a: OperatorFeatures, b: OperatorFeatures) -> None:
         check_same_steps(a, b, self.name, "'spectrum_w2_continuous'")
@@ -285,11 +319,9 @@ class DSA(OperatorMeasure):
         return {"rank": a.dmd.rank, "n_delays": self.n_delays, **self.doubts(a, b)}
 
     @override
-    def compare_resampled(self, a, b, counts_a, counts_b):
-        resampled = [(self.resample(a, ca), self.resample(b, cb)) for ca, cb in zip(counts_a, counts_b)]
-        matched = [self._matched(*pair) for pair in resampled]
-        left, right = [m[0].operator for m in matched], [m[1].operator for m in matched]
-        found = align_many(left, right, [(k, k) for k in range(len(matched))], self.effort)
+    def _values(self, pairs: Sequence[tuple[OperatorFeatures, OperatorFeatures]]) -> np.ndarray:
+        left, right = [pair[0].operator for pair in pairs], [pair[1].operator for pair in pairs]
+        found = align_many(left, right, [(k, k) for k in range(len(pairs))], self.effort)
         return np.array([self._report(alignment)[0] for alignment in found])
 
     def _report(self, found: Alignment) -> tuple[float, dict[str, Any]]:
