@@ -24,7 +24,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SMALL = [
     (cj, "train", {"steps": 2, "batch_size": 4, "progress": False}),
     (cj, "train_population", {"steps": 2, "batch_size": 4, "progress": False, "seeds": range(2), "stacked": True}),
-    (cj, "compare", {"n_trials": 12, "n_resamples": 10, "n_surrogates": 5}),
+    (cj, "compare", {"n_trials": 20, "n_resamples": 10, "n_surrogates": 5}),
     (cj, "rest_points", {"targets": 1, "n_inits": 4, "progress": False}),
     (cj.tasks.NBitFlipFlop, "__init__", {"n_timesteps": 30}),
     (cj.networks.GRU, "__init__", {"latent_size": 6}),

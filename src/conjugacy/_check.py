@@ -14,6 +14,9 @@ from torch import Tensor
 _LOUDEST = 1e6  # of noise; beyond, float32 overflows
 
 
+_LARGEST = 2**63 - 1
+
+
 def shown(value: Any) -> str:
     """`value` as it appears in messages: its representation on one line and not long, arrays by their shape."""
     if isinstance(value, type):
@@ -47,6 +50,8 @@ def check_int(
     `limit` is a bound that only a slip exceeds; messages name it only then.
     """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if high is None and limit is None and whole and int(value) > _LARGEST:
+        high = _LARGEST  # no counter, size or seed of the libraries below holds more
     if not whole or int(value) < low or (high is not None and int(value) > high):
         span = f"an integer >= {low}" if high is None else f"an integer in [{low}, {high}]"
         raise ValueError(f"`{name}`: expected {span}, got {shown(value)}. {hint}".rstrip())
@@ -169,6 +174,17 @@ def check_instance(name: str, value: Any, kind: type | tuple[type, ...], hint: s
     if isinstance(value, type):
         hint = hint or f"Make one: {value.__name__}(...)."
     raise TypeError(f"`{name}`: expected a {wanted}, got {shown(value)}. {hint}".rstrip())
+
+
+def check_list(name: str, value: Any, what: str, least: int = 1) -> list[Any]:
+    """Return `value` as a list of at least `least` items, or say what it is; `what` names the items in messages."""
+    many = hasattr(value, "__iter__") and getattr(value, "ndim", 1) > 0
+    if not many or isinstance(value, (str, bytes, type)) or hasattr(value, "keys"):
+        raise TypeError(f"`{name}`: expected a list of {what}, got {shown(value)}.")
+    items = list(value)
+    if len(items) < least:
+        raise ValueError(f"`{name}`: expected a list of at least {least} {what}, got {shown(value)}.")
+    return items
 
 
 def check_numbers(

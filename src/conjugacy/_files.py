@@ -16,9 +16,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+from conjugacy._check import shown
 
 _LONGEST_NAME = 100
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no files of Windows
+
+
+def check_path(name: str, value: Any, what: str = "folder") -> Path:
+    """The path that is given as argument `name`; `what` it leads to, for messages."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value) or isinstance(os.fspath(value), bytes):
+        raise TypeError(f"`{name}`: expected the path of a {what}, got {shown(value)}.")
+    return Path(value)
 
 
 def write_file(path: str | os.PathLike, data: bytes) -> Path:

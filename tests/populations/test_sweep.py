@@ -197,7 +197,7 @@ def test_names_close_to_a_right_one_are_guessed(tmp_path):
     ("text", "message"),
     [
         ("task: {class: A", "not a yaml file (while parsing a flow mapping"),
-        ("- 1", "expected the keys task, network and so on, got list."),
+        ("- 1", "`config`: expected a dict with the keys task, network and so on, got [1]."),
         ("seeds: 2\nseeds: 3", "line 2: 'seeds' stands there twice."),
         ("seeds: 2", "`task`: missing. Name a class, for example task: {class: NBitFlipFlop}."),
     ],

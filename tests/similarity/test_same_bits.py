@@ -15,9 +15,9 @@ def test_the_number_of_threads_changes_no_bit(make_trajectories, name):
     def step(x, u):
         return 0.9 * torch.tanh(x) + 0.1 * u[..., :1]
 
-    u = np.random.default_rng(3).normal(size=(9, 19, 2))
+    u = np.random.default_rng(3).normal(size=(21, 19, 2))
     systems = [
-        System.from_arrays(str(k), make_trajectories(k, 9), u, step=step, dt=0.1, step_tolerance=np.inf)
+        System.from_arrays(str(k), make_trajectories(k, 21), u, step=step, dt=0.1, step_tolerance=np.inf)
         for k in range(3)
     ]
     fields = get_measure(name).__dataclass_fields__

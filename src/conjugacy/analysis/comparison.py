@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from conjugacy._check import check_flag, check_int
+from conjugacy._check import check_flag, check_instance, check_int
 from conjugacy._config import describe
 from conjugacy._lazy import higher
 from conjugacy.analysis.analysis import Analysis
@@ -22,7 +22,7 @@ from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.similarity._pairwise import Pairwise, check_pairs, pairwise
 from conjugacy.similarity.measure import Measure, measure_list
 from conjugacy.similarity.resampling import Resampling
-from conjugacy.similarity.samples import kind_of
+from conjugacy.similarity.samples import kind_of, system_list
 from conjugacy.similarity.score import Score
 from conjugacy.system import System
 from conjugacy.trials import Trials
@@ -67,8 +67,12 @@ class Comparison:
         seed: int = 0,
         progress: bool = False,
     ):
-        if len(systems) < 2:
-            raise ValueError(f"`systems`: expected at least 2 to compare, got {len(systems)}.")
+        systems = system_list("systems", systems, 2)
+        train = None if train is None else system_list("train", train, 2)
+        if train is not None and len(train) != len(systems):
+            raise ValueError(f"`train`: expected one system for each of the {len(systems)}, got {len(train)}.")
+        if untrained is not None:
+            check_instance("untrained", untrained, Mapping, "A dict of name to systems.")
         names = [s.name for s in systems]
         if len(set(names)) < len(names):
             raise ValueError(

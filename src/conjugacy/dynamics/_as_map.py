@@ -65,15 +65,15 @@ def as_map(step_or_system: Any, kind: str = "map", order: str | None = None) -> 
     )
 
 
-def as_input(inputs: Any, n_inputs: int | None) -> Tensor:
+def as_input(inputs: Any, n_inputs: int | None, argument: str = "inputs") -> Tensor:
     """The held input as a float64 vector (I,); a number fills all channels (one, where I is unknown)."""
-    u = read_numbers("inputs", inputs, "a number or a vector of numbers")
+    u = read_numbers(argument, inputs, "a number or a vector of numbers")
     if u.ndim == 0:
         u = u.expand(1 if n_inputs is None else n_inputs).clone()
     hint = "Fixed points belong to one held input; for several, call once per input or use input_path()."
     sizes: dict[str, int] = {} if n_inputs is None else {"input": n_inputs}
-    check_axes("inputs", u, "input", hint, **sizes)
-    return check_finite("inputs", u)
+    check_axes(argument, u, "input", hint, **sizes)
+    return check_finite(argument, u)
 
 
 def _from_system(system: System, flow: bool) -> Map:

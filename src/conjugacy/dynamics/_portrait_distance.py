@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from conjugacy._check import check_number
+from conjugacy._check import check_instance, check_number
 from conjugacy.dynamics._portrait import Portrait
 from conjugacy.dynamics.portrait_core import on_common_horizon
 
@@ -70,6 +70,8 @@ def portrait_distance(
     Symmetric, zero for identical portraits, and for one `horizon` and `hold` it obeys the triangle inequality among
     portraits that carry responses to the same inputs (or none).
     """
+    for name, portrait in (("a", a), ("b", b)):
+        check_instance(name, portrait, Portrait, "Make it with FixedPoints.portrait().")
     clock = max(a.step, b.step)
     horizon = 10 * clock if horizon is None else check_number("horizon", horizon, 0, open_low=True)
     if hold is not None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int
+from conjugacy._check import check_axes, check_int, check_list
 from conjugacy.dynamics._as_map import as_input, as_map
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.map import Map
@@ -127,7 +127,8 @@ def input_path(
     check_int("n_nodes", n_nodes, 2)
     check_int("n_bisections", n_bisections, 0)
     dynamics = as_map(step_or_system, kind)
-    first, last = as_input(start, dynamics.n_inputs), as_input(stop, dynamics.n_inputs)
+    first, last = as_input(start, dynamics.n_inputs, "start"), as_input(stop, dynamics.n_inputs, "stop")
+    check_axes("stop", last, "input", input=len(first), hint="`start` and `stop` have one number a channel.")
     from tqdm import tqdm
 
     fractions = torch.linspace(0, 1, n_nodes, dtype=torch.float64)
@@ -169,8 +170,8 @@ def input_response(
     """
     dynamics = as_map(step_or_system)
     response = {}
-    for value in inputs:
-        u = as_input(value, dynamics.n_inputs)
+    for k, value in enumerate(check_list("inputs", inputs, "held inputs")):
+        u = as_input(value, dynamics.n_inputs, f"inputs[{k}]")
         response[_in_words(u)] = fixed_points(dynamics, x0, u, progress=False, n_orbits=0, **search).counts
     return response
 

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_instance, check_int, check_number
 from conjugacy.dynamics._as_map import as_map
 from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.linearisation import states_and_inputs
@@ -139,6 +139,7 @@ def memory_times(system: System, horizon: float | None = None, *, n_states: int 
     ValueError
         If trials have a single step, or the map gives numbers that are not finite.
     """
+    check_instance("system", system, System)
     longest = int(system.lengths.max())
     if longest < 2:
         raise ValueError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_axes, check_int
+from conjugacy._check import check_axes, check_instance, check_int
 from conjugacy.dynamics._as_map import as_map
 from conjugacy.dynamics.eigenmodes import sorted_eigenvalues
 from conjugacy.dynamics.jacobian import chunks
@@ -40,6 +40,7 @@ def timescales_along(system: System, k: int = 5, *, n_max: int = 2000) -> Tensor
     state t to t + 1. Steps beyond `n_max` in all are left NaN, evenly spread ones being kept; steps past the end of a
     trial are NaN.
     """
+    check_instance("system", system, System)
     dynamics = as_map(system)
     check_int("k", k, 1, system.n_units)
     check_int("n_max", n_max, 1)
@@ -63,6 +64,8 @@ def linearisation_error(system: System, points: FixedPoints) -> LinearisationErr
     ValueError
         If there is no point to linearise about, or its size is not that of the system.
     """
+    check_instance("system", system, System)
+    check_instance("points", points, FixedPoints)
     if not len(points):
         raise ValueError("`points`: expected at least one fixed point to linearise about, got none.")
     where, held = torch.from_numpy(points.x), torch.from_numpy(points.u)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjugacy._check import check_int, shown
+from conjugacy._check import check_instance, check_int, shown
 from conjugacy.dynamics.points import FixedPoints
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def participation(points: FixedPoints, parts: Mapping[str, slice], n_modes: int 
     import pandas as pd
     from scipy.linalg import eig
 
+    check_instance("points", points, FixedPoints)
+    check_instance("parts", parts, Mapping, "Such as `System.parts`.")
     check_int("n_modes", n_modes, 1)
     n_units = points.x.shape[1]
     for name, where in parts.items():

@@ -15,6 +15,7 @@ import torch
 
 from conjugacy._arrays import read_numbers
 from conjugacy._check import check_axes, check_int, shown
+from conjugacy._files import check_path
 from conjugacy._lazy import elsewhere, higher
 from conjugacy.dynamics.audit import Audit, Evidence, SearchRecord, judge
 from conjugacy.dynamics.cycles import Cycle
@@ -338,7 +339,7 @@ class FixedPoints:
 
     def save(self, path: str | PathLike) -> None:
         """Write everything but `dynamics` to an npz file (numbers and strings only, no pickle)."""
-        write(path, {f.name: getattr(self, f.name) for f in fields(self)})
+        write(check_path("path", path, "npz file"), {f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, path: str | PathLike, dynamics: Map | None = None) -> FixedPoints:
@@ -351,7 +352,7 @@ class FixedPoints:
         ValueError
             If it is no such file, was changed since, or is of a format that this version does not know.
         """
-        return cls(**read(path), dynamics=dynamics)
+        return cls(**read(check_path("path", path, "npz file")), dynamics=dynamics)
 
     def __getstate__(self) -> dict[str, Any]:
         """What goes to another process: everything but `dynamics`, as with `save`."""

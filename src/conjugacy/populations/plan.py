@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from conjugacy._check import check_choice, check_int, check_number
+from conjugacy._check import check_choice, check_int, check_number, shown
 from conjugacy._files import read_file
 from conjugacy._notes import one_line
 from conjugacy.networks.network import Network
@@ -120,7 +120,7 @@ class Plan:
         """The sweep that a mapping of the same form describes; see `read`."""
         own = _own_classes(classes)
         if not isinstance(config, Mapping):
-            raise ValueError(f"expected the keys task, network and so on, got {type(config).__name__}.")
+            raise ValueError(f"`config`: expected a dict with the keys task, network and so on, got {shown(config)}.")
         for key in config:
             check_choice("sweep", key, _KEYS, "These are the keys of a sweep.")
         for key in ("task", "network"):

@@ -46,6 +46,20 @@ def has_role(kind: type, role: str) -> bool:
     return issubclass(kind, Network) if role == "network" else all(hasattr(kind, m) for m in _TASK_METHODS)
 
 
+def check_task(name: str, value: Any) -> None:
+    """Raise an error unless `value` acts as a task."""
+    # an object may stand in front of a task and hand on what it is asked for
+    if isinstance(value, type) or not all(callable(getattr(value, m, None)) for m in _TASK_METHODS):
+        hint = "an object with the members of conjugacy.tasks.Task, for example conjugacy.tasks.NBitFlipFlop()"
+        raise TypeError(f"`{name}`: expected a task, {hint}, got {shown(value)}.")
+
+
+def check_network(name: str, value: Any) -> None:
+    """Raise an error unless `value` is a network."""
+    if not isinstance(value, Network):
+        raise TypeError(f"`{name}`: expected a network, for example conjugacy.networks.GRU(64), got {shown(value)}.")
+
+
 def class_named(where: str, role: str, name: Any, own: Iterable[type] = ()) -> type:
     """The task or network class that a file names: one of conjugacy, or one of the user's, by name or import path.
 

@@ -12,8 +12,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from conjugacy._check import check_int, shown
-from conjugacy._files import clear_staged, find, finish_sealed, is_staged, read_file, same_text, write_sealed
+from conjugacy._check import check_int
+from conjugacy._files import (
+    check_path,
+    clear_staged,
+    find,
+    finish_sealed,
+    is_staged,
+    read_file,
+    same_text,
+    write_sealed,
+)
 from conjugacy._json import digest, dump, parse
 from conjugacy._notes import OlderFileWarning, note
 from conjugacy._version import __version__
@@ -29,13 +38,6 @@ _KINDS: dict[str, type] = {"name": str, "task": dict, "network": dict, "recipe":
 _COUNTS = {"input_size": 1, "output_size": 1, "seed": 0}
 # what systems put into folders by themselves
 _NOT_OURS = ("lost+found", "Thumbs.db", "desktop.ini")
-
-
-def check_path(name: str, value: Any) -> Path:
-    """The path that is given as argument `name`."""
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value) or isinstance(os.fspath(value), bytes):
-        raise TypeError(f"`{name}`: expected the path of a folder, got {shown(value)}.")
-    return Path(value)
 
 
 def as_folder(name: str, value: str | os.PathLike) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_axes
+from conjugacy._check import check_axes, check_instance
 from conjugacy._plain_torch import plain_dtype
 from conjugacy._threads import threads_for, torch_threads
 from conjugacy._torch import transformed
@@ -15,6 +15,7 @@ from conjugacy.closed_loop.plain import plain_closed_loop
 from conjugacy.networks.network import Network
 from conjugacy.networks.rollout_noise import draw_noise
 from conjugacy.networks.sequence import check_rollout
+from conjugacy.runs.classes import check_network, check_task
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.trials import Rollout, Trials
 
@@ -56,9 +57,14 @@ def rollout(
 
     Raises
     ------
+    TypeError
+        If `network`, `task` or `trials` is something else.
     ValueError
         If trials, task and network do not fit.
     """
+    check_network("network", network)
+    check_task("task", task)
+    check_instance("trials", trials, Trials)
     check_rollout(rollout)
     plant = getattr(task, "plant", None)
     check_axes(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,14 +24,14 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from conjugacy._check import check_flag
+from conjugacy._check import check_choice, check_flag, check_instance
 from conjugacy._config import build, describe, plain
 from conjugacy._json import dump, parse
 from conjugacy._notes import one_line
 from conjugacy._plain_torch import plain_dtype
 from conjugacy._version import __version__
 from conjugacy.networks.network import Network
-from conjugacy.runs.classes import known_classes
+from conjugacy.runs.classes import check_network, check_task, known_classes
 from conjugacy.runs.folder import (
     CHECKPOINT,
     CONFIG,
@@ -50,7 +50,7 @@ from conjugacy.runs.folder import (
 )
 from conjugacy.runs.lock import at_once, locked
 from conjugacy.runs.rollout import rollout
-from conjugacy.runs.trial_sets import TrialSets
+from conjugacy.runs.trial_sets import PHASES, TrialSets
 from conjugacy.system import System
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.trials import Rollout, Trials
@@ -90,6 +90,11 @@ class Run:
     name: str = ""
 
     def __post_init__(self):
+        check_task("task", self.task)
+        check_network("network", self.network)
+        check_instance("sets", self.sets, TrialSets)
+        for name, kind in (("recipe", Mapping), ("history", pd.DataFrame), ("metrics", Mapping), ("name", str)):
+            check_instance(name, getattr(self, name), kind)
         if not self.name:
             kind = getattr(self.network, "kind", type(self.network).__name__)
             object.__setattr__(self, "name", f"{kind}-{self.network.latent_size}")
@@ -101,17 +106,20 @@ class Run:
     @torch.no_grad()
     def rollout(self, trials: Trials | str = "test") -> Rollout:
         """The network run on trials, or on those of a phase; without noise and gradients."""
+        return rollout(self.network, self.task, self._drawn(trials))
+
+    def _drawn(self, trials: Any) -> Trials:
         if isinstance(trials, str):
-            trials = self.trials(trials)
-        return rollout(self.network, self.task, trials)
+            check_choice("trials", trials, PHASES, "It is a phase; or give Trials.")
+            return self.trials(trials)
+        return check_instance("trials", trials, Trials, f"Or a phase: {', '.join(map(repr, PHASES))}.")
 
     def system(self, trials: Trials | str = "test") -> System:
         """The run as `dynamics` and `similarity` take it: trajectories on these trials, and the map in float64.
 
         In closed loop it is the network alone, driven by what it observed of its plant and by the context inputs.
         """
-        if isinstance(trials, str):
-            trials = self.trials(trials)
+        trials = self._drawn(trials)
         out = self.rollout(trials)
         inputs = trials.inputs if out.observations is None else torch.cat([out.observations, trials.inputs], -1)
         network = copy.deepcopy(self.network).double().eval().requires_grad_(False)
@@ -137,8 +145,7 @@ class Run:
         plant = getattr(self.task, "plant", None)
         if plant is None:
             raise ValueError(f"`run`: {self.task.name} has no arm, so there is no loop to close. Use system().")
-        if isinstance(trials, str):
-            trials = self.trials(trials)
+        trials = self._drawn(trials)
         loop = CoupledMap(self.network, plant)
         states, inputs = loop.rollout(trials)
         return System(

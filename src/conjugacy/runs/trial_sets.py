@@ -13,6 +13,7 @@ from conjugacy.tasks.task import Task
 from conjugacy.trials import Trials
 
 Phase = Literal["all", "train", "val", "test"]
+PHASES = get_args(Phase)
 _VAL_SHARE = 0.2
 
 
@@ -50,7 +51,7 @@ class TrialSets:
 
     def draw(self, task: Task, phase: str = "all") -> Trials:
         """The trials of a phase: "all", "train", "val" or "test"."""
-        check_choice("phase", phase, get_args(Phase))
+        check_choice("phase", phase, PHASES)
         with plain_dtype():
             if phase == "test":
                 return task.trials(self.n_test, self.test_seed)

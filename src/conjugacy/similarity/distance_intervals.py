@@ -55,7 +55,9 @@ def distance_interval(
     level, rng = resampling.interval, np.random.default_rng(resampling.seed)
     assert level is not None
     counts = (measure.n_trials(a), measure.n_trials(b))
-    method = "hull of half-samples and bootstrap over trials" if chosen_anew else "half-samples and jackknife over trials"
+    method = (
+        "hull of half-samples and bootstrap over trials" if chosen_anew else "half-samples and jackknife over trials"
+    )
     if min(counts) < FEWEST_TRIALS:
         return _none(level, f"{min(counts)} trials: below {FEWEST_TRIALS}, the bias of this distance is not known", 0)
     paired = measure.traits.needs == "paired trajectories"

@@ -234,9 +234,7 @@ def embed(
     v, rows = _coordinates(x, samples.lengths, u / s[:n_keep], n_delays, delay_interval)
     threshold = _threshold(s, (int(rows.sum()), len(u))) if rank == "optimal" else 0.0
     products = _products(v, rows, steps)
-    return Embedding(
-        samples.name, n_delays, delay_interval, steps, s, u, chosen, threshold, v, rows, *products
-    )
+    return Embedding(samples.name, n_delays, delay_interval, steps, s, u, chosen, threshold, v, rows, *products)
 
 
 def _room(rank: int) -> int:
@@ -288,9 +286,7 @@ def cut_stability(embedding: Embedding, counts: np.ndarray) -> float:
     e, n = embedding, embedding.chosen
     if not e.cut:
         return 1.0
-    cosines = [
-        np.linalg.svd(_weighted_components(e, w.astype(float))[1][:n, :n], compute_uv=False)[-1] for w in counts
-    ]
+    cosines = [np.linalg.svd(_weighted_components(e, w.astype(float))[1][:n, :n], compute_uv=False)[-1] for w in counts]
     return float(np.median(cosines))
 
 

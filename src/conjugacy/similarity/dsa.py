@@ -159,6 +159,7 @@ class OperatorMeasure(Measure):
 
     # an operator is a function of auto- and cross-covariances at the delays
     unmoved_by: ClassVar[frozenset[str]] = frozenset({"phase_randomised"})
+    automatic_null: ClassVar[str | None] = "matched_systems"
 
     rank: int | str = 10
     n_delays: int = 10
@@ -173,6 +174,11 @@ class OperatorMeasure(Measure):
         check_int("n_delays", self.n_delays, 1)
         check_int("delay_interval", self.delay_interval, 1)
         check_choice("unequal", self.unequal, self._policies())
+
+    @property
+    @override
+    def least_units(self) -> int:
+        return -(-self.rank // self.n_delays) if isinstance(self.rank, int) else 1
 
     def _policies(self) -> tuple[str, ...]:
         return UNEQUAL
@@ -208,9 +214,7 @@ class OperatorMeasure(Measure):
         if x.dmd.rank == y.dmd.rank or self.unequal not in UNEQUAL:
             return x, y
         rank = min(x.dmd.rank, y.dmd.rank)
-        x, y = (
-            self._features(fit(f.dmd.embedding, rank, counts=c), f.dt) for f, c in ((a, counts_a), (b, counts_b))
-        )
+        x, y = (self._features(fit(f.dmd.embedding, rank, counts=c), f.dt) for f, c in ((a, counts_a), (b, counts_b)))
         return x, y
 
     def _values(self, pairs: Sequence[tuple[OperatorFeatures, OperatorFeatures]]) -> np.ndarray:

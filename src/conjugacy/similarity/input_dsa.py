@@ -287,6 +287,9 @@ class InputDSA(Measure):
         Steps over which effects of inputs are compared; None: `rank`.
     """
 
+    # surrogates that keep what inputs do to a system are not known: only other systems are a null
+    automatic_null: ClassVar[str | None] = None
+
     rank: int = 10
     n_delays: int = 10
     method: str = "observed"

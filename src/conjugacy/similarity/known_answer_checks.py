@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from conjugacy._check import check_flag, check_int
+from conjugacy._check import check_flag, check_int, check_list
 from conjugacy.similarity.known_answers import KnownPair, known_pairs
 from conjugacy.similarity.measure import Measure, measure_list, measure_names
 from conjugacy.similarity.samples import Samples, steps_differ
@@ -86,6 +86,8 @@ def check_draws(
     import pandas as pd
     from tqdm.auto import tqdm
 
+    seeds = [check_int(f"seeds[{i}]", s, 0) for i, s in enumerate(check_list("seeds", seeds, "seeds"))]
+    check_flag("progress", progress)
     tables = [
         check_measures(measures, seed=seed).assign(seed=seed)
         for seed in tqdm(seeds, desc="draws of the suite", disable=not progress, leave=False)

@@ -37,7 +37,7 @@ class Measure(ABC):
     # how many pairs `compare_many` is given between two looks at the keyboard
     pairs_at_once: ClassVar[int] = 64
     # the surrogate that suits it, where it is not the usual one of what it needs; see `nulls`
-    automatic_null: ClassVar[str | None] = None
+    automatic_null: ClassVar[str | None] = "usual"
     # surrogates that keep all that it sees: they are no null for it
     unmoved_by: ClassVar[frozenset[str]] = frozenset()
 
@@ -115,6 +115,11 @@ class Measure(ABC):
             return self.compare(a, b)
         except Undefined as reason:
             return float("nan"), {"warnings": (str(reason),)}
+
+    @property
+    def least_units(self) -> int:
+        """How many units a system must have at least, for surrogates that are made of few components."""
+        return 1
 
     @property
     def name(self) -> str:
@@ -346,7 +351,7 @@ def measure_list(measures: Any) -> dict[str, Measure]:
     """
     if isinstance(measures, (str, Measure)):
         measures = [measures]
-    if isinstance(measures, (bytes, type)) or not hasattr(measures, "__iter__"):
+    if isinstance(measures, (bytes, type)) or not hasattr(measures, "__iter__") or getattr(measures, "ndim", 1) == 0:
         raise TypeError(
             f"`measures`: expected the name of a measure, a Measure or a list of them, got {type(measures).__name__} "
             f"{shown(measures)}."

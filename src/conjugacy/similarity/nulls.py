@@ -1,18 +1,21 @@
-"""Nulls: the second system is replaced by surrogates in which the relation is destroyed and something else kept.
+"""Nulls: surrogates in which the relation between two systems is broken and something else kept. Each has its question.
 
-- ``"shuffled_trials"`` keeps the dynamics and breaks the pairing of trials.
-- ``"independent_phases"`` keeps the variance of each principal component and its autocovariance in each trial, so all
-  time constants of single components, and breaks what joins components over time.
-- ``"phase_randomised"`` keeps the auto- and cross-spectra of the units in each trial, and breaks all else (Prichard and
-  Theiler 1994: the same random phases in all units), also what joins states to inputs.
-- ``"shuffled_time"`` keeps the set of states of each trial and breaks their order.
-- ``"auto"`` stands for the surrogate that suits the measure: "shuffled_trials" where trials are paired,
-  "phase_randomised" where inputs are seen, "independent_phases" for fitted operators, "shuffled_time" for time
-  constants.
+- ``"shuffled_trials"``: is there a relation between these two records at all? Keeps the dynamics, breaks the pairing.
+- ``"matched_systems"``: are their dynamics more alike than those of unrelated systems with the same time constants,
+  noise and departure from normality? See `kinship`.
+- systems given (untrained or otherwise trained networks, other animals): more alike than with these?
+- ``"independent_phases"``: has `b` dynamics that join its components at all? Keeps the variance and the autocovariance of
+  each principal component in each trial.
+- ``"phase_randomised"``: is there more than auto- and cross-spectra? Keeps these for the units in each trial, and breaks
+  all else (Prichard and Theiler 1994: the same random phases in all units), also what joins states to inputs.
+- ``"shuffled_time"``: does the order of states matter at all? Keeps the set of states of each trial.
+- ``"auto"`` stands for the one that suits the measure: "shuffled_trials" where trials are paired, "matched_systems" for
+  fitted operators. Measures of inputs, time constants, exponents and portraits have none: give systems.
 
-A surrogate that keeps all that a measure sees is no null for it: fitted operators and their eigenvalues are functions
-of auto- and cross-covariances, which randomised phases keep, so the value would equal its null whatever the systems
-are. Such a null is refused, see `Measure.unmoved_by`.
+The last three are no tests of kinship: any system with joint dynamics differs from its own surrogate, so that two
+unrelated ones "agree" with p = .02. A surrogate that keeps all that a measure sees is no null for it: fitted operators
+are functions of auto- and cross-covariances, which randomised phases keep. Such a null is refused, see
+`Measure.unmoved_by`.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import numpy as np
 import torch
 
 from conjugacy._check import check_choice, check_int
+from conjugacy.similarity.kinship import BREAKS, KEEPS, kinship_null, similar
 from conjugacy.similarity.principal_components import principal_axes
 from conjugacy.similarity.resampling import NULLS, Resampling
 from conjugacy.similarity.samples import as_system, shuffled_order
@@ -32,6 +36,17 @@ from conjugacy.system import System
 
 if TYPE_CHECKING:
     from conjugacy.similarity.measure import Measure
+
+
+# what each keeps, and what it breaks
+MEANING = {
+    "matched_systems": (KEEPS, BREAKS),
+    "shuffled_trials": ("the dynamics of both", "which trial of one belongs to which of the other"),
+    "shuffled_time": ("the states of each trial", "their order in time"),
+    "phase_randomised": ("auto- and cross-spectra", "all else, and what joins states to inputs"),
+    "independent_phases": ("variance and autocovariance of each component", "what joins components"),
+    "systems given": ("what the systems given have", "what sets `b` apart from them"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +73,14 @@ def value_or_nan(measure: Measure, a: Any, b: Any) -> float:
 
 def default_null(measure: Measure) -> str | None:
     """The kind of surrogate that suits a measure: what ``null="auto"`` stands for; None where there is none."""
-    if measure.automatic_null is not None:
+    if measure.automatic_null != "usual":
         return measure.automatic_null
-    suiting = {"paired trajectories": "shuffled_trials", "inputs": "phase_randomised", "step": None}
-    return suiting.get(measure.traits.needs, "independent_phases")
+    return "shuffled_trials" if measure.traits.needs == "paired trajectories" else None
 
 
 def surrogate(system: System, kind: str, rng: np.random.Generator) -> System:
     """A copy of `system` in which the relation named by `kind` (see the module docstring) is destroyed."""
-    check_choice("null", kind, NULLS)
+    check_choice("null", kind, [k for k in NULLS if k != "matched_systems"])
     x = system.trajectories.detach().cpu().to(torch.float64).numpy().copy()
     lengths = system.lengths.numpy()
     if kind == "shuffled_trials":
@@ -138,6 +152,8 @@ def null_summary(measure: Measure, a: Side, b: Side, value: float, resampling: R
     null = resampling.null_of(b.system.name)
     if isinstance(null, str):
         kind = null_kind(measure, null)
+        if kind == "matched_systems":
+            return kinship_null(measure, a.system, b.system, value, resampling.n_surrogates, resampling.seed)
         values = null_values(measure, a, b, kind, resampling.n_surrogates, resampling.seed)
     else:
         kind = "systems given"
@@ -147,7 +163,7 @@ def null_summary(measure: Measure, a: Side, b: Side, value: float, resampling: R
     if len(defined) == 0 or not np.isfinite(value):
         nan = float("nan")
         return Null(f"{kind}: undefined for {len(values) - len(defined)} of {len(values)}", nan, nan, nan, nan, nan, 0)
-    as_similar = defined >= value if measure.traits.higher_is_more_similar else defined <= value
+    as_similar = similar(measure, defined, value)
     low, high = np.quantile(defined, [0.025, 0.975])
     return Null(
         kind,
@@ -157,4 +173,5 @@ def null_summary(measure: Measure, a: Side, b: Side, value: float, resampling: R
         float(high),
         float((as_similar.sum() + 1) / (len(defined) + 1)),
         len(defined),
+        *MEANING[kind],
     )

@@ -9,7 +9,7 @@ from typing import Any
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.similarity.samples import kind_of
 
-NULLS = ("shuffled_trials", "shuffled_time", "phase_randomised", "independent_phases")
+NULLS = ("matched_systems", "shuffled_trials", "shuffled_time", "phase_randomised", "independent_phases")
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,7 +57,8 @@ def as_system(name: str, data: Any) -> System:
 
 def system_list(name: str, data: Any, least: int) -> list[System]:
     """`data`, a sequence of systems or arrays, as at least `least` systems that are called ``name[i]`` in messages."""
-    if isinstance(data, (str, bytes, type, System)) or not hasattr(data, "__iter__") or hasattr(data, "keys"):
+    single = not hasattr(data, "__iter__") or hasattr(data, "keys") or getattr(data, "ndim", 1) == 0
+    if single or isinstance(data, (str, bytes, type, System)):
         raise TypeError(f"`{name}`: expected a list of systems or of arrays (trial, time, unit), got {kind_of(data)}.")
     made = [as_system(f"{name}[{i}]", s) for i, s in enumerate(data)]
     if len(made) < least:

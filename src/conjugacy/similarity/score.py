@@ -63,6 +63,8 @@ class Null(NamedTuple):
     high: float  # 97.5 % quantile
     p_value: float  # share of surrogates at least as similar as the data, (r + 1) / (n + 1)
     n_surrogates: int
+    keeps: str = ""  # what the surrogates share with the data, in words
+    breaks: str = ""  # what they do not
 
     @property
     def p_bound(self) -> bool:

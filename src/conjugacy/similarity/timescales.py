@@ -79,7 +79,8 @@ class Timescales(Measure):
         there. None: half of the shortest trial.
     """
 
-    automatic_null: ClassVar[str | None] = "shuffled_time"
+    # what makes two systems unrelated and keeps their time constants leaves it as it is: only other systems are a null
+    automatic_null: ClassVar[str | None] = None
     # the autocovariances of principal components are all that it sees
     unmoved_by: ClassVar[frozenset[str]] = frozenset({"phase_randomised", "independent_phases"})
 

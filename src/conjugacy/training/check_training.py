@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from conjugacy._check import check_flag, shown
-from conjugacy.networks.network import Network
-from conjugacy.runs.classes import has_role
+from conjugacy.runs.classes import check_network, check_task
 from conjugacy.training.recipe import Recipe
 
 
@@ -23,11 +22,8 @@ def check_training(task: Any, network: Any, recipe: Any, progress: Any, settings
     ValueError
         If a setting does not exist, or its value is not taken.
     """
-    if isinstance(task, type) or (not has_role(type(task), "task") and not _acts_as_task(task)):
-        hint = "an object with the members of conjugacy.tasks.Task, for example conjugacy.tasks.NBitFlipFlop()"
-        raise TypeError(f"`task`: expected a task, {hint}, got {shown(task)}.")
-    if not isinstance(network, Network):
-        raise TypeError(f"`network`: expected a network, for example conjugacy.networks.GRU(64), got {shown(network)}.")
+    check_task("task", task)
+    check_network("network", network)
     if recipe is not None and not isinstance(recipe, Recipe):
         raise TypeError(f"`recipe`: expected a conjugacy.Recipe or None, got {shown(recipe)}.")
     check_flag("progress", progress)
@@ -41,8 +37,3 @@ def check_training(task: Any, network: Any, recipe: Any, progress: Any, settings
                 "These are the settings of a Recipe."
             )
     return replace(Recipe.for_task(task, network) if recipe is None else recipe, **settings)
-
-
-def _acts_as_task(task: Any) -> bool:
-    # an object may stand in front of a task and hand on what it is asked for
-    return all(callable(getattr(task, name, None)) for name in ("trials", "loss", "success_rate"))

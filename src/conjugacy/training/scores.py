@@ -7,9 +7,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from conjugacy._check import check_axes, check_instance
 from conjugacy._renamed import member
 from conjugacy._threads import torch_threads
 from conjugacy.networks.network import Network
+from conjugacy.runs.classes import check_network, check_task
 from conjugacy.runs.rollout import rollout as run
 from conjugacy.tasks.task import Task
 from conjugacy.trials import Rollout, Trials
@@ -24,6 +26,11 @@ def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
     1 - sum (y - t)^2 / sum (t - mean t)^2 with sums over trials, steps and outputs, and the mean per output. NaN if the
     targets do not vary.
     """
+    for name, x in (("outputs", outputs), ("targets", targets), ("mask", mask)):
+        check_instance(name, x, Tensor)
+    n, t, o = check_axes("outputs", outputs, "trial time output")
+    check_axes("targets", targets, "trial time output", trial=n, time=t, output=o)
+    check_axes("mask", mask, "trial time output", trial=n, time=t, output=o)
     y, t, m = outputs.detach().double(), targets.double(), mask.double()
     mean = (t * m).sum((0, 1)) / m.sum((0, 1)).clamp(min=1)
     total = ((t - mean).square() * m).sum()
@@ -42,6 +49,9 @@ def evaluate(network: Network, task: Task, trials: Trials, rollout: str = "auto"
 
     `rollout` is as in `conjugacy.rollout`.
     """
+    check_network("network", network)
+    check_task("task", task)
+    check_instance("trials", trials, Trials)
     device = next(network.parameters()).device
     uses_states = member(task, "metrics", "merits") is not None
     parts = []
