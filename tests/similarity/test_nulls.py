@@ -60,10 +60,11 @@ def test_the_null_of_unrelated_systems_holds_their_value():
 
 def test_the_automatic_null_suits_the_measure():
     assert null_kind(get_measure("state_r2"), "auto") == "shuffled_trials"
-    assert null_kind(get_measure("dsa"), "auto") == "independent_phases"
-    assert null_kind(get_measure("spectrum_w2"), "auto") == "independent_phases"
-    assert null_kind(get_measure("input_dsa"), "auto") == "phase_randomised"
-    assert null_kind(get_measure("timescales"), "auto") == "shuffled_time"
+    assert null_kind(get_measure("dsa"), "auto") == "matched_systems"
+    assert null_kind(get_measure("spectrum_w2"), "auto") == "matched_systems"
+    for name in ("input_dsa", "timescales", "portrait"):
+        with pytest.raises(ValueError, match=f"`null`: '{name}' has no surrogates of its own. Give systems"):
+            null_kind(get_measure(name), "auto")
     with pytest.raises(ValueError, match=r"`null`: expected one of .*'auto', got 'shufled_time'\. Did you mean"):
         null_kind(get_measure("dsa"), "shufled_time")
 
@@ -88,7 +89,7 @@ def spirals(seed, n_trials=30, n_steps=120, turn=0.35):
 def test_like_operators_beat_independent_phases_and_not_randomised_ones():
     a, b = spirals(0), spirals(1)
     measure = get_measure("dsa", rank=3, n_delays=1)
-    score = measure(a, b, null="auto", n_surrogates=19)
+    score = measure(a, b, null="independent_phases", n_surrogates=19)
     assert score.null.p_value == 0.05 and score.value < 0.5 * score.null.low
     # why the other one is refused: the operator does not change
     same = measure.prepare(surrogate(b, "phase_randomised", np.random.default_rng(0)))

@@ -107,7 +107,7 @@ def test_surface_equals_single_calls_and_warns_where_orders_change(systems):
         surface(systems, "cka", progress=False)
 
 
-@pytest.mark.parametrize("kind", NULLS)
+@pytest.mark.parametrize("kind", [kind for kind in NULLS if kind != "matched_systems"])
 def test_surrogates_keep_what_they_should(systems, kind):
     s = systems[0]
     other = surrogate(s, kind, np.random.default_rng(0))
@@ -200,7 +200,7 @@ def test_measures_without_trials_have_no_intervals_and_no_automatic_null(systems
     )
     by = {s.measure: s for s in result.scores}
     assert by["n_units"].interval is None and by["n_units"].null is None
-    assert by["cka"].null.kind == "shuffled_trials" and by["dsa"].null.kind == "independent_phases"
+    assert by["cka"].null.kind == "shuffled_trials" and by["dsa"].null.kind.startswith("unrelated")
     with pytest.raises(NotImplementedError, match="'n_units' has no intervals"):
         NumberOfUnits()(systems[0], systems[1], interval=0.9)
     with pytest.raises(ValueError, match="`null`: 'n_units' has no surrogates"):

@@ -26,10 +26,12 @@ from conjugacy._check import check_flag, check_int, check_number
 from conjugacy._threads import map_threads
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances, map_products
 from conjugacy.similarity.hsic import LinearSums, unbiased_hsic, unbiased_own_hsic
+from conjugacy.similarity.jackknife import jackknife_interval
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.principal_components import about_mean
+from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import Layout, Samples, check_paired, check_varies, repeated
-from conjugacy.similarity.score import OFF_DATA, Traits, Undefined
+from conjugacy.similarity.score import OFF_DATA, Interval, Traits, Undefined
 from conjugacy.system import System
 
 _INVARIANCES = frozenset(
@@ -90,6 +92,10 @@ class LinearCKA(CovarianceMeasure):
             rx, ry = r[:, : x.shape[1]], r[:, x.shape[1] :]
             return float(2 * np.arcsin(min(np.linalg.norm(rx @ rx.T - ry @ ry.T) / 2, 1.0))), diagnostics
         return float(np.arccos(similarity)), diagnostics
+
+    @override
+    def interval(self, a: Coordinates, b: Coordinates, value: float, resampling: Resampling) -> Interval:
+        return jackknife_interval(self, a, b, value, resampling, corrected=True)
 
     @override
     def compare_many(
@@ -206,6 +212,10 @@ class KernelCKA(Measure):
         return float(np.clip(value, self.traits.low, 1.0)), {"n_samples": len(a.kernel)}
 
     @override
+    def interval(self, a: KernelFeatures, b: KernelFeatures, value: float, resampling: Resampling) -> Interval:
+        return jackknife_interval(self, a, b, value, resampling)
+
+    @override
     def resample(self, features: KernelFeatures, counts: np.ndarray) -> KernelFeatures:
         rows = repeated(counts[features.trial])
         return self._features(features.layout, features.kernel[np.ix_(rows, rows)], features.trial[rows])
@@ -288,6 +298,10 @@ class UnbiasedCKA(Measure):
     @override
     def compare_many(self, a, b, pairs):
         return map_threads(lambda pair: self.compare_or_nan(a[pair[0]], b[pair[1]]), pairs)
+
+    @override
+    def interval(self, a: LinearFeatures, b: LinearFeatures, value: float, resampling: Resampling) -> Interval:
+        return jackknife_interval(self, a, b, value, resampling)
 
     @override
     def compare_resampled(self, a, b, counts_a, counts_b):

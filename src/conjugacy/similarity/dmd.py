@@ -13,8 +13,8 @@ Only sums of products are needed. H'H is built from its first block row, since i
 to the first and last rows of each trial, and S, U are its eigenvalues and eigenvectors. Singular values come out with
 an error of eps S_1^2 / S_i: where the smallest one kept is below 1e-6 S_1, the R factor of H is decomposed instead.
 Every rank up to the one computed is a leading block, and every resample of trials a weighted sum. An embedding can keep
-components beyond its rank (`room`), so that a resample of trials chooses its own leading ones: where the cut falls between
-components of nearly equal variance, most of what varies from one recording to the next is this choice.
+components beyond its rank (`room`), so that a resample of trials chooses its own leading ones: where the cut falls
+between components of nearly equal variance, most of what varies from one recording to the next is this choice.
 """
 
 from __future__ import annotations

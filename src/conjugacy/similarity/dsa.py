@@ -205,7 +205,7 @@ class OperatorMeasure(Measure):
         self, a: OperatorFeatures, b: OperatorFeatures, counts_a: np.ndarray, counts_b: np.ndarray
     ) -> np.ndarray:
         pairs = map_threads(lambda counts: self._resampled_pair(a, b, *counts), list(zip(counts_a, counts_b)))
-        return self._values(pairs)
+        return self.values_of(pairs)
 
     def _resampled_pair(
         self, a: OperatorFeatures, b: OperatorFeatures, counts_a: np.ndarray, counts_b: np.ndarray
@@ -217,7 +217,7 @@ class OperatorMeasure(Measure):
         x, y = (self._features(fit(f.dmd.embedding, rank, counts=c), f.dt) for f, c in ((a, counts_a), (b, counts_b)))
         return x, y
 
-    def _values(self, pairs: Sequence[tuple[OperatorFeatures, OperatorFeatures]]) -> np.ndarray:
+    def values_of(self, pairs: Sequence[tuple[OperatorFeatures, OperatorFeatures]]) -> np.ndarray:
         """Values (pair,), NaN where the measure is undefined."""
         return np.array([value_or_nan(self, *pair) for pair in pairs])
 
@@ -323,7 +323,7 @@ class DSA(OperatorMeasure):
         return {"rank": a.dmd.rank, "n_delays": self.n_delays, **self.doubts(a, b)}
 
     @override
-    def _values(self, pairs: Sequence[tuple[OperatorFeatures, OperatorFeatures]]) -> np.ndarray:
+    def values_of(self, pairs: Sequence[tuple[OperatorFeatures, OperatorFeatures]]) -> np.ndarray:
         left, right = [pair[0].operator for pair in pairs], [pair[1].operator for pair in pairs]
         found = align_many(left, right, [(k, k) for k in range(len(pairs))], self.effort)
         return np.array([self._report(alignment)[0] for alignment in found])

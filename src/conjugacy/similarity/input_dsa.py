@@ -17,7 +17,7 @@ N4SID; Van Overschee and De Moor 1996, chapter 4), never across trials.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.linalg as sla

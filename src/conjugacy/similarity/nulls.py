@@ -4,9 +4,9 @@
 - ``"matched_systems"``: are their dynamics more alike than those of unrelated systems with the same time constants,
   noise and departure from normality? See `kinship`.
 - systems given (untrained or otherwise trained networks, other animals): more alike than with these?
-- ``"independent_phases"``: has `b` dynamics that join its components at all? Keeps the variance and the autocovariance of
-  each principal component in each trial.
-- ``"phase_randomised"``: is there more than auto- and cross-spectra? Keeps these for the units in each trial, and breaks
+- ``"independent_phases"``: has `b` dynamics that join its components at all? Keeps the variance and the autocovariance
+  of each principal component in each trial.
+- ``"phase_randomised"``: is there more than auto- and cross-spectra? Keeps these for the units in each trial, breaks
   all else (Prichard and Theiler 1994: the same random phases in all units), also what joins states to inputs.
 - ``"shuffled_time"``: does the order of states matter at all? Keeps the set of states of each trial.
 - ``"auto"`` stands for the one that suits the measure: "shuffled_trials" where trials are paired, "matched_systems" for

@@ -16,9 +16,11 @@ from typing_extensions import override
 
 from conjugacy._check import check_choice, check_int
 from conjugacy.similarity.cka import centred, spread_rows
+from conjugacy.similarity.jackknife import jackknife_interval
 from conjugacy.similarity.measure import Measure
+from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import Layout, Samples, check_paired, check_varies, repeated
-from conjugacy.similarity.score import OFF_DATA, Traits, Undefined
+from conjugacy.similarity.score import OFF_DATA, Interval, Traits, Undefined
 from conjugacy.system import System
 
 DISSIMILARITIES = ("euclidean", "sqeuclidean", "correlation", "cosine", "cityblock")
@@ -152,6 +154,34 @@ class RSA(Measure):
             f"`trajectories` of {name!r}: 'rsa' by {self.comparator!r} is undefined, got dissimilarities that are all "
             "the same. Use more states, or another comparator."
         )
+
+    @override
+    def interval(self, a: Dissimilarities, b: Dissimilarities, value: float, resampling: Resampling) -> Interval:
+        return jackknife_interval(self, a, b, value, resampling)
+
+    @override
+    def compare_resampled(
+        self, a: Dissimilarities, b: Dissimilarities, counts_a: np.ndarray, counts_b: np.ndarray
+    ) -> np.ndarray:
+        """As `Measure.compare_resampled`; ranks are those among all trials: sums over pairs of trials suffice."""
+        if self.comparator in ("kendall", "centred_cosine"):
+            return super().compare_resampled(a, b, counts_a, counts_b)
+        check_paired(a.layout, b.layout, "rsa")
+        x, y = a.matrix, b.matrix
+        if self.comparator == "spearman":
+            x, y = (squareform(rankdata(squareform(m, checks=False))) for m in (x, y))
+        if self.comparator != "cosine":  # changes nothing but rounding
+            x, y = (m - m.sum() / (len(m) * (len(m) - 1)) for m in (x, y))
+        member = (a.trial[:, None] == np.arange(a.n_trials)).astype(float)
+        apart = 1.0 - np.eye(len(x))  # a state says nothing about dissimilarity to itself
+        w = counts_a.astype(float)
+        n, sx, sy, sxx, syy, sxy = (
+            np.einsum("rk,rk->r", w @ (member.T @ (m * apart) @ member), w) for m in (apart, x, y, x * x, y * y, x * y)
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.comparator == "cosine":
+                return sxy / np.sqrt(sxx * syy)
+            return (sxy - sx * sy / n) / np.sqrt((sxx - sx**2 / n) * (syy - sy**2 / n))
 
     @override
     def resample(self, features: Dissimilarities, counts: np.ndarray) -> Dissimilarities:

@@ -2,8 +2,8 @@
 
 A world is a pair of systems that is fixed by its seed; `draw` records so many trials of it. The value of a measure on
 very many trials is its truth there, against which intervals from few trials are held. Both systems of a pair hear the
-same inputs in trial k (the first `n_shared` of them in common, if asked), so that measures that pair trials have a truth
-too. `unrelated` worlds have two systems that share nothing but their family.
+same inputs in trial k, so that measures that pair trials have a truth too. "unrelated" worlds have two systems that
+share nothing but their family, and have inputs of their own.
 """
 
 from __future__ import annotations
