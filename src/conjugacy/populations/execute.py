@@ -193,9 +193,10 @@ class _Records:
         return self.folder / RUNS / name
 
     def open(self) -> None:
-        """Make the folder."""
-        (self.folder / RUNS).mkdir(parents=True, exist_ok=True)
+        """Make the folder; what says that it is a sweep's comes first, so that a kill leaves nothing that is not."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         write_file(self.folder / "sweep.yaml", self.plan.text.encode())
+        (self.folder / RUNS).mkdir(exist_ok=True)
 
     def note(self, name: str, event: str, **more: str) -> None:
         """Something happened to a run."""
