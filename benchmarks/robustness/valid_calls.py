@@ -25,6 +25,7 @@ _NOT_CALLED = {
     "Portrait", "PortraitDistance", "Audit", "InputPath", "Cycle", "LyapunovSpectrum", "RestPoints", "ArmState",
     "Muscle", "Map", "PlannedRun", "Plan", "register", "CellNetwork", "GymnasiumTask", "Rollout",
     "adam_search", "from_motornet", "animate_arm",
+    "AttractorSet", "run_sweep", "Attractor", "MemoryTimes", "HeldCertificate", "AffineForm",
     "sequence", "plain_sequence", "KnownPair", "check_measures", "Conjugacy",
 }  # fmt: skip
 
@@ -118,6 +119,10 @@ def things() -> dict[str, Any]:
     made["portrait"] = made["points"].portrait()
     made["pairs"] = cj.similarity.pairwise([a, b], ["procrustes", "cka"], progress=False)
     made["comparison"] = cj.compare([made["system"], made["other"]], ["procrustes"])
+    made["path"] = cj.input_path(two_wells, [0.0, 0.0], [0.5, 0.0], 3, x0=made["x0"], n_inits=32, progress=False)
+    made["rest"] = cj.rest_points(made["reach"].run, 1, n_inits=4, trials="val", progress=False)
+    longer = {"longer": {"max_ep_duration": 1.5}}
+    made["generalisation"] = cj.generalisation_table(made["reach"].run, longer, n_trials=2)
     made["surface"] = cj.similarity.surface([a, b], ranks=(2, 3), n_delays=(1, 2), progress=False)
     return made
 
@@ -268,14 +273,21 @@ def _own(t: dict[str, Any]) -> list[Call]:
              {"step_or_system": two_wells, "inputs": [held, [0.5, 0.0]], "x0": x0, "n_inits": 32}),
         Call("dynamics.find_cycles", d.find_cycles,
              {"step_or_system": two_wells, **search, "n_transient": 50, "max_period": 20}),
-        Call("dynamics.as_map", d.as_map, {"thing": two_wells}),
+        Call("dynamics.as_map", d.as_map, {"step_or_system": two_wells}),
+        Call("cj.attractors", cj.attractors,
+             {"step_or_system": two_wells, **search, "n_orbits": 4, "n_transient": 50, "max_steps": 200}),
+        Call("dynamics.held_certificate", d.held_certificate,
+             {"thing": run.network.cell, "x": torch.zeros(4), "inputs": held, "radius": 0.01, "stay": 0.5, "n_steps": 5}),
+        Call("dynamics.horizon_curve", d.horizon_curve,
+             {"thing": run.network.cell, "x": torch.zeros(4), "radii": [0.01, 0.1], "inputs": held, "stay": 0.5, "n_steps": 5}),
+        Call("dynamics.memory_times", d.memory_times, {"system": run.system(trials), "n_states": 3}),
         Call("dynamics.participation", d.participation, {"points": points, "parts": {"one": slice(0, 1)}}),
         Call("dynamics.timescales_along", d.timescales_along, {"system": run.system(trials), "k": 2, "n_max": 20}),
         Call("dynamics.linearisation_error", d.linearisation_error,
              {"system": run.system(trials), "points": analysis.fixed_points(0.0, 16, progress=False)}),
         Call("similarity.pairwise", s.pairwise, {"systems": [a, b]}),
         Call("similarity.pairwise, interval", s.pairwise,
-             {"systems": [a, b], "interval": 0.9, "n_resamples": 5, "null": "auto", "n_surrogates": 5}),
+             {"systems": [a, b], "interval": 0.9, "n_resamples": 10, "null": "auto", "n_surrogates": 5}),
         Call("similarity.cross", s.cross, {"systems": [a, b], "others": [b]}),
         Call("similarity.state_r2", s.state_r2, {"a": a, "b": b}),
         Call("similarity.surface", s.surface, {"systems": [a, b], "ranks": (2, 3), "n_delays": (1, 2)}),
@@ -298,6 +310,11 @@ def _own(t: dict[str, Any]) -> list[Call]:
         Call("plots.fixed_points_3d", p.fixed_points_3d, {"points": points}),
         Call("plots.spectrum", p.spectrum, {"points": points}), Call("plots.hits", p.hits, {"points": points}),
         Call("plots.portrait_graph", p.portrait_graph, {"portrait": t["portrait"]}),
+        Call("plots.known_answers", p.known_answers, {"table": s.check_measures(["cka"])}),
+        Call("plots.shared_subspaces", p.shared_subspaces, {"epochs": epochs, "epoch": epoch}),
+        Call("plots.branches", p.branches, {"path": t["path"]}),
+        Call("plots.rest_map", p.rest_map, {"rest": t["rest"]}),
+        Call("plots.generalisation", p.generalisation, {"table": t["generalisation"]}),
         Call("networks.from_cell", cj.networks.from_cell, {"cell": torch.nn.GRUCell(2, 4), "latent_size": 4}),
         Call("tasks.from_gymnasium", cj.tasks.from_gymnasium, {"env": ToyEnv(), "n_timesteps": 4}),
         Call("tasks.trials", task.trials, {"n": 3, "seed": 0}),
@@ -346,34 +363,32 @@ def _measure(name: str) -> Callable[..., Any]:
 
 
 def _of_modules(a: Any, b: Any, counts: Any) -> list[Call]:
-    """Functions of the modules of `similarity` that documentation names."""
+    """Functions of `recordings` and of the modules of `similarity`, which documentation names."""
     rates, flat = np.exp(0.1 * a[:4, :10]), np.eye(3) * 0.9
     two = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
     wanted = {
-        "rates.rate_r2": {"true": rates, "predicted": rates * 1.1},
-        "rates.bits_per_spike": {"rates": rates, "counts": counts},
-        "rates.co_bps": {"rates": rates, "counts": counts, "held_out": [0]},
-        "rates.co_bps_from_latents": {"latents": rates, "counts": counts, "train": (rates, counts)},
-        "rates.cycle_consistency": {"latents": rates, "log_rates": np.log(rates), "train": (rates, np.log(rates))},
-        "rates.input_r2": {"true": a, "inferred": b},
+        "recordings.rate_r2": {"true": rates, "predicted": rates * 1.1},
+        "recordings.bits_per_spike": {"rates": rates, "counts": counts},
+        "recordings.co_bps": {"rates": rates, "counts": counts, "held_out": [0]},
+        "recordings.co_bps_from_latents": {"latents": rates, "counts": counts, "train": (rates, counts)},
+        "recordings.cycle_consistency": {"latents": rates, "log_rates": np.log(rates), "train": (rates, np.log(rates))},
+        "recordings.input_r2": {"true": a, "inferred": b},
         "dmd.dmd": {"system": a, "rank": 2},
         "dmd.held_out_rank": {"system": a},
         "dsa.vector_field_angle": {"A": flat, "B": two},
         "dsa.pairwise_angles": {"operators": [flat, two]},
         "input_dsa.joint_distance": {"first": (flat, two), "second": (two, flat)},
         "input_dsa.identify": {"system": a, "rank": 2, "inputs": b},
-        "spectra.wasserstein": {"x": np.array([0.1, 0.5j]), "y": np.array([0.2, 0.4j])},
+        "spectrum.wasserstein": {"x": np.array([0.1, 0.5j]), "y": np.array([0.2, 0.4j])},
         "inference.reliability": {"value": 0.5, "ceiling": 0.9},
-        "checks.check_draws": {"measures": ["cka"], "seeds": [0]},
+        "known_answer_checks.check_draws": {"measures": ["cka"], "seeds": [0]},
         "known_answers.known_pairs": {"n_trials": 4, "n_steps": 30},
     }
     calls = []
     for path, valid in wanted.items():
         module, name = path.split(".")
-        try:
-            calls.append(Call(f"similarity.{path}", getattr(getattr(cj.similarity, module), name), valid))
-        except AttributeError:
-            continue
+        home, prefix = (cj, "") if module == "recordings" else (cj.similarity, "similarity.")
+        calls.append(Call(prefix + path, getattr(getattr(home, module), name), valid))
     return calls
 
 
