@@ -195,9 +195,10 @@ def test_measures_without_trials_have_no_intervals_and_no_automatic_null(systems
             return float(abs(a - b)), {}
 
     options = {"interval": 0.9, "n_resamples": 10, "null": "auto", "n_surrogates": 2}
-    result = pairwise(
-        systems, [NumberOfUnits(), "cka", get_measure("dsa", rank=2, n_delays=1)], progress=False, **options
-    )
+    with pytest.warns(UserWarning, match="no null: unrelated systems: no autoregression"):
+        result = pairwise(
+            systems, [NumberOfUnits(), "cka", get_measure("dsa", rank=2, n_delays=1)], progress=False, **options
+        )
     by = {s.measure: s for s in result.scores}
     assert by["n_units"].interval is None and by["n_units"].null is None
     assert by["cka"].null.kind == "shuffled_trials" and by["dsa"].null.kind.startswith("unrelated")

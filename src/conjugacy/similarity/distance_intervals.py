@@ -61,8 +61,8 @@ def distance_interval(
     if min(counts) < FEWEST_TRIALS:
         return _none(level, f"{min(counts)} trials: below {FEWEST_TRIALS}, the bias of this distance is not known", 0)
     paired = measure.traits.needs == "paired trajectories"
-    halves, tenths = ([draw(k, rng) for k in counts] for draw in (_halves, _without_a_group))
-    drawn = [halves, measure.draw_trials(a, b, resampling.n_resamples, rng)] if chosen_anew else [halves, tenths]
+    by_half, tenths = ([draw(k, rng) for k in counts] for draw in (halves, _without_a_group))
+    drawn = [by_half, measure.draw_trials(a, b, resampling.n_resamples, rng)] if chosen_anew else [by_half, tenths]
     if paired:
         drawn = [(of_a, of_a) for of_a, _ in drawn]
     joined = (np.concatenate([of[side] for of in drawn]) for side in (0, 1))
@@ -84,7 +84,7 @@ def distance_interval(
     return Interval(float(low), float(high), level, method, float(h.mean() - value), len(h) + len(rest))
 
 
-def _halves(n_trials: int, rng: np.random.Generator) -> np.ndarray:
+def halves(n_trials: int, rng: np.random.Generator) -> np.ndarray:
     """Counts (2 splits, trial): random halves; with an odd number of trials one is left out of both."""
     half, counts = n_trials // 2, []
     for _ in range(_SPLITS):

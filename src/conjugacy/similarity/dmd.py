@@ -277,17 +277,30 @@ def _weighted_components(e: Embedding, weights: np.ndarray) -> tuple[np.ndarray,
     return values[::-1], vectors[:, ::-1]
 
 
-def cut_stability(embedding: Embedding, counts: np.ndarray) -> float:
+def cut_stability(embedding: Embedding, halves: np.ndarray) -> float:
     """How well the data fix the subspace of the chosen components: 1, wholly; 0, one of its axes is arbitrary.
 
-    The median over the resamples `counts` (resample, trial) of the smallest cosine between the subspace of a resample
-    and that of all trials. 1.0 where nothing is cut off.
+    The median over splits of the smallest cosine between the subspaces of two disjoint halves of the trials; rows 2 i
+    and 2 i + 1 of `halves` (half, trial) count the trials of split i. 1.0 where nothing is cut off.
     """
     e, n = embedding, embedding.chosen
     if not e.cut:
         return 1.0
-    cosines = [np.linalg.svd(_weighted_components(e, w.astype(float))[1][:n, :n], compute_uv=False)[-1] for w in counts]
-    return float(np.median(cosines))
+    axes = [_weighted_components(e, w.astype(float))[1][:, :n] for w in halves]
+    return float(np.median([np.linalg.svd(a.T @ b, compute_uv=False)[-1] for a, b in zip(axes[::2], axes[1::2])]))
+
+
+def rank_with_a_gap(embedding: Embedding) -> int:
+    """The rank nearest to the chosen one after which the variance of components drops by a half or more.
+
+    If there is none, the one after which it drops most.
+    """
+    s = embedding.singular[: embedding.rank]
+    drop = s[:-1] ** 2 / s[1:] ** 2  # of rank 1, 2, ...
+    clear = np.flatnonzero(drop >= 2) + 1
+    if not len(clear):
+        return int(drop.argmax()) + 1
+    return int(clear[np.abs(clear - embedding.chosen).argmin()])
 
 
 def sweep(

@@ -24,8 +24,8 @@ from typing_extensions import override
 from conjugacy._check import check_choice, check_flag, check_int
 from conjugacy._threads import map_threads
 from conjugacy.similarity.alignment import Alignment, Operator, align, align_many
-from conjugacy.similarity.distance_intervals import distance_interval
-from conjugacy.similarity.dmd import DMD, embed, fit
+from conjugacy.similarity.distance_intervals import FEWEST_TRIALS, distance_interval, halves
+from conjugacy.similarity.dmd import DMD, cut_stability, embed, fit, rank_with_a_gap
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.nulls import value_or_nan
 from conjugacy.similarity.resampling import Resampling
@@ -34,6 +34,7 @@ from conjugacy.similarity.score import OFF_DATA, Interval, Score, Traits
 from conjugacy.system import System
 
 UNEQUAL = ("error", "min")
+_STABLE = 0.7  # smallest cosine between the leading components of two halves of the trials; of one axis of two, 0.7 by chance
 
 
 def vector_field_angle(A: Any, B: Any, *, score: str = "angular", effort: int = 1) -> Score:
@@ -198,7 +199,19 @@ class OperatorMeasure(Measure):
         self, a: OperatorFeatures, b: OperatorFeatures, value: float, resampling: Resampling
     ) -> Interval | None:
         cut = a.dmd.embedding.cut or b.dmd.embedding.cut
-        return distance_interval(self, a, b, value, resampling, chosen_anew=cut)
+        found = distance_interval(self, a, b, value, resampling, chosen_anew=cut)
+        return found._replace(doubt=self._undetermined(a, b, resampling.seed)) if cut else found
+
+    def _undetermined(self, a: OperatorFeatures, b: OperatorFeatures, seed: int) -> str:
+        """What is to be said where the data do not fix the subspace of the leading components; mostly nothing."""
+        for f in (a, b):
+            e = f.dmd.embedding
+            if f.n_trials >= FEWEST_TRIALS and cut_stability(e, halves(f.n_trials, np.random.default_rng(seed))) < _STABLE:
+                return (
+                    f"rank {e.chosen} is not determined by the data of {f.name!r}: two halves of its trials have other "
+                    f"leading components, so the value depends on chance. Rank {rank_with_a_gap(e)} ends at a gap"
+                )
+        return ""
 
     @override
     def compare_resampled(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 KEEPS = "time constants, noise, departure from normality (or what all channels share and how strongly they interact)"
 BREAKS = "which way the channels drive each other"
 ENOUGH = 10  # surrogates as similar as the data: more of them change nothing that matters
-_MOST_UNEXPLAINED = 0.05
+_MOST_UNEXPLAINED = 0.1
 _AT_ONCE = 20
 
 

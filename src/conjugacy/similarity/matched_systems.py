@@ -73,7 +73,7 @@ class Autoregression:
         x = (samples.x - mean) @ axes[:, : max(_MOST_UNITS[kind], least_units)]
         past, future = _lagged(x, samples.lengths, order)
         gram = past.T @ past
-        weights = sla.lstsq(gram, past.T @ future, cond=1e-10)[0]
+        weights = _solved(gram, past.T @ future)
         residual = future - past @ weights
         m = x.shape[2]
         q = residual.T @ residual / max(len(residual) - past.shape[1], 1)
@@ -145,9 +145,13 @@ def _predictable(x: np.ndarray, lengths: np.ndarray, order: int) -> float:
         return 1.0
     left = []
     for width in (order * m, (order + 2) * m):
-        weights = sla.lstsq(past[:, :width], future, cond=1e-10)[0]
+        weights = _solved(past[:, :width], future)
         left.append(((future - past[:, :width] @ weights) ** 2).sum() / (n - width))
     return float(np.clip(1 - left[1] / left[0], 0.0, 1.0))
+
+
+def _solved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.asarray(sla.lstsq(x, y, cond=1e-10, check_finite=False)[0])  # type: ignore[index]
 
 
 def _other_spectrum(a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -157,8 +161,8 @@ def _other_spectrum(a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     values = values * min(1.0, _LARGEST_RADIUS / radius) if radius > 0 else values
     blocks = [np.array([[v.real]]) for v in values if abs(v.imag) < 1e-12]
     blocks += [np.array([[v.real, v.imag], [-v.imag, v.real]]) for v in values if v.imag >= 1e-12]
-    out = sla.block_diag(*[blocks[i] for i in rng.permutation(len(blocks))])
-    above = np.triu(rng.normal(size=out.shape), 1) * (out == 0)
+    out = np.asarray(sla.block_diag(*[blocks[i] for i in rng.permutation(len(blocks))]))
+    above = np.triu(rng.normal(size=(len(out), len(out))), 1) * (out == 0)
     henrici = np.sqrt(max((a**2).sum() - (np.abs(values) ** 2).sum(), 0.0))
     size = np.linalg.norm(above)
     return out + above * (henrici / size if size > 0 else 0.0)

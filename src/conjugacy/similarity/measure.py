@@ -228,6 +228,8 @@ def make_score(
         texts = (f"the value is {value}: {traits.name!r} is undefined for these data",)
     if interval is not None and not np.isfinite(interval.low + interval.high + interval.bias):
         texts += (f"no interval: {interval.method}",)
+    if interval is not None and interval.doubt:
+        texts += (interval.doubt,)
     if null is not None and null.n_surrogates == 0:
         texts += (f"no null: {null.kind}",)
     return Score(traits.name, traits.version, a, b, float(value), direction, higher, interval, null, details, texts)

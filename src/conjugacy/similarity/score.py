@@ -51,6 +51,7 @@ class Interval(NamedTuple):
     method: str
     bias: float  # mean of the resampled values minus the value: large against high - low means too few trials
     n_resamples: int
+    doubt: str = ""  # why it may be unreliable, for the warnings of the score
 
 
 class Null(NamedTuple):

@@ -1,0 +1,46 @@
+"""Jackknife intervals of measures of similarities between states."""
+
+import numpy as np
+import pytest
+
+from conjugacy.similarity import get_measure
+from conjugacy.similarity.bootstrap import bootstrap_values
+from conjugacy.similarity.worlds import make_world
+
+
+@pytest.mark.parametrize("comparator", ["pearson", "spearman", "cosine"])
+def test_sums_over_pairs_of_trials_are_the_value_of_the_trials_left(comparator):
+    a, b = make_world("tanh", seed=1).draw(12, 0)
+    measure = get_measure("rsa", comparator=comparator, max_samples=200)
+    x, y = measure.prepare(a), measure.prepare(b)
+    counts = 1 - np.eye(12, dtype=int)
+    fast = measure.compare_resampled(x, y, counts, counts)
+    slow = [measure.compare(measure.resample(x, c), measure.resample(y, c))[0] for c in counts]
+    # ranks among the trials left differ a little from those among all
+    assert np.allclose(fast, slow, atol=5e-3 if comparator == "spearman" else 1e-12)
+    whole = measure.compare_resampled(x, y, np.ones((1, 12)), np.ones((1, 12)))
+    assert whole[0] == pytest.approx(measure.compare(x, y)[0], abs=1e-12)
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    a, b = make_world("linear", seed=2).draw(40, 0)
+    measure = get_measure("cka_unbiased")
+    score = measure(a, b, interval=0.95)
+    assert score.interval.method == "jackknife over trials" and score.interval.n_resamples == 40
+    assert score.interval.low < score.value < score.interval.high
+    # the bootstrap says nearly the same of a smooth statistic
+    spread = bootstrap_values(measure, measure.prepare(a), measure.prepare(b), 300, 0).std()
+    assert (score.interval.high - score.interval.low) / (2 * 2.02 * spread) == pytest.approx(1, abs=0.3)
+
+
+@pytest.mark.parametrize("name", ["cka_unbiased", "cka", pytest.param("rsa", marks=pytest.mark.slow)])
+def test_intervals_cover_the_value_of_very_many_trials(name):
+    options = {"max_samples": 1500} if name == "rsa" else {}  # with fewer, the choice of states is most of the spread
+    measure, covered = get_measure(name, **options), 0
+    for w in range(8):
+        world = make_world("tanh" if w % 2 else "linear", seed=60 + w)
+        truth = np.mean([measure(*world.draw(400, 90 + k)).value for k in range(3 if name == "rsa" else 1)])
+        for k in range(3):
+            interval = measure(*world.draw(30, k), interval=0.95).interval
+            covered += interval.low <= truth <= interval.high
+    assert covered >= 17  # of 24 that cover with .90: fewer in .2 % of cases
