@@ -222,13 +222,24 @@ def fixed_points(
 
 
 def check_measures(
-    measures: str | None = None, out: str | None = None, seed: int = 0, draws: int = 1, progress: bool = True
+    measures: str | None = None,
+    out: str | None = None,
+    seed: int = 0,
+    draws: int = 1,
+    calibration: bool = False,
+    worlds: int = 20,
+    part: str = "1/1",
+    progress: bool = True,
 ) -> None:
     """Test similarity measures on pairs of systems whose relation is known by construction.
 
     Args:
         measures: Measures to test, separated by commas; all by default.
-        out: File for the whole table (csv); without it nothing is written.
+        out: File for the whole table (csv); without it nothing is written. With `calibration`, the folder of its files.
+        calibration: Count instead how often intervals hold the truth, and how often unrelated systems pass for kin.
+            This takes hours; stopped, it goes on with the same `out`.
+        worlds: With `calibration`, number of pairs of systems in each cell; each has 5 data sets.
+        part: With `calibration`, share of the work, such as 1/2 and 2/2 for two processes.
         seed: Seed of the systems' inputs and changes of coordinates.
         draws: Number of repetitions, with the seeds from `seed` on.
         progress: Show a progress bar.
@@ -238,6 +249,9 @@ def check_measures(
 
     check_int("draws", draws, 1)
     names = _names(measures) if measures else None
+    if calibration:
+        _calibrate(names, out, worlds, part, progress)
+        return
     table = check_draws(names, seeds=range(seed, seed + draws), progress=progress)
     print(verdicts(table).to_string())
     print(
@@ -258,6 +272,22 @@ def check_measures(
         failed = sum(table["verdict"] == "fails")
     if failed:
         raise ValueError(f"{failed} expected results did not come out, see the table.")
+
+
+def _calibrate(names: list[str] | None, out: str | None, worlds: int, part: str, progress: bool) -> None:
+    from conjugacy.similarity.calibration import SETTINGS, calibrate
+    from conjugacy.similarity.calibration_page import calibration_page
+
+    if out is None:
+        raise ValueError(
+            "`out`: missing. Name a folder for the files of the calibration, for example --out calibration."
+        )
+    try:
+        i, n = (int(number) for number in part.split("/"))
+    except ValueError:
+        raise ValueError(f"`part`: expected two numbers such as 1/2, got {part!r}.") from None
+    found = calibrate(out, names or tuple(SETTINGS), n_worlds=worlds, part=(i, n), progress=progress)
+    print(calibration_page(found))
 
 
 def demo(out: str = "demo", seed: int = 0, progress: bool = True) -> None:

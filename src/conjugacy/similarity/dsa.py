@@ -34,7 +34,9 @@ from conjugacy.similarity.score import OFF_DATA, Interval, Score, Traits
 from conjugacy.system import System
 
 UNEQUAL = ("error", "min")
-_STABLE = 0.7  # smallest cosine between the leading components of two halves of the trials; of one axis of two, 0.7 by chance
+_STABLE = (
+    0.7  # smallest cosine between the leading components of two halves of the trials; of one axis of two, 0.7 by chance
+)
 
 
 def vector_field_angle(A: Any, B: Any, *, score: str = "angular", effort: int = 1) -> Score:
@@ -206,7 +208,10 @@ class OperatorMeasure(Measure):
         """What is to be said where the data do not fix the subspace of the leading components; mostly nothing."""
         for f in (a, b):
             e = f.dmd.embedding
-            if f.n_trials >= FEWEST_TRIALS and cut_stability(e, halves(f.n_trials, np.random.default_rng(seed))) < _STABLE:
+            if (
+                f.n_trials >= FEWEST_TRIALS
+                and cut_stability(e, halves(f.n_trials, np.random.default_rng(seed))) < _STABLE
+            ):
                 return (
                     f"rank {e.chosen} is not determined by the data of {f.name!r}: two halves of its trials have other "
                     f"leading components, so the value depends on chance. Rank {rank_with_a_gap(e)} ends at a gap"

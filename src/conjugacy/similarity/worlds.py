@@ -9,7 +9,7 @@ share nothing but their family, and have inputs of their own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -92,12 +92,14 @@ def make_world(family: str, relation: str = "other", seed: int = 0) -> World:
     rng = np.random.default_rng([seed, FAMILIES.index(family), RELATIONS.index(relation)])
     n, n_inputs = int(rng.integers(5, 9)), 2
     kind = "linear" if family == "ragged" else family
-    couplings = [_couplings(kind, n, n_inputs, rng) for _ in range(2)]
+    first, second = (_Parts.drawn(kind, n, n_inputs, rng) for _ in range(2))
     if relation == "copy":
-        couplings[1] = couplings[0]
+        second = first
     if relation == "changed by a fifth":
-        couplings[1] = tuple(np.where(rng.random(x.shape) < 0.2, y, x) for x, y in zip(*couplings))
-    a, b = (_body(kind, parts, rng) for parts in couplings)
+        other = np.where(rng.random((n, n)) < 0.2, second.recurrent, first.recurrent)
+        drive = np.where(rng.random((n, n_inputs)) < 0.2, second.drive, first.drive)
+        second = replace(first, recurrent=other, drive=drive)
+    a, b = _body(kind, first, rng), _body(kind, second, rng)
     return World(family, relation, seed, a, b, int(rng.integers(40, 81)), family == "ragged")
 
 
@@ -105,21 +107,35 @@ FAMILIES = ("linear", "tanh", "limit cycle", "spiking", "ragged")
 _BURN_IN = 30
 
 
-def _couplings(kind: str, n: int, n_inputs: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    recurrent = rng.normal(size=(n, n))
-    if kind == "tanh":
-        recurrent *= rng.uniform(0.8, 1.3) / np.sqrt(n)
-    else:
-        recurrent *= rng.uniform(0.7, 0.95) / np.abs(np.linalg.eigvals(recurrent)).max()
-    return recurrent, rng.normal(size=(n, n_inputs)) * 0.5
+@dataclass(frozen=True)
+class _Parts:
+    """What makes a system: its couplings, and the numbers that its kind needs."""
+
+    recurrent: np.ndarray
+    drive: np.ndarray
+    noise: float
+    leak: float
+    turn: float
+    radius: float
+    rate: float
+
+    @classmethod
+    def drawn(cls, kind: str, n: int, n_inputs: int, rng: np.random.Generator) -> _Parts:
+        recurrent = rng.normal(size=(n, n))
+        if kind == "tanh":
+            recurrent *= rng.uniform(0.8, 1.3) / np.sqrt(n)
+        else:
+            recurrent *= rng.uniform(0.7, 0.95) / np.abs(np.linalg.eigvals(recurrent)).max()
+        drive = rng.normal(size=(n, n_inputs)) * 0.5
+        ranges = ((0.15, 0.35), (0.3, 0.6), (0.15, 0.6), (0.8, 1.2), (0.3, 0.8))
+        return cls(recurrent, drive, *(float(rng.uniform(*span)) for span in ranges))
 
 
-def _body(kind: str, parts: tuple[np.ndarray, ...], rng: np.random.Generator) -> Body:
-    recurrent, drive = parts
+def _body(kind: str, parts: _Parts, rng: np.random.Generator) -> Body:
+    """A system of these parts, seen through axes (or by neurons) of its own."""
+    recurrent, drive = parts.recurrent, parts.drive
     n, n_inputs = drive.shape
-    size = rng.uniform(0.15, 0.35)
-    leak = rng.uniform(0.3, 0.6)
-    turn, radius = rng.uniform(0.15, 0.6), rng.uniform(0.8, 1.2)
+    size, leak, turn, radius, rate = parts.noise, parts.leak, parts.turn, parts.radius, parts.rate
 
     def linear(x, u, noise):
         return x @ recurrent.T + u @ drive.T + size * noise
@@ -136,7 +152,6 @@ def _body(kind: str, parts: tuple[np.ndarray, ...], rng: np.random.Generator) ->
     step = {"tanh": tanh, "limit cycle": limit_cycle}.get(kind, linear)
     mix = np.linalg.qr(rng.normal(size=(n, n)))[0]
     loading = rng.normal(size=(n, 3 * n)) / np.sqrt(n)
-    rate = rng.uniform(0.3, 0.8)
 
     def observe(states, generator):
         if kind == "spiking":
