@@ -75,8 +75,20 @@ def test_timescales_of_resampled_trials_equal_those_of_repeated_trials():
     fast = measure.compare(*(measure.resample(measure.prepare(s), counts) for s in (a, b)))[0]
     # the mean of the whole data is kept, so that the two differ by little
     assert fast == pytest.approx(measure(*repeated).value, abs=0.05)
-    interval = measure(a, b, interval=0.9, n_resamples=50).interval
+    more = decaying([5.0], n_trials=30), decaying([7.0], seed=2, n_trials=30)
+    interval = measure(*more, interval=0.9, n_resamples=50).interval
     assert interval.low < np.log(7 / 5) < interval.high
+
+
+def test_resamples_choose_the_axes_anew_among_the_leading_components():
+    measure = get_measure("timescales", max_lag=20)
+    a, b = decaying([5.0, 9.0, 3.0], n_trials=30), decaying([6.0, 6.0, 6.0], seed=2, n_trials=30)
+    x, y = measure.prepare(a), measure.prepare(b)
+    half = np.repeat([[1, 0]], 15).reshape(1, -1)
+    alone = [System.from_arrays("h", s.trajectories[:15], dt=0.01) for s in (a, b)]
+    fast = measure.compare_resampled(x, y, half, half)[0]
+    assert fast == pytest.approx(measure(*alone).value, abs=0.02)  # but for the mean
+    assert measure.compare_resampled(x, y, half * 0 + 1, half * 0 + 1)[0] == pytest.approx(measure(a, b).value)
 
 
 def test_components_slower_than_the_lags_are_reported():

@@ -16,18 +16,23 @@ by `spectrum_w2_continuous`, and those of fixed points by `portrait` with ``part
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
 
 from conjugacy._check import check_int
+from conjugacy.similarity.distance_intervals import distance_interval
 from conjugacy.similarity.measure import Measure
+from conjugacy.similarity.nulls import value_or_nan
 from conjugacy.similarity.principal_components import principal_axes
+from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import Samples, check_varies, clocks
-from conjugacy.similarity.score import OFF_DATA, Traits
+from conjugacy.similarity.score import OFF_DATA, Interval, Traits
 from conjugacy.system import System
+
+_CHOSEN_ANEW = 12  # components whose axes resamples choose anew: the others hold next to nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +48,16 @@ class Autocorrelation:
         Numbers of summands.
     dt : float or None
         Seconds per step.
+    leading : array (trial, time, component)
+        The leading components themselves, zero past the end of a trial; resamples of trials choose their axes anew
+        among them.
     """
 
     name: str
     products: np.ndarray
     counts: np.ndarray
     dt: float | None
+    leading: np.ndarray
 
     @property
     def n_trials(self) -> int:
@@ -128,12 +137,22 @@ class Timescales(Measure):
         spectrum = np.fft.rfft(x, 2 * x.shape[1], axis=1)
         products = np.fft.irfft(np.abs(spectrum) ** 2, 2 * x.shape[1], axis=1)[:, : lag + 1]
         counts = samples.lengths[:, None] - np.arange(lag + 1)
-        return Autocorrelation(system.name, products, counts, system.dt)
+        return Autocorrelation(system.name, products, counts, system.dt, x[..., :_CHOSEN_ANEW])
 
     @override
     def resample(self, features: Autocorrelation, counts: np.ndarray) -> Autocorrelation:
-        products = np.tensordot(counts, features.products, 1)[None]
-        return Autocorrelation(features.name, products, (counts @ features.counts)[None], features.dt)
+        return _resampled(features, np.asarray(counts)[None], _crossed(features))[0]
+
+    @override
+    def interval(self, a: Autocorrelation, b: Autocorrelation, value: float, resampling: Resampling) -> Interval | None:
+        return distance_interval(self, a, b, value, resampling, chosen_anew=True)
+
+    @override
+    def compare_resampled(
+        self, a: Autocorrelation, b: Autocorrelation, counts_a: np.ndarray, counts_b: np.ndarray
+    ) -> np.ndarray:
+        sides = (_resampled(f, c, _crossed(f)) for f, c in ((a, counts_a), (b, counts_b)))
+        return np.array([value_or_nan(self, x, y) for x, y in zip(*sides)])
 
     @override
     def compare(self, a: Autocorrelation, b: Autocorrelation) -> tuple[float, dict[str, Any]]:
@@ -145,6 +164,33 @@ class Timescales(Measure):
             details[f"weights_{label}"] = weights
             details[f"beyond_max_lag_{label}"] = float(weights[~reached].sum())  # share of the variance
         return weighted_wasserstein(*sides[0], *sides[1]), details
+
+
+def _crossed(features: Autocorrelation) -> np.ndarray:
+    """Symmetric parts of the lagged products of all pairs of leading components, (trial, lag, component, component)."""
+    x, n_lags = features.leading, features.products.shape[1]
+    spectrum = np.fft.rfft(x, 2 * x.shape[1], axis=1)
+    out = np.empty((len(x), n_lags, x.shape[2], x.shape[2]))
+    for i in range(x.shape[2]):
+        # the real part of a cross-spectrum is that of the symmetric part of the lagged products
+        both = (spectrum[..., i : i + 1].conj() * spectrum[..., : i + 1]).real
+        out[..., i, : i + 1] = np.fft.irfft(both, 2 * x.shape[1], axis=1)[:, :n_lags]
+        out[..., : i + 1, i] = out[..., i, : i + 1]
+    return out
+
+
+def _resampled(features: Autocorrelation, counts: np.ndarray, crossed: np.ndarray) -> list[Autocorrelation]:
+    """The features under trial counts (resample, trial), with the leading axes chosen anew in each."""
+    n_lags, c = crossed.shape[1], crossed.shape[2]
+    summed = (counts @ crossed.reshape(len(crossed), -1)).reshape(len(counts), n_lags, c, c)
+    axes = np.linalg.eigh(summed[:, 0])[1]
+    turned = np.einsum("rpi,rlpq,rqi->rli", axes, summed, axes, optimize=True)
+    rest = np.tensordot(counts, features.products[..., c:], 1)
+    products = np.concatenate([turned, rest], axis=-1)
+    return [
+        replace(features, products=p[None], counts=(k @ features.counts)[None], leading=features.leading[:1])
+        for p, k in zip(products, counts)
+    ]
 
 
 def weighted_wasserstein(x: np.ndarray, p: np.ndarray, y: np.ndarray, q: np.ndarray) -> float:
