@@ -82,6 +82,7 @@ SAYS = {"fixed_points": fixed_points_page, "attractors": attractors_page}
     [pytest.param(page, id=page.stem) for page in PAGES if blocks_of(page)],
 )
 @pytest.mark.filterwarnings("ignore:`n_trials`. with:UserWarning")  # a network after two steps reaches nothing
+@pytest.mark.filterwarnings("ignore:.*is not determined by the data of:UserWarning")  # nor do random walks
 def test_code_on_the_page_runs(page, monkeypatch, tmp_path, capsys):
     left_out = NOT_RUN.get(page.stem, {})
     blocks = [b for b in blocks_of(page) if not any(b.startswith(beginning) for beginning in left_out)]
