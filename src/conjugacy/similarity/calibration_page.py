@@ -78,24 +78,24 @@ def calibration_page(found: Sequence[dict[str, Any]]) -> str:
 
 
 _LEGEND_COVERAGE = (
-    "Share of data sets whose interval holds the truth, in per cent, of how many; then the median width in units of "
+    "Share of data sets whose interval holds the truth, and of how many data sets; then the median width in units of "
     "3.92 standard deviations of the value among data sets (1: as wide as it must be). `w`: withdrawn, with a reason."
 )
-_LEGEND_REJECTIONS = "Share of pairs with p <= 5 %, in per cent, of how many with a p-value. `w`: no p-value."
+_LEGEND_REJECTIONS = "Share of pairs with p <= 5 %, and of how many with a p-value. `w`: no p-value."
 
 
 def _coverage(cell: dict[str, Any]) -> str:
     if not cell["n"]:
         return f"w {cell['withdrawn']}"
     withdrawn = f", w {cell['withdrawn']}" if cell["withdrawn"] else ""
-    return f"{100 * cell['covered'] / cell['n']:.0f} of {cell['n']} ({cell['width']:.1f}){withdrawn}"
+    return f"{100 * cell['covered'] / cell['n']:.0f} % of {cell['n']} ({cell['width']:.1f}){withdrawn}"
 
 
 def _rejected(cell: dict[str, Any]) -> str:
     if not cell["n"]:
         return f"w {cell['withdrawn']}"
     withdrawn = f", w {cell['withdrawn']}" if cell["withdrawn"] else ""
-    return f"{100 * cell['rejected'] / cell['n']:.0f} of {cell['n']}{withdrawn}"
+    return f"{100 * cell['rejected'] / cell['n']:.0f} % of {cell['n']}{withdrawn}"
 
 
 def _table(rows: Sequence[dict[str, Any]], text: Any) -> list[str]:
