@@ -1,7 +1,7 @@
 """Points that hold on a time scale, added to the exact ones: memories by flow, saddles by Levenberg-Marquardt.
 
-Memories are where orbits from the data rest: those that move, within one more horizon, by less than a quarter of the
-spread of the visited states and a tenth of the range of the readout. Ends that a path of held states joins are one
+Memories are where orbits from the data come to rest, at the latest after a few horizons: they move, within one more
+horizon, by less than a quarter of the spread of the visited states and a tenth of the range of the readout. Ends that a path of held states joins are one
 plateau (`plateaus.py`), which one point stands for: an exact fixed point on it, if there is one, else its most central
 end. Saddles are sought from mixtures of visited states and from walls between the memories (`memory_graph.py`), with a
 damping that never falls below 1 / H^2 (`levenberg.py`; slow points: Sussillo & Barak, Neural Comput. 25:626, 2013);
@@ -46,6 +46,7 @@ _UNITS = 160  # beyond this number of units fewer starts are followed
 _SPLINTER = 0.02  # share of the orbits below which an end is looked at again
 _ON_PLATEAU = 0.3  # of the spread: an exact point this near to the end of an orbit may lie on the same plateau
 _KICK = 0.02
+_PATIENCE = 6  # horizons for which an orbit is given time to come to rest
 _MOST_UNREACHED = 12
 
 
@@ -118,10 +119,7 @@ def hold(
     ruler = Ruler(dynamics, visited, scale)
     n_orbits = max(24, min(_N_ORBITS, _MOST_STATE_STEPS // (2 * n)))
     starts = visited[torch.randint(len(visited), (n_orbits,), generator=generator)]
-    ends, way, read_way = motion(dynamics, carried(dynamics, starts, u, h, n), u, h, n)
-    rests = torch.isfinite(ends).all(-1) & (way <= STATE_MOVES * scale)
-    if read_way is not None and ruler.read is not None:
-        rests &= read_way <= READOUT_MOVES * ruler.range
+    ends, rests = _followed_to_rest(dynamics, carried(dynamics, starts, u, h, n), u, h, n, ruler)
     held_input: Any = u
     moving = ends[~rests & torch.isfinite(ends).all(-1)]
     cycles = find_cycles(dynamics, moving[:8], held_input, n_transient=0)[0] if len(moving) else ()
@@ -165,6 +163,25 @@ def hold(
         n_orbits=n_orbits,
         n_unsettled=n_orbits - len(ends),
     )
+
+
+def _followed_to_rest(dynamics, x, u, h, n, ruler) -> tuple[Tensor, Tensor]:
+    """The ends (N, D) of orbits at `x`, and which of them rest; those that still move are followed for longer.
+
+    What is approached within a few horizons is where the orbit belongs, though it is not there after one.
+    """
+    rests = torch.zeros(len(x), dtype=torch.bool)
+    x = x.clone()
+    for _ in range(_PATIENCE):
+        left = torch.nonzero(~rests & torch.isfinite(x).all(-1))[:, 0]
+        if not len(left):
+            break
+        ends, way, read_way = motion(dynamics, x[left], u, h, n)
+        here = torch.isfinite(ends).all(-1) & (way <= STATE_MOVES * ruler.scale)
+        if read_way is not None and ruler.read is not None:
+            here &= read_way <= READOUT_MOVES * ruler.range
+        x[left], rests[left] = ends, here
+    return x, rests
 
 
 def _without_splinters(dynamics, ends, groups, u, h, n, ruler) -> list[Tensor]:
