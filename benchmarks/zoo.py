@@ -101,8 +101,8 @@ def members() -> Iterator[Member]:
 def trained(member: Member, folder: Path) -> cj.Run:
     """The network, from its folder if it is there."""
     path = folder / member.name.replace(" ", "_")
-    if (path / "run.json").exists():
-        return cj.Run.load(path)
+    if path.exists():
+        return cj.load(path)
     task = cj.tasks.NBitFlipFlop(n=member.n_bits, n_timesteps=200, switch_prob=0.02, noise=0.15)
     network = KINDS[member.kind](member.n_bits)
     notebook = member.recipe == "notebook"
@@ -207,7 +207,7 @@ def look(run: cj.Run) -> dict[str, Any]:
 def table(results: dict[str, dict[str, Any]]) -> str:
     """The results as a table of Markdown."""
     lines = [
-        "| network | test R2 | memories (of them held for 5000 steps) | of these fixed points | cycles | clusters | agree |",
+        "| network | test R2 | memories (held for 5000 steps) | fixed points | cycles | clusters | agree |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, r in results.items():

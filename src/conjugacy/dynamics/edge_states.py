@@ -49,7 +49,7 @@ def edge_states(
         speed = memories.dynamics.residual(middle, memories.u.expand(len(middle), -1)).norm(dim=-1)
         better = on_wall & (speed < least)
         best, least = torch.where(better[:, None], middle, best), torch.where(better, speed, least)
-    return best[on_wall], [tuple(sorted(pair)) for pair, ok in zip(turned, on_wall.tolist()) if ok]
+    return best[on_wall], [(min(pair), max(pair)) for pair, ok in zip(turned, on_wall.tolist()) if ok]
 
 
 def _bisected(memories, left, right, home, beyond, n_halvings):

@@ -1,11 +1,11 @@
 """Points that hold on a time scale, added to the exact ones: memories by flow, saddles by Levenberg-Marquardt.
 
 Memories are where orbits from the data come to rest, at the latest after a few horizons: they move, within one more
-horizon, by less than a quarter of the spread of the visited states and a tenth of the range of the readout. Ends that a path of held states joins are one
-plateau (`plateaus.py`), which one point stands for: an exact fixed point on it, if there is one, else its most central
-end. Saddles are sought from mixtures of visited states and from walls between the memories (`memory_graph.py`), with a
-damping that never falls below 1 / H^2 (`levenberg.py`; slow points: Sussillo & Barak, Neural Comput. 25:626, 2013);
-those that separate the same memories and grow in as many directions are one.
+horizon, by less than a quarter of the spread of the visited states and a tenth of the range of the readout. Ends that
+a path of held states joins are one plateau (`plateaus.py`), which one point stands for: an exact fixed point on it,
+if there is one, else its most central end. Saddles are sought from mixtures of visited states and from walls between
+the memories (`memory_graph.py`), with a damping that never falls below 1 / H^2 (`levenberg.py`; slow points: Sussillo
+& Barak, Neural Comput. 25:626, 2013); those that separate the same memories and grow in as many directions are one.
 """
 
 from __future__ import annotations
