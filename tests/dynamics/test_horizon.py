@@ -131,6 +131,16 @@ def test_a_flow_has_a_horizon_in_its_own_time():
     assert cj.fixed_points(lambda x: -x, states(9, 1), kind="flow", progress=False).asked_horizon is None
 
 
+def test_memories_that_are_approached_more_slowly_than_the_horizon_are_found():
+    def step(x, u):
+        bit, slow = x[..., :1], x[..., 1:]
+        return torch.cat([torch.tanh(2 * bit), slow + 0.004 * (6 * bit - slow)], -1)
+
+    start = torch.stack([torch.linspace(-1, 1, 20), torch.zeros(20)], 1).double()
+    points = search(trials_of(step, start), 100)
+    assert int(points.memories.sum()) == 2 and points.record.n_unsettled == 0
+
+
 # a cube of saturated gates
 
 

@@ -42,7 +42,10 @@ def saddle_edges(points: FixedPoints, n_steps: int, offset: float) -> tuple[tupl
     scale = spread(x)
     h = time_step(dynamics, x, u)
     stable = torch.from_numpy(np.flatnonzero(points.n_unstable == 0))
-    end = settle(dynamics, starts.flatten(0, 1), u, Attractors.of(points, scale, h), n_steps, h)
+    attractors = Attractors.of(points, scale, h)
+    if not len(attractors.x):  # nothing can be arrived at
+        return tuple((s, -1, -1) for s in saddles.tolist())
+    end = settle(dynamics, starts.flatten(0, 1), u, attractors, n_steps, h)
     reached = torch.where(end.where >= 0, stable[end.where.clamp_min(0)], -1) if len(stable) else end.where
     ends = reached.reshape(-1, 2)
     return tuple((s, min(a, b), max(a, b)) for s, (a, b) in zip(saddles.tolist(), ends.tolist()))

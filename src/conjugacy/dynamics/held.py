@@ -1,11 +1,11 @@
 """Points that hold on a time scale, added to the exact ones: memories by flow, saddles by Levenberg-Marquardt.
 
-Memories are where orbits from the data rest: those that move, within one more horizon, by less than a quarter of the
-spread of the visited states and a tenth of the range of the readout. Ends that a path of held states joins are one
-plateau (`plateaus.py`), which one point stands for: an exact fixed point on it, if there is one, else its most central
-end. Saddles are sought from mixtures of visited states and from walls between the memories (`memory_graph.py`), with a
-damping that never falls below 1 / H^2 (`levenberg.py`; slow points: Sussillo & Barak, Neural Comput. 25:626, 2013);
-those that separate the same memories and grow in as many directions are one.
+Memories are where orbits from the data come to rest, at the latest after a few horizons: they move, within one more
+horizon, by less than a quarter of the spread of the visited states and a tenth of the range of the readout. Ends that
+a path of held states joins are one plateau (`plateaus.py`), which one point stands for: an exact fixed point on it,
+if there is one, else its most central end. Saddles are sought from mixtures of visited states and from walls between
+the memories (`memory_graph.py`), with a damping that never falls below 1 / H^2 (`levenberg.py`; slow points: Sussillo
+& Barak, Neural Comput. 25:626, 2013); those that separate the same memories and grow in as many directions are one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 
 from conjugacy.dynamics.cycles import Cycle, find_cycles
 from conjugacy.dynamics.distances import distances
+from conjugacy.dynamics.edge_states import edge_states
 from conjugacy.dynamics.horizon import (
     GROWTH,
     READOUT_MOVES,
@@ -40,10 +41,12 @@ from conjugacy.dynamics.starts import mixtures
 _N_ORBITS = 160
 _MOST_STATE_STEPS = 1_000_000  # orbits times steps, for horizons of very many steps
 _N_MIXTURES, _N_WALLS = 40, 36
+_MOST_EDGES = 12  # pairs of neighbours without a saddle whose wall is followed
 _UNITS = 160  # beyond this number of units fewer starts are followed
 _SPLINTER = 0.02  # share of the orbits below which an end is looked at again
 _ON_PLATEAU = 0.3  # of the spread: an exact point this near to the end of an orbit may lie on the same plateau
 _KICK = 0.02
+_PATIENCE = 6  # horizons for which an orbit is given time to come to rest
 _MOST_UNREACHED = 12
 
 
@@ -116,10 +119,7 @@ def hold(
     ruler = Ruler(dynamics, visited, scale)
     n_orbits = max(24, min(_N_ORBITS, _MOST_STATE_STEPS // (2 * n)))
     starts = visited[torch.randint(len(visited), (n_orbits,), generator=generator)]
-    ends, way, read_way = motion(dynamics, carried(dynamics, starts, u, h, n), u, h, n)
-    rests = torch.isfinite(ends).all(-1) & (way <= STATE_MOVES * scale)
-    if read_way is not None and ruler.read is not None:
-        rests &= read_way <= READOUT_MOVES * ruler.range
+    ends, rests = _followed_to_rest(dynamics, carried(dynamics, starts, u, h, n), u, h, n, ruler)
     held_input: Any = u
     moving = ends[~rests & torch.isfinite(ends).all(-1)]
     cycles = find_cycles(dynamics, moving[:8], held_input, n_transient=0)[0] if len(moving) else ()
@@ -163,6 +163,25 @@ def hold(
         n_orbits=n_orbits,
         n_unsettled=n_orbits - len(ends),
     )
+
+
+def _followed_to_rest(dynamics, x, u, h, n, ruler) -> tuple[Tensor, Tensor]:
+    """The ends (N, D) of orbits at `x`, and which of them rest; those that still move are followed for longer.
+
+    What is approached within a few horizons is where the orbit belongs, though it is not there after one.
+    """
+    rests = torch.zeros(len(x), dtype=torch.bool)
+    x = x.clone()
+    for _ in range(_PATIENCE):
+        left = torch.nonzero(~rests & torch.isfinite(x).all(-1))[:, 0]
+        if not len(left):
+            break
+        ends, way, read_way = motion(dynamics, x[left], u, h, n)
+        here = torch.isfinite(ends).all(-1) & (way <= STATE_MOVES * ruler.scale)
+        if read_way is not None and ruler.read is not None:
+            here &= read_way <= READOUT_MOVES * ruler.range
+        x[left], rests[left] = ends, here
+    return x, rests
 
 
 def _without_splinters(dynamics, ends, groups, u, h, n, ruler) -> list[Tensor]:
@@ -219,33 +238,54 @@ def _saddles(dynamics, exact, known, more_starts, u, visited, walls, memories, h
     starts = [mixtures(visited, round(share * _N_MIXTURES), 3, generator), more_starts]
     if walls is not None and len(walls.x):
         starts.append(_slowest_on_the_way(memories, walls.x[_in_turns(walls)[: round(share * _N_WALLS)]]))
-    floor = min(1.0, 1 / horizon**2)
-    x, norm = slide(dynamics, torch.cat(starts), u, floor=floor, enough=TOLERANCE**2 * scale / horizon)
-    x = x[norm * horizon <= TOLERANCE * scale]
-    if len(exact) and len(x):
-        x = x[distances(x, exact).amin(1) > TOLERANCE * scale]
-    nothing: tuple = (x[:0], [], [], x[:0])
-    if not len(x):
-        return nothing
-    bases, newton, n_growing = _growing_directions(dynamics, x, u, horizon)
-    still = newton <= TOLERANCE * scale
-    unstable = torch.nonzero(still & (n_growing > 0))[:, 0]
-    others = _unreached(x[n_growing == 0], memories, scale)
+    x, bases, n_growing = _held_near(dynamics, torch.cat(starts), exact, u, horizon, scale)
+    others = _unreached(x[n_growing == 0], memories, scale) if len(x) else x
     if memories is None:
         return x[:0], [], [], others
-    slow = 4 * TOLERANCE * scale / horizon
-    chosen = [bases[p] for p in unstable.tolist()]
-    sides = sides_of(memories, x[unstable], chosen, _KICK * scale, slow, generator)
-    speed = dynamics.residual(x, u.expand(len(x), -1)).norm(dim=-1)
+    states: list[Tensor] = []
     kept: dict[tuple[int, tuple[int, ...]], list[int]] = {}
-    for p, reached in zip(unstable.tolist(), sides):
-        # an exact saddle that separates the same memories stands for these too
-        if (int(n_growing[p]), reached) not in known:
-            kept.setdefault((int(n_growing[p]), reached), []).append(p)
+
+    def keep(x: Tensor, bases: list[Tensor], n_growing: Tensor) -> None:
+        unstable = torch.nonzero(n_growing > 0)[:, 0].tolist()
+        slow = 4 * TOLERANCE * scale / horizon
+        sides = sides_of(memories, x[unstable], [bases[p] for p in unstable], _KICK * scale, slow, generator)
+        for p, reached in zip(unstable, sides):
+            # an exact saddle that separates the same memories stands for these too
+            if (int(n_growing[p]), reached) not in known:
+                kept.setdefault((int(n_growing[p]), reached), []).append(len(states))
+                states.append(x[p])
+
+    keep(x, bases, n_growing)
+    if walls is not None:
+        found = {sides for n, sides in (*kept, *known) if n == 1}
+        missing = [pair for pair in walls.neighbours() if pair not in found][: round(share * _MOST_EDGES)]
+        edges, _ = edge_states(memories, missing, generator)
+        keep(*_held_near(dynamics, edges, exact, u, horizon, scale))
+    if not states:
+        return x[:0], [], [], others
+    found_x = torch.stack(states)
+    speed = dynamics.residual(found_x, u.expand(len(found_x), -1)).norm(dim=-1)
     kept = _with_parts(kept, known)
     order = sorted(kept, key=lambda key: (key[0], -len(kept[key]), key[1]))
     first = [min(kept[key], key=lambda p: float(speed[p])) for key in order]
-    return x[first], [key[1] for key in order], [len(kept[key]) for key in order], others
+    return found_x[first], [key[1] for key in order], [len(kept[key]) for key in order], others
+
+
+def _held_near(dynamics, starts, exact, u, horizon, scale) -> tuple[Tensor, list[Tensor], Tensor]:
+    """Points that hold near `starts` and are no exact ones: states, bases of what grows, and in how many directions."""
+    nothing: tuple[Tensor, list[Tensor], Tensor] = (starts[:0], [], torch.zeros(0, dtype=torch.int64))
+    if not len(starts):
+        return nothing
+    floor = min(1.0, 1 / horizon**2)
+    x, norm = slide(dynamics, starts, u, floor=floor, enough=TOLERANCE**2 * scale / horizon)
+    x = x[norm * horizon <= TOLERANCE * scale]
+    if len(exact) and len(x):
+        x = x[distances(x, exact).amin(1) > TOLERANCE * scale]
+    if not len(x):
+        return nothing
+    bases, newton, n_growing = _growing_directions(dynamics, x, u, horizon)
+    still = (newton <= TOLERANCE * scale) | (n_growing == 0)
+    return x[still], [basis for basis, ok in zip(bases, still.tolist()) if ok], n_growing[still]
 
 
 def _with_parts(kept, known) -> dict[tuple[int, tuple[int, ...]], list[int]]:

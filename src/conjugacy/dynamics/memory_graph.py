@@ -21,7 +21,7 @@ from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.orbits import time_step
 from conjugacy.dynamics.plateaus import Plateau, Ruler
 
-_N_HALVINGS, _SHARE_OF_HORIZON = 10, 0.4
+_N_HALVINGS, SHARE_OF_HORIZON = 10, 0.4
 _BOW = 0.2
 _NEAR, _SAME_READOUT = 0.6, 0.2  # an orbit is at a memory if it ends this near one of its states, or, up to
 _FAR = 1.5  # this far, reads out what that state does: plateaus are wider than the part of them that the data fill
@@ -144,7 +144,7 @@ def find_walls(memories: Memories, generator: Generator, n_lines: int = 2, most_
         return first + s * (last - first) + s * (1 - s) * bow
 
     other = memories.owner[torch.tensor(ends)]
-    n_steps = max(1, round(_SHARE_OF_HORIZON * memories.n_steps))
+    n_steps = max(1, round(SHARE_OF_HORIZON * memories.n_steps))
     for _ in range(_N_HALVINGS):
         middle = (left + right) / 2
         name = memories.likeliest(carried(memories.dynamics, at(middle), memories.u, memories.h, n_steps))

@@ -69,7 +69,8 @@ class Ruler:
         if self.read is None:
             return x.new_zeros(len(x), 0)
         with torch.no_grad():
-            return self.read(x).double().reshape(len(x), -1)
+            y = self.read(x).double()
+        return y[:, None] if y.ndim == 1 else y.flatten(1)
 
     def coordinates(self, x: Tensor) -> Tensor:
         """Coordinates (N, D + O) in which distances are taken."""

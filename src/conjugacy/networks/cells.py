@@ -240,6 +240,40 @@ class FlowCell(nn.Module):
         """One step; u (..., input), x (..., latent)."""
         return x + self.step * self.field(torch.cat([x, u], -1))
 
+    def jacobian(self, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(dx'/dx, dx'/du) = (I + step J_x, step J_u), J = W_n D_(n-1) W_(n-1) ... D_1 W_1, D = diag(drive > 0)."""
+        _, slopes = self._drives_and_slopes(u, x)
+        d = x.shape[-1]
+        eye = torch.eye(d, dtype=x.dtype, device=x.device)
+        return eye + self.step * slopes[-1][..., :d], self.step * slopes[-1][..., d:]
+
+    def jacobian_lipschitz(self, u: Tensor, x: Tensor, radius: Tensor) -> Tensor:
+        """0 where no unit changes sides within the ball, and the map is affine there; else no bound."""
+        drives, slopes = self._drives_and_slopes(u, x)
+        affine = torch.ones_like(radius, dtype=torch.bool)
+        for drive, slope in zip(drives[:-1], slopes[:-1]):
+            # as long as the layers below keep their sides, this one is affine in x
+            reach = radius[..., None] * slope[..., : x.shape[-1]].norm(dim=-1)
+            affine &= (drive.abs() > reach).all(-1)
+        return torch.where(affine, 0.0, torch.inf).to(x.dtype)
+
+    def _drives_and_slopes(self, u: Tensor, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """What drives each layer (..., unit), and its derivative by [x, u] (..., unit, latent + input)."""
+        drives: list[Tensor] = []
+        slopes: list[Tensor] = []
+        below = torch.cat([x, u], -1)
+        for layer in self.field:
+            if not isinstance(layer, nn.Linear):
+                continue
+            if drives:
+                on = drives[-1] > 0
+                below, slope = drives[-1] * on, layer.weight @ (slopes[-1] * on[..., None])
+            else:
+                slope = layer.weight.expand(*x.shape[:-1], -1, -1)
+            drives.append(below @ layer.weight.T + layer.bias)
+            slopes.append(slope)
+        return drives, slopes
+
     def step_bounds(self, u, x):
         """The step on a set of states, see `conjugacy.dynamics.step_bounds`."""
         first, *others = [layer for layer in self.field if isinstance(layer, nn.Linear)]
