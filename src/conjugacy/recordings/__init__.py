@@ -1,8 +1,11 @@
-"""Recorded neural activity: scores of models of spikes."""
+"""Recorded neural activity: `Recording`, what is done to it, and scores of models of spikes."""
 
 from conjugacy._lazy import lazy
 
 _PUBLIC = {
+    "Recording": "recording",
+    "Signal": "signal",
+    "Truth": "signal",
     "bits_per_spike": "spike_scores",
     "co_bps": "spike_scores",
     "co_bps_from_latents": "spike_scores",

@@ -1,0 +1,372 @@
+"""Recording: what was measured of a natural (or simulated) system, trial by trial, and all that was done to it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from conjugacy._arrays import read_trials
+from conjugacy._check import check_choice, check_number, check_numbers, check_text, shown
+from conjugacy.recordings.processing import Processing
+from conjugacy.recordings.provenance import Step, milliseconds
+from conjugacy.recordings.recording_file import read_recording, write_recording
+from conjugacy.recordings.signal import Signal, Truth, read_behaviour
+from conjugacy.recordings.spike_times import count_spikes, read_spike_times, read_windows
+from conjugacy.system import System
+
+KINDS = ("counts", "rates", "activity")
+_NAMED = 8  # units or conditions named in a message
+
+
+@dataclass(frozen=True, eq=False)
+class Recording(Processing):
+    """Activity of several units in trials.
+
+    Make one with `from_counts`, `from_rates`, `from_spikes`, `from_calcium` or `from_nwb`; each step done to it
+    (`smooth`, `average`, ...) returns a new one and is kept in `steps`.
+
+    Attributes
+    ----------
+    name : str
+        Its name in tables and figures.
+    values : array (trial, time, unit), float64
+        Activity; zero past the end of a trial.
+    lengths : array (trial,), int64
+        Bins of each trial.
+    bin_size : float
+        Bin width (s).
+    kind : {"counts", "rates", "activity"}
+        Spikes per bin, spikes per second, or anything else: calcium traces, roots of counts, normalised rates.
+    start : float
+        Time (s) at which the first bin begins; 0 is the event that trials are aligned to.
+    conditions : array (trial,) or None
+        Label of the condition of each trial.
+    behaviour : dict of str to Signal
+        What was measured beside the activity, each with its own sampling.
+    units : tuple of str
+        Labels of the units.
+    regions : tuple of str or None
+        Brain region of each unit.
+    inputs : array (trial, time, input) or None
+        What drove the system, where it is known.
+    held_out : tuple of int
+        Indices of the units kept from models, for scoring.
+    standard_errors : array (trial, time, unit) or None
+        Of averages; NaN where a mean is of a single trial. Later steps that do not carry it along drop it.
+    n_averaged : array (trial,) or None
+        Number of trials behind each average.
+    source : str
+        How it was measured, in words.
+    steps : tuple of Step
+        What was done to it.
+    truth : Truth or None
+        Latents, rates and inputs behind it, where it was simulated.
+    origin : Recording or None
+        The recording before all `steps`; None if there are none.
+    """
+
+    name: str
+    values: np.ndarray
+    lengths: np.ndarray
+    bin_size: float
+    kind: str = "activity"
+    start: float = 0.0
+    conditions: np.ndarray | None = None
+    behaviour: Mapping[str, Signal] = field(default_factory=dict)
+    units: tuple[str, ...] = ()
+    regions: tuple[str, ...] | None = None
+    inputs: np.ndarray | None = None
+    held_out: tuple[int, ...] = ()
+    standard_errors: np.ndarray | None = None
+    n_averaged: np.ndarray | None = None
+    source: str = ""
+    steps: tuple[Step, ...] = ()
+    truth: Truth | None = None
+    origin: Self | None = None
+
+    @classmethod
+    def from_counts(cls, counts: Any, bin_size: float, **others: Any) -> Self:
+        """A recording from spike counts.
+
+        Parameters
+        ----------
+        counts : array (trial, time, unit), or a list of arrays (time_k, unit) of unequal lengths
+            Spikes per bin: NumPy, torch, pandas (rows by trial and time), xarray (dimensions by name). Whole bins of
+            NaN at the end of a trial are padding.
+        bin_size : float
+            Bin width (s).
+        **others
+            `lengths`, `conditions`, `behaviour` (dict of name to array with one sample a bin, or `Signal`), `units`,
+            `regions`, `inputs`, `held_out`, `start`, `truth`, `source`, `name`; see the attributes of the class.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If counts are negative or no whole numbers, or something else does not fit.
+        """
+        return _from_array(cls, "counts", counts, bin_size, **others)
+
+    @classmethod
+    def from_rates(cls, rates: Any, bin_size: float, **others: Any) -> Self:
+        """A recording from firing rates (spikes per second, >= 0); arguments as those of `from_counts`."""
+        return _from_array(cls, "rates", rates, bin_size, **others)
+
+    @classmethod
+    def from_calcium(cls, traces: Any, bin_size: float, **others: Any) -> Self:
+        """A recording from calcium traces (dF/F) or other activity of any sign; arguments as those of `from_counts`.
+
+        `bin_size` is the time between frames (s). Traces are taken as they are: the indicator has smoothed them, which
+        noise anchors do not know unless spikes were inferred before.
+        """
+        return _from_array(cls, "activity", traces, bin_size, **others)
+
+    @classmethod
+    def from_spikes(
+        cls,
+        times: Any,
+        events: Any,
+        window: tuple[float, float],
+        bin_size: float,
+        *,
+        ends: Any = None,
+        support: tuple[float, float] | None = None,
+        overlap: bool = False,
+        **others: Any,
+    ) -> Self:
+        """A recording from spike times, cut into trials around events.
+
+        Parameters
+        ----------
+        times : list of arrays, dict of label to array, or TsGroup of pynapple
+            Spike times (s) of each unit, in increasing order.
+        events : array (trial,)
+            Times (s) that trials are aligned to.
+        window : pair of float
+            First and last time (s) of a trial from its event; with `ends`, the last one is counted from the end.
+        bin_size : float
+            Bin width (s), which has to divide the window; a spike on an edge belongs to the later bin.
+        ends : array (trial,), optional
+            Times (s) at which trials of unequal lengths end.
+        support : pair of float, optional
+            First and last time (s) of the recording. None: from the first spike to the last one, and windows may
+            reach a bin past them.
+        overlap : bool
+            Whether spikes may be counted in two trials whose windows overlap.
+        **others
+            As for `from_counts`; `units` default to the labels of `times`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If times are not in order, events are outside the recording, windows overlap or bins do not divide them.
+        """
+        spikes = read_spike_times(times)
+        if support is None:
+            ones = [t for t in spikes.times if len(t)]
+            if not ones:
+                raise ValueError("`times`: expected at least one spike, got none.")
+            # a silent second at either end of a session is no gap in the recording
+            slack = max(float(bin_size), 1.0)
+            support = (min(t[0] for t in ones) - slack, max(t[-1] for t in ones) + slack)
+        windows = read_windows(events, window, bin_size, ends, support=support, overlap=overlap)
+        counts = count_spikes(spikes.times, windows, bin_size)
+        others = {"units": spikes.units, "start": float(window[0]), "lengths": windows.lengths, **others}
+        return cls.from_counts(counts, bin_size, **others)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """The recording that `save` wrote; ValueError names a file that is none, or was changed."""
+        fields, origin = read_recording(path)
+        return cls(**fields, origin=None if origin is None else cls(**origin))
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the recording, what it was before all steps, and the steps, to one npz file; OSError names the file."""
+        write_recording(path, self, self.origin)
+
+    def __post_init__(self):
+        check_text("name", self.name)
+        n, _, d = self.values.shape
+        for label, given in (("units", self.units), ("regions", self.regions)):
+            if given is not None and given != () and len(given) != d:
+                raise ValueError(f"`{label}`: expected one for each of the {d} units, got {len(given)}.")
+        if not self.units:
+            object.__setattr__(self, "units", tuple(map(str, range(d))))
+        if len(set(self.units)) < len(self.units):
+            twice = next(u for u in self.units if self.units.count(u) > 1)
+            raise ValueError(f"`units`: expected a different label for each unit, got {twice!r} more than once.")
+        if self.conditions is not None and len(self.conditions) != n:
+            raise ValueError(f"`conditions`: expected one for each of the {n} trials, got {len(self.conditions)}.")
+        if self.inputs is not None and self.inputs.shape[:2] != self.values.shape[:2]:
+            raise ValueError(
+                f"`inputs`: expected the {self.values.shape[:2]} trials and bins of the activity, got "
+                f"{self.inputs.shape[:2]}."
+            )
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials (or of averages)."""
+        return self.values.shape[0]
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return self.values.shape[2]
+
+    @property
+    def times(self) -> np.ndarray:
+        """Times (time,) of the middles of the bins (s)."""
+        return self.start + (np.arange(self.values.shape[1]) + 0.5) * self.bin_size
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Boolean (trial, time): True where a bin belongs to its trial."""
+        return np.arange(self.values.shape[1]) < self.lengths[:, None]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Spikes (trial, time, unit) per bin; ValueError if the activity is no longer counts."""
+        if self.kind != "counts":
+            raise ValueError(f"`recording`: expected spike counts, got {self.kind} ({self.provenance}).")
+        return self.values
+
+    @property
+    def rates(self) -> np.ndarray:
+        """Spikes per second (trial, time, unit); ValueError if the activity is neither counts nor rates."""
+        if self.kind == "activity":
+            raise ValueError(f"`recording`: expected counts or rates, got other activity ({self.provenance}).")
+        return self.values / self.bin_size if self.kind == "counts" else self.values
+
+    @property
+    def mean_rates(self) -> np.ndarray:
+        """Mean spikes per second (unit,) over all trials."""
+        return self.rates[self.valid].mean(0)
+
+    @property
+    def held_in(self) -> tuple[int, ...]:
+        """Indices of the units that models may see."""
+        return tuple(i for i in range(self.n_units) if i not in self.held_out)
+
+    @property
+    def provenance(self) -> str:
+        """What it is and all that was done to it, in one line."""
+        first = self.origin or self
+        begin = f"{first.kind} in bins of {milliseconds(first.bin_size)}"
+        return "; ".join([*filter(None, [self.source]), begin, *(step.text for step in self.steps)])
+
+    def replay(self, other: Recording) -> Recording:
+        """The steps of this recording, done to another one."""
+        for step in self.steps:
+            other = getattr(other, step.method)(**step.settings)
+        return other
+
+    def behaviour_at(self, name: str, lag: float = 0.0) -> np.ndarray:
+        """The behaviour `name` (trial, time, channel) at the middles of the bins, `lag` s later; NaN where unknown."""
+        check_choice("name", name, self.behaviour)
+        return self.behaviour[name].at(self.times + check_number("lag", lag))
+
+    def system(self, name: str | None = None) -> System:
+        """The recording as `dynamics` and `similarity` take it: its activity as trajectories."""
+        inputs = None if self.inputs is None else torch.from_numpy(np.ascontiguousarray(self.inputs))
+        values = torch.from_numpy(np.ascontiguousarray(self.values))
+        return System(name or self.name, values, inputs, torch.from_numpy(self.lengths), dt=self.bin_size)
+
+    def __repr__(self) -> str:
+        n, t, d = self.values.shape
+        span = str(t) if (self.lengths == t).all() else f"{self.lengths.min()} to {t}"
+        return f"Recording({self.name!r}: {n} trials x {span} bins x {d} units; {self.provenance})"
+
+
+def _from_array(
+    cls: Any,
+    kind: str,
+    data: Any,
+    bin_size: float,
+    *,
+    name: str = "recording",
+    lengths: Any = None,
+    conditions: Any = None,
+    behaviour: Any = None,
+    units: Sequence[Any] | None = None,
+    regions: Sequence[Any] | None = None,
+    inputs: Any = None,
+    held_out: Sequence[int] = (),
+    start: float = 0.0,
+    truth: Truth | None = None,
+    source: str = "",
+) -> Any:
+    bin_size = check_number("bin_size", bin_size, 0, open_low=True, hint="It is the width of a bin in seconds.")
+    start = check_number("start", start)
+    x, found = read_trials(kind, data)
+    # a copy, since what is given may be changed later
+    values, found = np.array(x.numpy(), dtype=np.float64), np.asarray(found, dtype=np.int64)
+    if 0 in values.shape:
+        raise ValueError(f"`{kind}`: expected at least one trial, one bin and one unit, got {values.shape}.")
+    if lengths is not None:
+        wanted = check_numbers("lengths", lengths, len(values), 1, values.shape[1], hint="They are numbers of bins.")
+        found = np.minimum(found, np.array(wanted, dtype=np.int64))
+        values[np.arange(values.shape[1]) >= found[:, None]] = 0.0
+    if kind != "activity" and (values < 0).any():
+        hint = "Use from_calcium for activity of any sign."
+        raise ValueError(f"`{kind}`: expected values >= 0, got {int((values < 0).sum())} negative ones. {hint}")
+    if kind == "counts" and (values != np.round(values)).any():
+        odd = values[values != np.round(values)][0]
+        raise ValueError(f"`counts`: expected whole numbers, got {odd:g}. Use from_rates for spikes per second.")
+    u = None if inputs is None else np.array(read_trials("inputs", inputs, "input")[0].numpy(), dtype=np.float64)
+    recording = cls(
+        name,
+        values,
+        found,
+        bin_size,
+        kind,
+        start,
+        None if conditions is None else _labels("conditions", conditions, len(values)),
+        read_behaviour(behaviour, values.shape[1], found, bin_size, start),
+        tuple(map(str, units)) if units is not None else (),
+        tuple(map(str, regions)) if regions is not None else None,
+        u,
+        tuple(int(i) for i in held_out),
+        source=source,
+        truth=truth,
+    )
+    wrong = [i for i in recording.held_out if not 0 <= i < recording.n_units]
+    if wrong:
+        raise ValueError(f"`held_out`: expected indices in [0, {recording.n_units - 1}], got {wrong[0]}.")
+    _warn_of_units(recording)
+    return recording
+
+
+def _labels(name: str, labels: Any, n: int) -> np.ndarray:
+    if isinstance(labels, str | bytes) or not hasattr(labels, "__len__"):
+        raise TypeError(f"`{name}`: expected a label for each of the {n} trials, got {shown(labels)}.")
+    found = np.asarray(labels)
+    if found.dtype == object:
+        found = np.array([str(label) for label in labels])
+    if found.ndim != 1 or len(found) != n:
+        raise ValueError(f"`{name}`: expected a label for each of the {n} trials, got {shown(labels)}.")
+    if found.dtype.kind == "f" and np.isnan(found).any():
+        raise ValueError(f"`{name}`: expected labels, got NaN for trial {int(np.argmax(np.isnan(found)))}.")
+    return found
+
+
+def _warn_of_units(recording: Recording) -> None:
+    """Name silent units, and units that are copies of others."""
+    rows = recording.values[recording.valid]
+    silent = np.flatnonzero(np.ptp(rows, axis=0) == 0)
+    seen: dict[bytes, int] = {}
+    copies = []
+    for i in np.setdiff1d(np.arange(rows.shape[1]), silent):
+        first = seen.setdefault(np.ascontiguousarray(rows[:, i]).tobytes(), int(i))
+        if first != i:
+            copies.append(f"{recording.units[i]} (as {recording.units[first]})")
+    for what, which in (("never change", [recording.units[i] for i in silent]), ("are copies of others", copies)):
+        if which:
+            more = f" and {len(which) - _NAMED} more" if len(which) > _NAMED else ""
+            labels = ", ".join(which[:_NAMED]) + more
+            text = f"{recording.name}: {len(which)} of {recording.n_units} units {what}: {labels}."
+            warnings.warn(f"{text} They are kept; leave them out with select(units=...).", stacklevel=4)
