@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from conjugacy._arrays import read_trials
 from conjugacy._check import check_choice, check_number, check_numbers, check_text, shown
+from conjugacy.recordings.nwb import read_session
 from conjugacy.recordings.processing import Processing
 from conjugacy.recordings.provenance import Step, milliseconds
 from conjugacy.recordings.recording_file import read_recording, write_recording
@@ -61,6 +63,9 @@ class Recording(Processing):
         Of averages; NaN where a mean is of a single trial. Later steps that do not carry it along drop it.
     n_averaged : array (trial,) or None
         Number of trials behind each average.
+    smoothed_before : float
+        Standard deviation (s) of the Gaussian that the activity had been smoothed with before it came here; 0: none.
+        Noise anchors are smoothed alike.
     source : str
         How it was measured, in words.
     steps : tuple of Step
@@ -85,6 +90,7 @@ class Recording(Processing):
     held_out: tuple[int, ...] = ()
     standard_errors: np.ndarray | None = None
     n_averaged: np.ndarray | None = None
+    smoothed_before: float = 0.0
     source: str = ""
     steps: tuple[Step, ...] = ()
     truth: Truth | None = None
@@ -103,7 +109,7 @@ class Recording(Processing):
             Bin width (s).
         **others
             `lengths`, `conditions`, `behaviour` (dict of name to array with one sample a bin, or `Signal`), `units`,
-            `regions`, `inputs`, `held_out`, `start`, `truth`, `source`, `name`; see the attributes of the class.
+            `regions`, `inputs`, `held_out`, `start`, `smoothed_before`, `truth`, `source`, `name`; see the attributes of the class.
 
         Raises
         ------
@@ -178,6 +184,76 @@ class Recording(Processing):
         counts = count_spikes(spikes.times, windows, bin_size)
         others = {"units": spikes.units, "start": float(window[0]), "lengths": windows.lengths, **others}
         return cls.from_counts(counts, bin_size, **others)
+
+    @classmethod
+    def from_nwb(
+        cls,
+        path: str | os.PathLike,
+        bin_size: float | None = None,
+        *,
+        table: str | None = "trials",
+        align: str = "start_time",
+        window: tuple[float, float] | None = None,
+        ends: str | None = "stop_time",
+        condition: str | None = None,
+        behaviour: Sequence[str] = (),
+        circular: Sequence[str] = (),
+        region: str | None = None,
+        rows: Any = None,
+        overlap: bool = False,
+        **others: Any,
+    ) -> Self:
+        """A recording from an NWB file; `recordings.nwb_contents(path)` says what a file holds.
+
+        Parameters
+        ----------
+        path : path
+        bin_size : float
+            Bin width (s).
+        table : str or None
+            Table of intervals that has a row for each trial. None: the whole session is one trial.
+        align : str
+            Column of the table with the times (s) that trials are aligned to.
+        window : pair of float, optional
+            First and last time (s) of a trial from its event, for trials of equal lengths. None: trials last from
+            `align` to `ends`.
+        ends : str, optional
+            Column with the times at which trials end, where `window` is None.
+        condition : str, optional
+            Column with the label of the condition.
+        behaviour, circular : sequence of str
+            Names of time series, and of those among them that are angles in rad.
+        region : str, optional
+            Column of the table of units with the region; None: the first that is there of location, brain_area,
+            brain_region, region.
+        rows : sequence of int, boolean mask, or function of the table that returns either, optional
+            Trials to take.
+        overlap, **others
+            As `from_spikes`.
+
+        Raises
+        ------
+        ImportError
+            If pynwb is not installed (``pip install 'conjugacy[recordings]'``).
+        OSError, ValueError
+            If the file cannot be read, or something asked for is not there; messages name what is.
+        """
+        session = read_session(
+            path,
+            bin_size,
+            table,
+            align,
+            window,
+            ends,
+            condition,
+            tuple(behaviour),
+            tuple(circular),
+            region,
+            rows,
+            overlap,
+        )
+        options = {"name": Path(path).stem, **session.options, **others}
+        return cls.from_spikes(session.times, session.events, session.window, session.bin_size, **options)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
@@ -257,6 +333,8 @@ class Recording(Processing):
         """What it is and all that was done to it, in one line."""
         first = self.origin or self
         begin = f"{first.kind} in bins of {milliseconds(first.bin_size)}"
+        if first.smoothed_before:
+            begin += f", smoothed before (SD {milliseconds(first.smoothed_before)})"
         return "; ".join([*filter(None, [self.source]), begin, *(step.text for step in self.steps)])
 
     def replay(self, other: Recording) -> Recording:
@@ -298,6 +376,7 @@ def _from_array(
     held_out: Sequence[int] = (),
     start: float = 0.0,
     truth: Truth | None = None,
+    smoothed_before: float = 0.0,
     source: str = "",
 ) -> Any:
     bin_size = check_number("bin_size", bin_size, 0, open_low=True, hint="It is the width of a bin in seconds.")
@@ -331,6 +410,7 @@ def _from_array(
         tuple(map(str, regions)) if regions is not None else None,
         u,
         tuple(int(i) for i in held_out),
+        smoothed_before=check_number("smoothed_before", smoothed_before, 0),
         source=source,
         truth=truth,
     )

@@ -13,7 +13,7 @@ from conjugacy.recordings.signal import Signal, Truth
 
 _FORMAT = "conjugacy recording 1"
 _ARRAYS = ("values", "lengths", "conditions", "inputs", "standard_errors", "n_averaged")
-_PLAIN = ("name", "bin_size", "kind", "start", "units", "regions", "held_out", "source")
+_PLAIN = ("name", "bin_size", "kind", "start", "units", "regions", "held_out", "smoothed_before", "source")
 
 
 def write_recording(path: str | os.PathLike, recording: Any, origin: Any) -> None:
