@@ -10,6 +10,7 @@ _PUBLIC = {
     "co_bps": "spike_scores",
     "co_bps_from_latents": "spike_scores",
     "cycle_consistency": "spike_scores",
+    "noise_anchors": "anchors",
     "nwb_contents": "nwb",
     "input_r2": "spike_scores",
     "rate_r2": "spike_scores",

@@ -12,18 +12,15 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from conjugacy._arrays import read_trials
-from conjugacy._check import check_choice, check_number, check_numbers, check_text, shown
+from conjugacy._check import check_choice, check_number, check_text
+from conjugacy.recordings.array_input import doubtful_units, fields_of_array
 from conjugacy.recordings.nwb import read_session
 from conjugacy.recordings.processing import Processing
 from conjugacy.recordings.provenance import Step, milliseconds
 from conjugacy.recordings.recording_file import read_recording, write_recording
-from conjugacy.recordings.signal import Signal, Truth, read_behaviour
+from conjugacy.recordings.signal import Signal, Truth
 from conjugacy.recordings.spike_times import count_spikes, read_spike_times, read_windows
 from conjugacy.system import System
-
-KINDS = ("counts", "rates", "activity")
-_NAMED = 8  # units or conditions named in a message
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,19 +106,20 @@ class Recording(Processing):
             Bin width (s).
         **others
             `lengths`, `conditions`, `behaviour` (dict of name to array with one sample a bin, or `Signal`), `units`,
-            `regions`, `inputs`, `held_out`, `start`, `smoothed_before`, `truth`, `source`, `name`; see the attributes of the class.
+            `regions`, `inputs`, `held_out`, `start`, `smoothed_before`, `truth`, `source`, `name`; see the attributes
+            of the class.
 
         Raises
         ------
         TypeError, ValueError
             If counts are negative or no whole numbers, or something else does not fit.
         """
-        return _from_array(cls, "counts", counts, bin_size, **others)
+        return _checked(cls(**fields_of_array("counts", counts, bin_size, **others)))
 
     @classmethod
     def from_rates(cls, rates: Any, bin_size: float, **others: Any) -> Self:
         """A recording from firing rates (spikes per second, >= 0); arguments as those of `from_counts`."""
-        return _from_array(cls, "rates", rates, bin_size, **others)
+        return _checked(cls(**fields_of_array("rates", rates, bin_size, **others)))
 
     @classmethod
     def from_calcium(cls, traces: Any, bin_size: float, **others: Any) -> Self:
@@ -130,7 +128,7 @@ class Recording(Processing):
         `bin_size` is the time between frames (s). Traces are taken as they are: the indicator has smoothed them, which
         noise anchors do not know unless spikes were inferred before.
         """
-        return _from_array(cls, "activity", traces, bin_size, **others)
+        return _checked(cls(**fields_of_array("activity", traces, bin_size, **others)))
 
     @classmethod
     def from_spikes(
@@ -360,93 +358,9 @@ class Recording(Processing):
         return f"Recording({self.name!r}: {n} trials x {span} bins x {d} units; {self.provenance})"
 
 
-def _from_array(
-    cls: Any,
-    kind: str,
-    data: Any,
-    bin_size: float,
-    *,
-    name: str = "recording",
-    lengths: Any = None,
-    conditions: Any = None,
-    behaviour: Any = None,
-    units: Sequence[Any] | None = None,
-    regions: Sequence[Any] | None = None,
-    inputs: Any = None,
-    held_out: Sequence[int] = (),
-    start: float = 0.0,
-    truth: Truth | None = None,
-    smoothed_before: float = 0.0,
-    source: str = "",
-) -> Any:
-    bin_size = check_number("bin_size", bin_size, 0, open_low=True, hint="It is the width of a bin in seconds.")
-    start = check_number("start", start)
-    x, found = read_trials(kind, data)
-    # a copy, since what is given may be changed later
-    values, found = np.array(x.numpy(), dtype=np.float64), np.asarray(found, dtype=np.int64)
-    if 0 in values.shape:
-        raise ValueError(f"`{kind}`: expected at least one trial, one bin and one unit, got {values.shape}.")
-    if lengths is not None:
-        wanted = check_numbers("lengths", lengths, len(values), 1, values.shape[1], hint="They are numbers of bins.")
-        found = np.minimum(found, np.array(wanted, dtype=np.int64))
-        values[np.arange(values.shape[1]) >= found[:, None]] = 0.0
-    if kind != "activity" and (values < 0).any():
-        hint = "Use from_calcium for activity of any sign."
-        raise ValueError(f"`{kind}`: expected values >= 0, got {int((values < 0).sum())} negative ones. {hint}")
-    if kind == "counts" and (values != np.round(values)).any():
-        odd = values[values != np.round(values)][0]
-        raise ValueError(f"`counts`: expected whole numbers, got {odd:g}. Use from_rates for spikes per second.")
-    u = None if inputs is None else np.array(read_trials("inputs", inputs, "input")[0].numpy(), dtype=np.float64)
-    recording = cls(
-        name,
-        values,
-        found,
-        bin_size,
-        kind,
-        start,
-        None if conditions is None else _labels("conditions", conditions, len(values)),
-        read_behaviour(behaviour, values.shape[1], found, bin_size, start),
-        tuple(map(str, units)) if units is not None else (),
-        tuple(map(str, regions)) if regions is not None else None,
-        u,
-        tuple(int(i) for i in held_out),
-        smoothed_before=check_number("smoothed_before", smoothed_before, 0),
-        source=source,
-        truth=truth,
-    )
-    wrong = [i for i in recording.held_out if not 0 <= i < recording.n_units]
-    if wrong:
-        raise ValueError(f"`held_out`: expected indices in [0, {recording.n_units - 1}], got {wrong[0]}.")
-    _warn_of_units(recording)
-    return recording
-
-
-def _labels(name: str, labels: Any, n: int) -> np.ndarray:
-    if isinstance(labels, str | bytes) or not hasattr(labels, "__len__"):
-        raise TypeError(f"`{name}`: expected a label for each of the {n} trials, got {shown(labels)}.")
-    found = np.asarray(labels)
-    if found.dtype == object:
-        found = np.array([str(label) for label in labels])
-    if found.ndim != 1 or len(found) != n:
-        raise ValueError(f"`{name}`: expected a label for each of the {n} trials, got {shown(labels)}.")
-    if found.dtype.kind == "f" and np.isnan(found).any():
-        raise ValueError(f"`{name}`: expected labels, got NaN for trial {int(np.argmax(np.isnan(found)))}.")
-    return found
-
-
-def _warn_of_units(recording: Recording) -> None:
-    """Name silent units, and units that are copies of others."""
+def _checked(recording: Any) -> Any:
+    """The recording, after silent units and copies among its units were named in a warning."""
     rows = recording.values[recording.valid]
-    silent = np.flatnonzero(np.ptp(rows, axis=0) == 0)
-    seen: dict[bytes, int] = {}
-    copies = []
-    for i in np.setdiff1d(np.arange(rows.shape[1]), silent):
-        first = seen.setdefault(np.ascontiguousarray(rows[:, i]).tobytes(), int(i))
-        if first != i:
-            copies.append(f"{recording.units[i]} (as {recording.units[first]})")
-    for what, which in (("never change", [recording.units[i] for i in silent]), ("are copies of others", copies)):
-        if which:
-            more = f" and {len(which) - _NAMED} more" if len(which) > _NAMED else ""
-            labels = ", ".join(which[:_NAMED]) + more
-            text = f"{recording.name}: {len(which)} of {recording.n_units} units {what}: {labels}."
-            warnings.warn(f"{text} They are kept; leave them out with select(units=...).", stacklevel=4)
+    for text in doubtful_units(rows, recording.units):
+        warnings.warn(f"{recording.name}: {text}. They are kept; leave them out with select(units=...).", stacklevel=3)
+    return recording
