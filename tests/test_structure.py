@@ -59,6 +59,7 @@ MADE_UP = {
     ("train_flags.py", "f'conjugacy.{package}'"),
     ("commands.py", "module"),
     ("classes.py", "module"),
+    ("nwb.py", "'pynwb'"),
     ("ray_workers.py", "'ray'"),
 }
 SYSTEMS_ONLY = {"dynamics", "similarity", "recordings"}

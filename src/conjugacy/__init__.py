@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.dynamics.search import fixed_points as fixed_points
     from conjugacy.populations.execute import run_sweep as run_sweep
     from conjugacy.populations.population import train_population as train_population
+    from conjugacy.recordings.recording import Recording as Recording
     from conjugacy.runs.rollout import rollout as rollout
     from conjugacy.runs.run import Run as Run
     from conjugacy.runs.run import load as load
@@ -41,6 +42,7 @@ _PUBLIC = {
     "FixedPoints": "dynamics.points",
     "Portrait": "dynamics._portrait",
     "Recipe": "training.recipe",
+    "Recording": "recordings.recording",
     "RestPoints": "analysis.rest_points",
     "Rollout": "trials",
     "Run": "runs.run",

@@ -15,8 +15,12 @@ from conjugacy._check import check_flag, check_instance, check_int
 from conjugacy._config import describe
 from conjugacy._lazy import higher
 from conjugacy.analysis.analysis import Analysis
+from conjugacy.analysis.matching_trials import Matched, check_dt, match_trials
+from conjugacy.analysis.noise_floor import with_noise_floor
 from conjugacy.analysis.task_scores import below_threshold, task_scores
 from conjugacy.networks.from_cell import CellNetwork
+from conjugacy.recordings.anchors import noise_anchors
+from conjugacy.recordings.recording import Recording
 from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.similarity._pairwise import Pairwise, check_pairs, pairwise
@@ -49,6 +53,12 @@ class Comparison:
     task_scores : DataFrame or None
         Test score of each run beside the threshold of its task, see `conjugacy.analysis.task_scores`; None where
         systems are compared that are no runs.
+    matched : Matched or None
+        The systems with their trials paired, for measures that need pairs, where recordings are among them.
+    anchors : mapping of str to mapping of str to systems, or None
+        Noise by the name of the recording whose bins and filter it went through, and by its kind.
+    provenance : dict of str to str
+        What was done to each recording, by its name.
     """
 
     def __init__(
@@ -64,6 +74,9 @@ class Comparison:
         n_surrogates: int = 20,
         untrained: Mapping[str, Sequence[System]] | None = None,
         task_scores: pd.DataFrame | None = None,
+        matched: Matched | None = None,
+        anchors: Mapping[str, Mapping[str, Sequence[System]]] | None = None,
+        provenance: Mapping[str, str] | None = None,
         seed: int = 0,
         progress: bool = False,
     ):
@@ -83,19 +96,32 @@ class Comparison:
         self.systems, self.train, self.reference = list(systems), None if train is None else list(train), reference
         self.measures = list(measure_list(measures).values())
         self.untrained, self.task_scores = untrained, task_scores
+        self.matched, self.anchors, self.provenance = matched, dict(anchors or {}), dict(provenance or {})
         self._resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
         self._progress = progress
         # errors come here, not when the table is asked for
         for measure in self.measures:
-            check_pairs(self.systems, measure, self._resampling_of(measure.traits.needs))
+            need = measure.traits.needs
+            check_pairs(self._systems_for(need), measure, self._resampling_of(need))
+
+    def _systems_for(self, need: str) -> list[System]:
+        """The systems that measures which need `need` compare: with trials in pairs, where they were matched."""
+        paired = self.matched is not None and need == "paired trajectories"
+        return list(self.matched.systems) if self.matched is not None and paired else self.systems
 
     def _resampling_of(self, need: str) -> Resampling:
         """The settings for measures that need `need`: where trials are not paired, untrained networks are the null."""
+        if self.anchors and need == "trajectories" and self._resampling.null == "auto":
+            return replace(self._resampling, null=None)  # noise is put in its place, see `pairs`
         if not self.untrained or need not in _AGAINST_UNTRAINED:
             return self._resampling
         # their fixed points take a search each
         most = _N_UNTRAINED if need == "step" else None
         return replace(self._resampling, null={name: systems[:most] for name, systems in self.untrained.items()})
+
+    @property
+    def _paired(self) -> set[str]:
+        return {m.name for m in self.measures if m.traits.needs == "paired trajectories"}
 
     @cached_property
     def pairs(self) -> Pairwise:
@@ -106,15 +132,23 @@ class Comparison:
             resampling = self._resampling_of(need)
             options = {f.name: getattr(resampling, f.name) for f in fields(resampling)}
             train = None if need == "step" else self.train
-            parts.append(pairwise(self.systems, chosen, train=train, progress=self._progress, **options))
+            parts.append(pairwise(self._systems_for(need), chosen, train=train, progress=self._progress, **options))
         names = [m.name for m in self.measures]
+        scores = [s for p in parts for s in p.scores]
+        if self.anchors:
+            as_null = self._resampling.null == "auto"
+            scores = with_noise_floor(scores, self.measures, self.systems, self.anchors, as_null)
         return replace(
             parts[0],
             measures={name: p.measures[name] for name in names for p in parts if name in p.measures},
             values={name: p.values[name] for name in names for p in parts if name in p.values},
-            scores=tuple(sorted((s for p in parts for s in p.scores), key=lambda s: names.index(s.measure))),
+            scores=tuple(sorted(map(self._with_provenance, scores), key=lambda s: names.index(s.measure))),
             complete=all(p.complete for p in parts),
         )
+
+    def _with_provenance(self, score: Score) -> Score:
+        known = {side: self.provenance[side] for side in (score.a, score.b) if side in self.provenance}
+        return replace(score, diagnostics={**score.diagnostics, "provenance": known}) if known else score
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -127,7 +161,10 @@ class Comparison:
         Columns "a -> b": how well a predicts b, with "low" and "high" ends of its interval; "b -> a" the other way.
         Measures without direction fill the columns "a <-> b". Where nulls were asked for, there are columns "null", "p"
         and "p bound": True where p is as small as the number of surrogates allows, and so an upper bound. A column
-        "warnings" appears where a score has any. Test scores of runs are in `task_scores`.
+        "warnings" appears where a score has any. Where recordings are compared, "noise" is what noise through the same
+        bins and filter scores, "reached by noise" is True where it comes as near, "matched" says which trials were
+        paired, and `table.attrs["provenance"]` what was done to each recording. Test scores of runs are in
+        `task_scores`.
         """
         rows: dict[tuple[str, str, str], dict[str, Any]] = {}
         for s in self.scores:
@@ -141,6 +178,10 @@ class Comparison:
             if s.null is not None:
                 row[f"{way} null"], row[f"{way} p"] = s.null.mean, s.null.p_value
                 row[f"{way} p bound"] = s.null.p_bound
+            if "noise" in s.diagnostics:
+                row["noise"], row["reached by noise"] = s.diagnostics["noise"], s.diagnostics["reached_by_noise"]
+            if self.matched is not None:
+                row["matched"] = self.matched.text if s.measure in self._paired else ""
             if s.warnings:
                 row["warnings"] = "; ".join(filter(None, [row.get("warnings", ""), *s.warnings]))
         index = pd.MultiIndex.from_tuples(rows, names=["measure", "a", "b"])
@@ -148,6 +189,8 @@ class Comparison:
         if "warnings" in table:
             texts = table.pop("warnings")
             table["warnings"] = texts.fillna("")  # the last column
+        if self.provenance:
+            table.attrs["provenance"] = dict(self.provenance)
         return table
 
     def plot_trials_3d_reference(self, num_trials: int = 2, reference: int | None = None, angle=None) -> Figure:
@@ -162,7 +205,7 @@ class Comparison:
 
 
 def compare(
-    things: Sequence[Run | Analysis | System],
+    things: Sequence[Run | Analysis | Recording | System],
     measures: Iterable[str | Measure] | str | Measure = ("state_r2",),
     *,
     seed: int = 0,
@@ -173,6 +216,7 @@ def compare(
     n_resamples: int = 200,
     null: Any = None,
     n_surrogates: int = 20,
+    match: Any = None,
     progress: bool = False,
 ) -> Comparison:
     """Compare networks with each other, or with recordings.
@@ -182,9 +226,9 @@ def compare(
 
     Parameters
     ----------
-    things : sequence of Run, Analysis or System
+    things : sequence of Run, Analysis, Recording or System
         At least two. Runs of one task are all run, without noise, on the same new trials of that task; systems bring
-        their own trials, which are paired by index.
+        their own trials, which are paired by index. Beside recordings, trials are paired as `match` says.
     measures : str, Measure or iterable of them
         See `conjugacy.similarity.measure_names()`.
     seed : int
@@ -201,10 +245,14 @@ def compare(
         Bootstrap resamples, at least 10.
     null : str, sequence of systems, mapping or None
         Kind of null: "auto" for what suits each measure (runs: trials of one system shuffled where trials are paired,
-        else untrained networks of the same kind on the same inputs), one of `conjugacy.similarity.inference.NULLS`, or
+        else untrained networks of the same kind on the same inputs; recordings: noise through the same bins and filter
+        for measures that pair nothing), one of `conjugacy.similarity.inference.NULLS`, or
         systems; see `conjugacy.similarity.Resampling`.
     n_surrogates : int
         Surrogates of a null, at least 1.
+    match : {"condition", "inputs", "index"}, list of lists of indices, or None
+        How trials are paired where recordings are compared, for measures that need pairs; see
+        `conjugacy.analysis.matching_trials.match_trials`.
     progress : bool
         Show a progress bar.
 
@@ -221,17 +269,17 @@ def compare(
     check_int("n_trials", n_trials, 2)
     resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
     chosen = measure_list(measures)
-    if isinstance(things, (str, bytes, type, Run, Analysis, System)) or not hasattr(things, "__iter__"):
+    if isinstance(things, (str, bytes, type, Run, Analysis, Recording, System)) or not hasattr(things, "__iter__"):
         path = isinstance(things, (str, bytes)) or hasattr(things, "__fspath__")
         raise TypeError(
-            f"`things`: expected a list of at least 2 Runs, Analyses or Systems, got {kind_of(things)}."
+            f"`things`: expected a list of at least 2 Runs, Analyses, Recordings or Systems, got {kind_of(things)}."
             f"{' Load runs first: conjugacy.load(path).' if path else ''}"
         )
     runs = [t.run if isinstance(t, Analysis) else t for t in things]
     for i, thing in enumerate(runs):
-        if not isinstance(thing, Run | System):
+        if not isinstance(thing, Run | Recording | System):
             kind = f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
-            raise TypeError(f"`things[{i}]`: expected a Run, an Analysis or a System, got {kind}.")
+            raise TypeError(f"`things[{i}]`: expected a Run, an Analysis, a Recording or a System, got {kind}.")
     if names is not None and (isinstance(names, (str, bytes)) or not hasattr(names, "__len__")):
         raise TypeError(f"`names`: expected a list of {len(runs)} names, got {kind_of(names)}.")
     if names is not None and not all(isinstance(name, str) for name in names):
@@ -243,6 +291,10 @@ def compare(
     options: dict[str, Any] = {f.name: getattr(resampling, f.name) for f in fields(resampling)}
     options |= {"reference": reference, "progress": progress}
     trained = [t for t in runs if isinstance(t, Run)]
+    if any(isinstance(t, Recording) for t in runs):
+        return _compare_recordings(runs, names, chosen, n_trials, match, seed, options)
+    if match is not None:
+        raise ValueError(f"`match`: expected None where no recording is compared, got {match!r}.")
     if trained and len(trained) < len(runs):
         raise ValueError(
             "`things`: expected runs only or systems only, got both. Pass run.system(trials) on the trials that the "
@@ -251,13 +303,7 @@ def compare(
     if not trained:
         systems = [_renamed(s, n) for s, n in zip(runs, names) if isinstance(s, System)]
         return Comparison(systems, None, chosen.values(), **options)
-    task = trained[0].task
-    for run in trained[1:]:
-        if describe(run.task) != describe(task):
-            raise ValueError(
-                f"`things`: expected runs of one task, got {describe(task)} ({trained[0].name}) and "
-                f"{describe(run.task)} ({run.name}). Pass run.system(trials) to compare across tasks."
-            )
+    task = _one_task(trained)
     held_out, fit = (task.trials(n_trials, derive_seed(seed, purpose)) for purpose in ("compare", "compare fit"))
     systems, train = ([_renamed(r.system(t), n) for r, n in zip(trained, names)] for t in (held_out, fit))
     untrained = None
@@ -271,6 +317,58 @@ def compare(
     if text:
         warnings.warn(text, stacklevel=2)
     return comparison
+
+
+def _one_task(runs: Sequence[Run]) -> Any:
+    """The task of all runs; ValueError if they are of several."""
+    task = runs[0].task
+    for run in runs[1:]:
+        if describe(run.task) != describe(task):
+            raise ValueError(
+                f"`things`: expected runs of one task, got {describe(task)} ({runs[0].name}) and "
+                f"{describe(run.task)} ({run.name}). Pass run.system(trials) to compare across tasks."
+            )
+    return task
+
+
+def _compare_recordings(
+    things: Sequence[Run | Recording | System],
+    names: Sequence[str],
+    measures: Mapping[str, Measure],
+    n_trials: int,
+    match: Any,
+    seed: int,
+    options: dict[str, Any],
+) -> Comparison:
+    """A comparison in which there are recordings: noise is scored beside them, and trials are paired where needed."""
+    runs = [t for t in things if isinstance(t, Run)]
+    trials = _one_task(runs).trials(n_trials, derive_seed(seed, "compare")) if runs else None
+    systems = []
+    for thing, name in zip(things, names):
+        system = thing.system(trials) if isinstance(thing, Run) and trials is not None else thing
+        system = system.system() if isinstance(system, Recording) else system
+        if isinstance(system, System):
+            systems.append(_renamed(system, name))
+    paired = any(m.traits.needs == "paired trajectories" for m in measures.values())
+    if paired or any(m.traits.per_step for m in measures.values()):
+        check_dt(systems, [n for t, n in zip(things, names) if isinstance(t, Run)])
+    recorded = {n: t for t, n in zip(things, names) if isinstance(t, Recording)}
+    anchors = {}
+    if any(m.traits.needs == "trajectories" for m in measures.values()):
+        count = max(options["n_surrogates"], 20)
+        for name, recording in recorded.items():
+            noise = noise_anchors(recording, count, seed=seed)
+            anchors[name] = {kind: [a.system() for a in ones] for kind, ones in noise.items()}
+    return Comparison(
+        systems,
+        None,
+        measures.values(),
+        matched=match_trials(things, names, trials, match) if paired else None,
+        anchors=anchors,
+        provenance={n: r.provenance for n, r in recorded.items()},
+        task_scores=task_scores(runs, [n for t, n in zip(things, names) if isinstance(t, Run)]) if runs else None,
+        **options,
+    )
 
 
 def _given_cell(run: Run) -> bool:

@@ -70,17 +70,30 @@ def compare(
     n_trials: int = 250,
     names: str | None = None,
     null: str | None = None,
+    bin_size: float | None = None,
+    smooth: float | None = None,
+    sqrt: bool = False,
+    soft_normalise: bool = False,
+    average: bool = False,
+    match: str | None = None,
 ) -> None:
-    """Compare trained networks pair by pair, on trials that none of them was trained on.
+    """Compare trained networks and recordings pair by pair, on trials that no network was trained on.
 
     Args:
-        runs: Folders of two or more runs, or a folder that holds such folders (of a sweep or a population).
+        runs: Folders of two or more runs, or a folder that holds such folders (of a sweep or a population), and files
+            of recordings (npz, as Recording.save writes them).
         measures: Names of similarity measures, separated by commas.
         out: Folder for the table (csv) and a figure of the networks in one space; without it nothing is written.
         seed: Seed of the trials.
         n_trials: Number of trials.
         names: Names for the runs in place of their own, separated by commas.
         null: Surrogate data that each score is compared with; auto chooses what suits each measure.
+        bin_size: Join the bins of recordings to this width (s).
+        smooth: Smooth recordings with a Gaussian of this standard deviation (s).
+        sqrt: Take square roots of recordings, before they are smoothed.
+        soft_normalise: Divide each unit of a recording by its range + 5 spikes/s, after it was smoothed.
+        average: Average recordings over the trials of each condition.
+        match: How trials of recordings and networks are paired: condition, inputs or index.
     """
     from conjugacy._csv import as_csv
     from conjugacy._files import write_file
@@ -88,16 +101,20 @@ def compare(
     from conjugacy.report.text_table import text_table
     from conjugacy.runs.run import load
 
-    folders = [folder for given in runs for folder in _run_folders(Path(given))]
-    if names is None and len(folders) > len(runs):  # of a sweep, the folders have the names that tell runs apart
-        names = ",".join(folder.name for folder in folders)
+    files = [path for given in runs if (path := Path(given)).suffix == ".npz" and path.is_file()]
+    given_runs = [given for given in runs if Path(given) not in files]
+    recordings = [_prepared(path, bin_size, smooth, sqrt, soft_normalise, average) for path in files]
+    folders = [folder for given in given_runs for folder in _run_folders(Path(given))]
+    if names is None and len(folders) > len(given_runs):  # of a sweep, the folders have the names that tell runs apart
+        names = ",".join([*(r.name for r in recordings), *(folder.name for folder in folders)])
     comparison = compare_runs(
-        [load(folder) for folder in folders],
+        [*recordings, *(load(folder) for folder in folders)],
         _names(measures),
         seed=seed,
         n_trials=n_trials,
         names=_names(names) if names else None,
         null=null,
+        match=match,
     )
     print(text_table(comparison))
     if out is not None:
@@ -301,6 +318,49 @@ def demo(out: str = "demo", seed: int = 0, progress: bool = True) -> None:
     from conjugacy.demo import main_job
 
     main_job(Path(out), seed, progress)
+
+
+def record(action: str, file: str) -> None:
+    """Say what a recording holds.
+
+    Args:
+        action: What to do; info is all there is.
+        file: NWB file, or a recording that was saved (npz).
+    """
+    from conjugacy._check import check_choice
+
+    check_choice("action", action, ["info"])
+    if Path(file).suffix == ".nwb":
+        from conjugacy.recordings.nwb import nwb_contents
+
+        print(nwb_contents(file))
+        return
+    from conjugacy.recordings.recording import Recording
+
+    recording = Recording.load(file)
+    print(recording)
+    if recording.conditions is not None:
+        labels = sorted(set(map(str, recording.conditions.tolist())))
+        print(f"  {len(labels)} conditions: {', '.join(labels[:20])}")
+    for name, signal in recording.behaviour.items():
+        print(f'  behaviour "{name}": {signal.values.shape[2]} channels every {signal.dt:g} s')
+    if recording.kind != "activity":
+        rates = recording.mean_rates
+        print(f"  mean rates {rates.min():.3g} to {rates.max():.3g} spikes/s")
+
+
+def _prepared(
+    path: Path, bin_size: float | None, smooth: float | None, sqrt: bool, soft_normalise: bool, average: bool
+) -> Any:
+    """A saved recording, processed as the flags say."""
+    from conjugacy.recordings.recording import Recording
+
+    recording = Recording.load(path)
+    recording = recording if bin_size is None else recording.bin(bin_size)
+    recording = recording.sqrt() if sqrt else recording
+    recording = recording if smooth is None else recording.smooth(smooth)
+    recording = recording.soft_normalise() if soft_normalise else recording
+    return recording.average() if average else recording
 
 
 def _names(text: str) -> list[str]:

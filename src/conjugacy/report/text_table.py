@@ -17,8 +17,14 @@ def text_table(comparison: Any) -> str:
             row["interval"] = f"{s.interval.low:.4f} to {s.interval.high:.4f} ({kind})"
         if s.null is not None:
             row |= {"null": f"{s.null.mean:.4f}", "p": s.null.p_text}
+        if "noise" in s.diagnostics:
+            row["noise"] = f"{s.diagnostics['noise']:.4f}{' (reached)' if s.diagnostics['reached_by_noise'] else ''}"
         rows.append(row)
     lines = [f"\n{comparison.systems[0].n_trials} trials that no network was trained on, the same for all:\n"]
+    if comparison.provenance:
+        lines = ["", *(f"{name}: {text}" for name, text in comparison.provenance.items())]
+        lines += [f"Trials in pairs: {comparison.matched.text}"] if comparison.matched else []
+        lines.append("")
     lines += [pd.DataFrame(rows).fillna("").to_string(index=False), ""]
     if comparison.task_scores is not None:
         lines += ["Scores of the networks on their own test trials:\n", _scores(comparison.task_scores), ""]

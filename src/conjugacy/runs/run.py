@@ -24,6 +24,7 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from conjugacy._arrays import read_trials
 from conjugacy._check import check_choice, check_flag, check_instance
 from conjugacy._config import build, describe, plain
 from conjugacy._json import dump, parse
@@ -133,6 +134,33 @@ class Run:
             readout=network.readout,
             dt=self.task.dt,
         )
+
+    @torch.no_grad()
+    def drive(self, inputs: Any, lengths: Any = None) -> System:
+        """The network on inputs of any origin, those of a recording say; without noise.
+
+        Parameters
+        ----------
+        inputs : array (trial, time, input), or a list of arrays of unequal lengths
+            As many inputs as the network takes; for a network with an arm, what it would observe and its context.
+        lengths : sequence of int, optional
+            Steps of each trial, where `inputs` is padded.
+
+        Raises
+        ------
+        ValueError
+            If the network takes another number of inputs.
+        """
+        u, found = read_trials("inputs", inputs, "input")
+        if lengths is not None:
+            found = torch.as_tensor(lengths, dtype=torch.int64)
+        wanted = self.network.input_size
+        if u.shape[2] != wanted:
+            raise ValueError(f"`inputs`: expected the {wanted} inputs of {self.name}, got {u.shape[2]}.")
+        network = copy.deepcopy(self.network).double().eval().requires_grad_(False)
+        states, _ = network.rollout(u.double())
+        step, cell, readout = network.step, network.cell, network.readout
+        return System(self.name, states, u.double(), found, step=step, cell=cell, readout=readout, dt=self.task.dt)
 
     def coupled_system(self, trials: Trials | str = "test") -> System:
         """Network and arm as one system: their states on these trials, and their map, in float64.
