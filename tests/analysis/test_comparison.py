@@ -63,7 +63,9 @@ def test_what_cannot_be_compared_is_named(small_runs):
         cj.compare([small_runs[0], other])
     with pytest.raises(ValueError, match=r"^`systems`: expected at least 2 systems, got 1\.$"):
         cj.compare(small_runs[:1])
-    with pytest.raises(TypeError, match=r"^`things\[1\]`: expected a Run, an Analysis or a System, got str\.$"):
+    with pytest.raises(
+        TypeError, match=r"^`things\[1\]`: expected a Run, an Analysis, a Recording or a System, got str\.$"
+    ):
         cj.compare([small_runs[0], "runs/node"])
     with pytest.raises(ValueError, match=r"^`things`: expected runs only or systems only, got both\."):
         cj.compare([small_runs[0], small_runs[1].system()])

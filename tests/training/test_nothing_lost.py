@@ -217,7 +217,7 @@ def test_training_in_another_thread_leaves_ctrl_c_alone(small_task, small_runs):
     [
         {"seed": np.int64(1)},
         {"steps": np.int32(12)},
-        {"learning_rate": np.float64(4e-2), "batch_size": np.uint8(8)},
+        {"learning_rate": np.float64(3e-2), "batch_size": np.uint8(8)},
         {"stop_r2": np.float32(2.0), "eval_every": np.int64(4)},
         {"threads": np.int64(1)},
     ],

@@ -29,12 +29,12 @@ class Matched:
 
 def check_dt(systems: Sequence[System], runs: Sequence[str] = ()) -> None:
     """Raise ValueError unless all systems that have a time step have the same one; `runs` names those that are runs."""
-    timed = [s for s in systems if s.dt is not None]
-    for s in timed[1:]:
-        if abs(s.dt - timed[0].dt) > 1e-9 * timed[0].dt:
-            a, b = timed[0], s
+    timed = [(s, s.dt) for s in systems if s.dt is not None]
+    for b, dt in timed[1:]:
+        a, first = timed[0]
+        if abs(dt - first) > 1e-9 * first:
             other = a if b.name in runs else b
-            wanted = (b if other is a else a).dt
+            wanted = dt if other is a else first
             raise ValueError(
                 f"`things`: expected one time step, got {a.dt:g} s ({a.name}) and {b.dt:g} s ({b.name}). Either bring "
                 f"the recording to the other's steps, recording.resample({wanted:g}) or .bin(...), or "
@@ -105,7 +105,7 @@ def _labels(thing: Any, trials: Trials | None) -> np.ndarray | None:
 def _system(thing: Any, name: str, trials: Trials | None) -> System:
     if isinstance(thing, Recording):
         return thing.system(name)
-    system = thing.system(trials) if isinstance(thing, Run) else thing
+    system = thing.system("test" if trials is None else trials) if isinstance(thing, Run) else thing
     return (
         system
         if system.name == name
@@ -114,10 +114,12 @@ def _system(thing: Any, name: str, trials: Trials | None) -> System:
 
 
 def _by_condition(things: Sequence[Any], names: Sequence[str], trials: Trials | None) -> Matched:
-    labels = [_labels(t, trials) for t in things]
-    for name, found in zip(names, labels):
+    labels: list[np.ndarray] = []
+    for name, thing in zip(names, things):
+        found = _labels(thing, trials)
         if found is None:
             raise ValueError(f"`match`: expected conditions to match by, got none for {name}. Use match='index'.")
+        labels.append(np.asarray(found))
     shared = [c for c in map(str, np.unique(labels[0])) if all(c in set(map(str, found)) for found in labels[1:])]
     if len(shared) < 2:
         lists = "; ".join(f"{n}: {', '.join(map(str, np.unique(f)[:8]))}" for n, f in zip(names, labels))

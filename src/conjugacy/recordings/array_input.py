@@ -95,7 +95,7 @@ def doubtful_units(rows: np.ndarray, units: Sequence[str]) -> list[str]:
         if first != i:
             copies.append(f"{units[i]} (as {units[first]})")
     texts = []
-    for what, which in (("never change", [units[i] for i in silent]), ("are copies of others", copies)):
+    for what, which in (("never change", [units[int(i)] for i in silent]), ("are copies of others", copies)):
         if which:
             more = f" and {len(which) - _NAMED} more" if len(which) > _NAMED else ""
             texts.append(f"{len(which)} of {rows.shape[1]} units {what}: {', '.join(which[:_NAMED])}{more}")

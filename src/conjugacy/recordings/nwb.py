@@ -159,8 +159,8 @@ class NWBFile:
             shape = series.data.shape
             signals[name] = (shape[0], int(np.prod(shape[1:])), float(np.median(np.diff(t))), float(t[0]), float(t[-1]))
         units = self._file.units
-        spikes = units is not None and "spike_times" in units.colnames
-        n_spikes = int(units["spike_times"].data[-1]) if spikes and len(units) else 0
+        spikes = units is not None and len(units) > 0 and "spike_times" in units.colnames
+        n_spikes = int(units["spike_times"].data[-1]) if units is not None and spikes else 0
         n_units = 0 if units is None else len(units)
         session = " ".join(str(self._file.session_description or "").split())
         return NWBContents(self.path, session, n_units, n_spikes, self.unit_columns(), self.tables(), signals)
@@ -222,14 +222,14 @@ def chosen_rows(file: NWBFile, table: str, align: str, needed: Sequence[str], ro
         check_choice(argument, column, map(str, frame.columns), f"It is a column of the table {table!r}.")
     if rows is not None:
         picked = np.asarray(rows(frame) if callable(rows) else rows)
-        frame = frame[picked] if picked.dtype == bool else frame.iloc[picked]
-    fine = frame[[align, *needed]].notna().all(axis=1)
+        frame = frame.iloc[np.flatnonzero(picked) if picked.dtype == bool else picked]
+    fine = frame[[align, *needed]].notna().to_numpy().all(axis=1)
     if not fine.all():
         text = f"{int((~fine).sum())} of {len(frame)} rows of {table!r} lack {' or '.join([align, *needed])}: left out."
         warnings.warn(f"{Path(file.path).name}: {text}", stacklevel=4)
     if not fine.any():
         raise ValueError(f"`rows`: expected at least one row of {table!r}, got none.")
-    return frame[fine]
+    return frame.iloc[np.flatnonzero(fine)]
 
 
 class Session(NamedTuple):

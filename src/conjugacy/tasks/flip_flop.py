@@ -96,8 +96,12 @@ class NBitFlipFlop(Task):
         """An instance with short trials, used in tables of all tasks."""
         return cls(n=2, n_timesteps=30, switch_prob=0.1)
 
-    # the recipe of version 0.1: trainings that were begun with it are known, and go on with it
-    former_recipes: ClassVar = ({"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "clip": 0.1, "eval_every": 50},)
+    # the recipe of version 0.1, and that of GRUs after it: what was begun with one is known, and goes on with it
+    former_recipes: ClassVar = (
+        {"steps": 1000, "learning_rate": 4e-2, "warmup": 0.1, "clip": 0.1, "eval_every": 50},
+        {"steps": 550, "learning_rate": 4e-2, "warmup": 0.1, "clip": 0.1, "eval_every": 50}
+        | {"recurrent_decay": 0.6, "calm_share": 0.25, "stop_from": 1.0},
+    )
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -109,7 +113,7 @@ class NBitFlipFlop(Task):
         return {**usual, "steps": 2000, "stop_r2": 1.0} if self.distilled else usual
 
     def recipe_for(self, network: Any) -> dict[str, Any]:
-        """`recipe`, and for a GRU half the steps, with a decay of the recurrent weights, and calm trials among others.
+        """`recipe`, and for a GRU half the steps to a lower peak, a decay of the recurrent weights, and calm trials.
 
         Without these update gates saturate or leak slowly, and memories are plateaus in place of fixed points. Where a
         task derived from this one has a `recipe` of its own, that holds for every network.
@@ -117,7 +121,8 @@ class NBitFlipFlop(Task):
         derived = type(self).recipe is not NBitFlipFlop.recipe
         if derived or self.distilled or not isinstance(network, GRU):
             return self.recipe
-        return {**self.recipe, "steps": 550, "recurrent_decay": 0.6, "calm_share": 0.25, "stop_from": 1.0}
+        slower = {"steps": 550, "learning_rate": 3e-2, "recurrent_decay": 0.8, "short_share": 0.3, "calm_share": 0.25}
+        return {**self.recipe, **slower, "stop_from": 0.7, "stop_r2": 0.983}
 
     def prepare(self, network: Any) -> None:
         """Set `update_bias` of a GRU made without it to 1: slower units hold a bit by leaking, at no fixed point."""
