@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import conjugacy as cj
+from conjugacy._npz import read_npz, write_npz
 from conjugacy.recordings import Signal, Truth
 
 
@@ -151,3 +152,16 @@ def test_a_condition_with_one_trial_is_named():
     with pytest.warns(UserWarning, match="conditions with one trial, whose standard errors are unknown: b"):
         means = recording.average()
     assert np.isnan(means.standard_errors[1, 0]).all()
+
+
+@pytest.mark.parametrize("method", ["save", "load", "__init__", "nonsense"])
+def test_a_file_can_name_no_other_method_than_a_step(tmp_path, method):
+    counts = np.random.default_rng(0).poisson(2.0, (3, 20, 2))
+    recording = cj.Recording.from_counts(counts, 0.01).smooth(0.02)
+    recording.save(tmp_path / "r.npz")
+    arrays, meta = read_npz(tmp_path / "r.npz")
+    meta["recording"]["steps"] = [{"method": method, "settings": {"path": str(tmp_path / "evil.npz")}, "text": ""}]
+    write_npz(tmp_path / "r.npz", arrays, meta)
+    with pytest.raises(ValueError, match=r"r\.npz: "):
+        cj.Recording.load(tmp_path / "r.npz")
+    assert not (tmp_path / "evil.npz").exists()

@@ -70,7 +70,10 @@ def test_a_record_that_no_model_fits_has_no_p_value():
     t = np.arange(60)
     x = np.sign(np.sin(0.35 * t[None, :, None] + rng.uniform(0, 6, (40, 1, 1)) + np.arange(3)))
     a, b = (System.from_arrays(n, x + 0.4 * rng.normal(size=x.shape)) for n in "ab")
-    with pytest.warns(UserWarning, match="no null: unrelated systems: no autoregression of order 1 or 2 fits"):
+    with pytest.warns(
+        UserWarning,
+        match="no null: unrelated systems of the kind of these records cannot be made: no autoregression of order 1",
+    ):
         score = get_measure("dsa", rank=3, n_delays=2)(a, b, null="auto")
     assert np.isnan(score.null.p_value)
 
@@ -87,3 +90,26 @@ def test_independently_filtered_noise_is_not_kin():
             records.append(System.from_arrays(name, z[:, 30:] @ rng.normal(size=(5, 5))))
         p_values.append(measure(*records, null="auto", n_surrogates=19, seed=k).null.p_value)
     assert sum(p <= 0.05 for p in p_values) <= 1
+
+
+def test_random_walks_are_not_kin():
+    # with six dimensions of eighty modelled, every pair of independent walks passed for kin
+    def walks(seed, n_units):
+        return System.from_arrays(str(seed), np.random.default_rng(seed).normal(size=(25, 60, n_units)).cumsum(1))
+
+    with pytest.warns(UserWarning, match="no null: .* their variance changes within trials"):
+        score = get_measure("dsa", rank=4, n_delays=2)(walks(0, 20), walks(1, 20), null="auto", n_surrogates=9)
+    assert np.isnan(score.null.p_value)
+
+
+def test_surrogates_have_the_dimensions_of_the_record():
+    rng = np.random.default_rng(0)
+    x = np.zeros((40, 100, 20))
+    a = rng.normal(size=(20, 20))
+    a *= 0.8 / np.abs(np.linalg.eigvals(a)).max()
+    for t in range(1, 100):
+        x[:, t] = x[:, t - 1] @ a.T + rng.normal(size=(40, 20))
+    model = Autoregression.fitted(System.from_arrays("wide", x[:, 30:]), "spectrum")
+    assert model.unexplained < 0.05 and len(model.noise_sizes) >= 18
+    short = Autoregression.fitted(System.from_arrays("short", x[:2, 30:]), "spectrum")
+    assert short.unexplained == 1.0  # 140 steps do not fix 400 weights

@@ -195,7 +195,7 @@ def test_measures_without_trials_have_no_intervals_and_no_automatic_null(systems
             return float(abs(a - b)), {}
 
     options = {"interval": 0.9, "n_resamples": 10, "null": "auto", "n_surrogates": 2}
-    with pytest.warns(UserWarning, match="no null: unrelated systems: no autoregression"):
+    with pytest.warns(UserWarning, match="no null: unrelated systems of the kind of these records cannot be made"):
         result = pairwise(
             systems, [NumberOfUnits(), "cka", get_measure("dsa", rank=2, n_delays=1)], progress=False, **options
         )

@@ -355,7 +355,7 @@ def _compare_recordings(
     recorded = {n: t for t, n in zip(things, names) if isinstance(t, Recording)}
     anchors = {}
     if any(m.traits.needs == "trajectories" for m in measures.values()):
-        count = max(options["n_surrogates"], 20)
+        count = max(options["n_surrogates"], 20)  # of each kind: with fewer, one in twenty cannot be told
         for name, recording in recorded.items():
             noise = noise_anchors(recording, count, seed=seed)
             anchors[name] = {kind: [a.system() for a in ones] for kind, ones in noise.items()}

@@ -27,8 +27,8 @@ def with_noise_floor(
 
     Noise takes the place of the partner of a recording; where both sides are recordings, each one has its own noise,
     and that which comes nearer counts. What is found is in the diagnostics "noise" (median of the kind of noise that
-    comes nearest), "noise_kind" and "reached_by_noise": whether more than one in twenty of all surrogates is as similar
-    as the partner.
+    comes nearest), "noise_kind" and "reached_by_noise": whether more than one in twenty of the surrogates of any kind
+    is as similar as the partner. Each kind is a null of its own, and the largest p-value counts.
 
     Parameters
     ----------
@@ -68,8 +68,10 @@ def _marked(score: Score, values: Mapping[tuple[str, str], dict[str, np.ndarray]
     medians = [{kind: float(np.median(v)) for kind, v in by_kind.items()} for by_kind in found]
     nearest = [max(m, key=lambda kind, m=m: sign * m[kind]) for m in medians]
     side = max(range(len(found)), key=lambda i: sign * medians[i][nearest[i]])
-    kind, noise = nearest[side], np.concatenate(list(found[side].values()))
-    p = float(((sign * noise >= sign * score.value).sum() + 1) / (len(noise) + 1))
+    kind = nearest[side]
+    p_values = {k: ((sign * v >= sign * score.value).sum() + 1) / (len(v) + 1) for k, v in found[side].items()}
+    hardest = max(p_values, key=lambda k: p_values[k])
+    noise, p = found[side][hardest], float(p_values[hardest])
     reached = p > max(0.05, 1.0 / (len(noise) + 1) + 1e-12)
     level = medians[side][kind]
     details = {"noise": level, "noise_kind": kind, "reached_by_noise": reached}

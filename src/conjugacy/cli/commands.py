@@ -101,14 +101,26 @@ def compare(
     from conjugacy.report.text_table import text_table
     from conjugacy.runs.run import load
 
-    files = [path for given in runs if (path := Path(given)).suffix == ".npz" and path.is_file()]
-    given_runs = [given for given in runs if Path(given) not in files]
-    recordings = [_prepared(path, bin_size, smooth, sqrt, soft_normalise, average) for path in files]
-    folders = [folder for given in given_runs for folder in _run_folders(Path(given))]
-    if names is None and len(folders) > len(given_runs):  # of a sweep, the folders have the names that tell runs apart
-        names = ",".join([*(r.name for r in recordings), *(folder.name for folder in folders)])
+    flags = {"bin_size": bin_size, "smooth": smooth, "sqrt": sqrt, "soft_normalise": soft_normalise}
+    flags |= {"average": average, "match": match}
+    things: list[Any] = []
+    own_names: list[str] = []
+    for given in map(Path, runs):
+        if given.suffix == ".npz" and given.is_file():
+            things.append(_prepared(given, bin_size, smooth, sqrt, soft_normalise, average))
+            own_names.append(things[-1].name)
+        else:
+            folders = _run_folders(given)
+            things += [load(folder) for folder in folders]
+            own_names += [folder.name for folder in folders]
+    if not any(Path(given).suffix == ".npz" for given in runs):
+        for name, value in flags.items():
+            if value not in (None, False):
+                raise ValueError(f"`{name}`: expected only where a recording (npz) is compared, got {value}. Drop it.")
+    if names is None and len(things) > len(runs):  # of a sweep, the folders have the names that tell runs apart
+        names = ",".join(own_names)
     comparison = compare_runs(
-        [*recordings, *(load(folder) for folder in folders)],
+        things,
         _names(measures),
         seed=seed,
         n_trials=n_trials,

@@ -31,7 +31,7 @@ def noise_anchors(
     recording : Recording
         Of rates or traces that others have smoothed, `smoothed_before` has to say how; noise is not smoothed otherwise.
     n : int
-        Surrogates, at least 1; the kinds take turns.
+        Surrogates of each kind, at least 1.
     kinds : sequence of {"poisson", "overdispersed", "underdispersed", "gaussian"}
         Distribution of the counts of a bin, all with the mean of the unit: Poisson; negative binomial with the variance
         `fano` times the mean; binomial with half the variance of Poisson counts. "gaussian": white noise of the same
@@ -56,12 +56,12 @@ def noise_anchors(
     first = recording.origin or recording
     usable = list(kinds) if first.kind != "activity" else ["gaussian"]
     rng = np.random.default_rng([seed, 2])
-    anchors: dict[str, list[Recording]] = {}
+    anchors: dict[str, list[Recording]] = {kind: [] for kind in usable}
     for i in range(n):
-        kind = usable[i % len(usable)]
-        values = _noise(first, kind, fano, rng)
-        base = replace(first, values=values, name=f"{recording.name} ({kind} noise {i // len(usable) + 1})", truth=None)
-        anchors.setdefault(kind, []).append(recording.replay(base))
+        for kind in usable:
+            values = _noise(first, kind, fano, rng)
+            base = replace(first, values=values, name=f"{recording.name} ({kind} noise {i + 1})", truth=None)
+            anchors[kind].append(recording.replay(base))
     return anchors
 
 

@@ -70,8 +70,3 @@ def ranges(x: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Range (unit,) of each unit over all valid bins."""
     rows = x[np.arange(x.shape[1]) < lengths[:, None]]
     return rows.max(0) - rows.min(0)
-
-
-def soft_normalise(x: np.ndarray, lengths: np.ndarray, constant: float) -> np.ndarray:
-    """Each unit divided by its range plus `constant` (Churchland et al. 2012: 5 spikes/s)."""
-    return x / (ranges(x, lengths) + constant)

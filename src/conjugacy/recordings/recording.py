@@ -159,7 +159,7 @@ class Recording(Processing):
             Times (s) at which trials of unequal lengths end.
         support : pair of float, optional
             First and last time (s) of the recording. None: from the first spike to the last one, and windows may
-            reach a bin past them.
+            reach a second past them (or a bin, where bins are wider).
         overlap : bool
             Whether spikes may be counted in two trials whose windows overlap.
         **others

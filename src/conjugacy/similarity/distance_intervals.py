@@ -44,7 +44,7 @@ _GROUPS = 10
 def distance_interval(
     measure: Measure, a: Any, b: Any, value: float, resampling: Resampling, *, chosen_anew: bool
 ) -> Interval:
-    """The interval of the module docstring for prepared features `a` and `b`: the hull, or about the corrected value.
+    """The interval of the module docstring for prepared `a` and `b`, whose trials are not paired.
 
     `chosen_anew`: whether a fit begins with a choice that resamples make anew. `Interval.bias` is mean(H) - value.
     Undefined (NaN, with the reason as its method) below 20 trials of either system, or if resamples have no value.
@@ -60,12 +60,13 @@ def distance_interval(
     )
     if min(counts) < FEWEST_TRIALS:
         return _none(level, f"{min(counts)} trials: below {FEWEST_TRIALS}, the bias of this distance is not known", 0)
-    paired = measure.traits.needs == "paired trajectories"
-    by_half, tenths = ([draw(k, rng) for k in counts] for draw in (halves, _without_a_group))
-    drawn = [by_half, measure.draw_trials(a, b, resampling.n_resamples, rng)] if chosen_anew else [by_half, tenths]
-    if paired:
-        drawn = [(of_a, of_a) for of_a, _ in drawn]
-    joined = (np.concatenate([of[side] for of in drawn]) for side in (0, 1))
+    by_half = [halves(k, rng) for k in counts]
+    others = (
+        measure.draw_trials(a, b, resampling.n_resamples, rng)
+        if chosen_anew
+        else [_without_a_group(k, rng) for k in counts]
+    )
+    joined = (np.concatenate([by_half[side], others[side]]) for side in (0, 1))
     values = measure.compare_resampled(a, b, *joined)
     h, rest = values[: 2 * _SPLITS], values[2 * _SPLITS :]
     h, rest = h[np.isfinite(h)], rest[np.isfinite(rest)]

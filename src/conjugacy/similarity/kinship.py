@@ -44,17 +44,19 @@ def kinship_null(measure: Measure, a: System, b: System, value: float, n_surroga
             missed.append(miss)
             continue
         values = _sequence(measure, a, models, kind, value, n_surrogates, np.random.default_rng([seed, 1, k]))
+        if not len(values):  # the measure is undefined for all of them
+            continue
         found[kind] = (values, p_value(measure, values, value, n_surrogates))
         if found[kind][1] > 0.5:
             break  # the other kind could only raise it
     if not found:
         nan = float("nan")
-        least_missed = f"{min(missed):.0%}" if missed else "all"
-        reason = (
-            f"no autoregression of order 1 or 2 fits these records ({least_missed} of its residual is predictable), so "
-            "unrelated systems of their kind cannot be made. Give systems, or untrained networks"
-        )
-        return Null(f"unrelated systems: {reason}", nan, nan, nan, nan, nan, 0)
+        if min(missed, default=1.0) >= 1.0:
+            why = "the records are too short for their dimensions, or their variance changes within trials"
+        else:
+            why = f"no autoregression of order 1 or 2 fits them ({min(missed):.0%} of what it leaves is predictable)"
+        reason = f"unrelated systems of the kind of these records cannot be made: {why}. Give systems to compare with"
+        return Null(reason, nan, nan, nan, nan, nan, 0)
     kind, (values, p) = max(found.items(), key=lambda item: item[1][1])
     low, high = np.quantile(values, [0.025, 0.975])
     name = f"unrelated linear systems of the same {'spectrum' if kind == 'spectrum' else 'strength of interaction'}"
@@ -104,6 +106,4 @@ def _sequence(
         reached = np.flatnonzero(np.cumsum(similar(measure, np.array(values), value)) >= ENOUGH)
         if len(reached):
             return np.array(values[: reached[0] + 1])
-    if not values:
-        raise Undefined(f"{measure.name!r} is undefined for all surrogates")
     return np.array(values)

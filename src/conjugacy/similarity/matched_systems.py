@@ -13,9 +13,10 @@ record, turned into an unrelated one of its kind, and run for as many trials of 
     interaction R_i; its orientation is turned at random. R_i is shrunk by its sampling noise first, which the refitted
     surrogate would carry twice.
 
-A surrogate is seen through a random rotation. Neither kind fits every record; the test takes the larger p-value of both
-(an intersection-union test: level where either kind fits). `unexplained` says how badly a fit misses: where it misses
-in both kinds, there is no p-value.
+As many principal components are modelled as hold 99 % of the variance: with fewer dimensions than the record, a
+surrogate would be unlike it whatever the dynamics. A surrogate is seen through a random rotation. Neither kind fits
+every record; the test takes the larger p-value of both (an intersection-union test: level where either kind fits).
+`unexplained` says how badly a fit misses: where it misses in both kinds, there is no p-value.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ from conjugacy.similarity.samples import Samples
 from conjugacy.system import System
 
 KINDS = ("spectrum", "interaction")
-_MOST_UNITS = {"spectrum": 6, "interaction": 12}
+_HELD = 0.99  # of the variance, by the components that are modelled
+_LEAST_HELD = 0.95
+_ROWS_PER_WEIGHT = 10  # time steps for each weight of a row of the model, at least
+_STEADY = 3.0  # times as much variance in one third of the trials as in another, at most
 _BURN_IN = 30
 _LARGEST_RADIUS = 0.99  # of what is run: above, the surrogate would not settle within a trial
 _STRONGEST = 1.5  # times the fitted interaction
@@ -53,7 +57,9 @@ class Autoregression:
     sampling_noise : array (lag,)
         Expected squared Frobenius norm of the error of each operator.
     unexplained : float
-        Share of the variance of the one-step residuals that two more lags predict, in [0, 1]: 0 where the model fits.
+        Share of the variance of the one-step residuals that two more lags predict, in [0, 1]: 0 where the model fits,
+        1 where no model is tried: the record is too short for as many dimensions as it has, or its variance grows or
+        shrinks within trials, which no autoregression that has settled does.
     """
 
     name: str
@@ -66,16 +72,18 @@ class Autoregression:
 
     @classmethod
     def fitted(cls, system: System, kind: str, least_units: int = 1) -> Autoregression:
-        """The autoregression of order 1 ("spectrum") or 2 ("interaction") of at least `least_units` components."""
+        """The autoregression of order 1 ("spectrum") or 2 ("interaction") of a record."""
         samples = Samples.of(system)
         order = 1 + KINDS.index(kind)
-        mean, _, axes = principal_axes(samples.rows())
-        x = (samples.x - mean) @ axes[:, : max(_MOST_UNITS[kind], least_units)]
+        mean, deviations, axes = principal_axes(samples.rows())
+        held = np.cumsum(deviations**2) / np.sum(deviations**2)
+        wanted = max(int(np.searchsorted(held, _HELD)) + 1, least_units)
+        m = min(wanted, len(held), max(int(samples.lengths.sum()) // (_ROWS_PER_WEIGHT * order), 1))
+        x = (samples.x - mean) @ axes[:, :m]
         past, future = _lagged(x, samples.lengths, order)
         gram = past.T @ past
         weights = _solved(gram, past.T @ future)
         residual = future - past @ weights
-        m = x.shape[2]
         q = residual.T @ residual / max(len(residual) - past.shape[1], 1)
         values, vectors = np.linalg.eigh(q)
         sizes = np.sqrt(np.maximum(values, values[-1] * 1e-10))
@@ -90,7 +98,9 @@ class Autoregression:
             operators,
             sizes,
             noise,
-            _predictable(x @ inverse.T, samples.lengths, order),
+            _predictable(x @ inverse.T, samples.lengths, order)
+            if held[m - 1] >= _LEAST_HELD and _is_steady(x, samples.lengths)
+            else 1.0,
         )
 
     def unrelated(self, kind: str, rng: np.random.Generator) -> System:
@@ -133,6 +143,13 @@ def _lagged(x: np.ndarray, lengths: np.ndarray, order: int) -> tuple[np.ndarray,
             past.append(np.concatenate([trial[order - 1 - i : n - 1 - i] for i in range(order)], axis=1))
             future.append(trial[order:n])
     return np.concatenate(past), np.concatenate(future)
+
+
+def _is_steady(x: np.ndarray, lengths: np.ndarray) -> bool:
+    """Whether the variance about the mean is about the same in all thirds of the trials."""
+    third = np.minimum(3 * np.arange(x.shape[1]) // lengths[:, None], 3)  # 3: past the end
+    power = [(x[third == k] ** 2).sum(-1).mean() if (third == k).any() else np.nan for k in range(3)]
+    return bool(np.nanmax(power) <= _STEADY * np.nanmin(power))
 
 
 def _predictable(x: np.ndarray, lengths: np.ndarray, order: int) -> float:

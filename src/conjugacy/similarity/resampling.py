@@ -27,7 +27,7 @@ class Resampling:
         second system. A mapping names the systems (or the kind) for each second system by its name, and "auto" holds
         for names that are not in it. None: no null.
     n_surrogates : int
-        Surrogates, at least 1, where `null` is a kind.
+        Surrogates, at least 1, where `null` is a kind; for "matched_systems" the most that are drawn, see `kinship`.
     seed : int
         Seed of resamples and surrogates, at least 0.
 
