@@ -12,6 +12,7 @@ SMALL = {"rank": 3, "n_delays": 2, "n_inits": 32, "n_exponents": 2}
 
 @pytest.mark.parametrize("name", [n for n in measure_names() if n != "portrait"])
 @pytest.mark.filterwarnings("ignore:.*no null. unrelated systems of the kind:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*no interval. the bias of the value:UserWarning")
 def test_the_number_of_threads_changes_no_bit(make_trajectories, name):
     def step(x, u):
         return 0.9 * torch.tanh(x) + 0.1 * u[..., :1]

@@ -35,7 +35,8 @@ noise: more noise in the recording is another world.
 |---|---|
 | `dsa`, `spectrum_w2` and their kin, `timescales` | every resample chooses its principal components anew; the low end comes from half-samples, which know the bias that noise adds to a distance, the high end from half-samples or from the bootstrap, whichever is higher |
 | the same where no component is cut off | value less its bias (half-samples), with the standard deviation of ten values without a tenth of the trials each |
-| `cka`, `cka_unbiased`, `cka_rbf`, `rsa` | jackknife over trials; for `cka` about the value less its bias |
+| `cka_unbiased`, `cka_rbf`, `rsa` | jackknife over trials |
+| `procrustes` and its kin, `cca`, `svcca`, `pwcca`, matchings, `cka` | jackknife over trials, about the value less its bias; none where the bias is larger than the interval is wide |
 | all others | bootstrap over trials, shifted so that its mean falls on the value |
 
 Below 20 trials distances of fitted operators have no interval. Where two halves of the trials have other leading

@@ -94,10 +94,6 @@ class LinearCKA(CovarianceMeasure):
         return float(np.arccos(similarity)), diagnostics
 
     @override
-    def interval(self, a: Coordinates, b: Coordinates, value: float, resampling: Resampling) -> Interval:
-        return jackknife_interval(self, a, b, value, resampling, corrected=True)
-
-    @override
     def compare_many(
         self, a: Sequence[Coordinates], b: Sequence[Coordinates], pairs: Sequence[tuple[int, int]]
     ) -> list[tuple[float, dict[str, Any]]]:

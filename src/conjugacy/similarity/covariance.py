@@ -21,10 +21,12 @@ import torch
 from typing_extensions import override
 
 from conjugacy._threads import map_threads
+from conjugacy.similarity.jackknife import jackknife_interval
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.principal_components import about_mean, principal_axes
+from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import Layout, Samples, check_paired, check_system_varies, layout_of, shuffled_order
-from conjugacy.similarity.score import Undefined
+from conjugacy.similarity.score import Interval, Undefined
 from conjugacy.system import System
 
 _PRODUCTS = 2**20  # entries of the products that are held at once by a thread: 8 MB
@@ -203,6 +205,10 @@ class CovarianceMeasure(Measure):
         c = Covariances(np.diag(a.sd**2), np.diag(b.sd**2), a.scores.T @ b.scores / m, m)
         value, diagnostics = self.value(c, a, b)
         return value, {**diagnostics, **self.doubts(c, a, b)}
+
+    @override
+    def interval(self, a: Coordinates, b: Coordinates, value: float, resampling: Resampling) -> Interval:
+        return jackknife_interval(self, a, b, value, resampling, corrected=True)
 
     @override
     def compare_resampled(self, a, b, counts_a, counts_b):

@@ -4,7 +4,8 @@
 
 for g values J. Unlike a bootstrap it never pairs a state with its own copy, which measures of similarities between
 states take for agreement. With very many trials, groups of them are left out. `corrected` puts the interval about the
-value less the jackknife's estimate of its bias, (g - 1) (mean J - value) (Quenouille 1956).
+value less the jackknife's estimate of its bias, (g - 1) (mean J - value) (Quenouille 1956). A bias larger than the
+interval is wide is not known well enough to be taken off, and there is no interval then.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from conjugacy.similarity.measure import Measure
 
 _MOST_GROUPS = 100
+_LARGEST_BIAS = 2.0  # times half of the width
 
 
 def jackknife_interval(
@@ -45,6 +47,10 @@ def jackknife_interval(
         return Interval(nan, nan, level, reason, nan, int(np.isfinite(values).sum()))
     bias = float((g - 1) * (values.mean() - value))
     width = t.ppf((1 + level) / 2, g - 1) * np.sqrt((g - 1) / g * ((values - values.mean()) ** 2).sum())
+    if corrected and abs(bias) > _LARGEST_BIAS * width:
+        nan = float("nan")
+        reason = f"the bias of the value, about {bias:.2g}, exceeds its spread. Use more trials, or fewer dimensions"
+        return Interval(nan, nan, level, reason, nan, g)
     centre = value - bias if corrected else value
     low, high = np.clip([centre - width, centre + width], measure.traits.low, measure.traits.high)
     method = f"jackknife over trials{', about the value less its bias' if corrected else ''}"
