@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -18,6 +17,7 @@ from conjugacy.analysis.analysis import Analysis
 from conjugacy.analysis.matching_trials import Matched, check_dt, match_trials
 from conjugacy.analysis.noise_floor import with_noise_floor
 from conjugacy.analysis.task_scores import below_threshold, task_scores
+from conjugacy.analysis.untrained import untrained_systems
 from conjugacy.networks.from_cell import CellNetwork
 from conjugacy.recordings.anchors import noise_anchors
 from conjugacy.recordings.recording import Recording
@@ -29,7 +29,6 @@ from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import kind_of, system_list
 from conjugacy.similarity.score import Score
 from conjugacy.system import System
-from conjugacy.trials import Trials
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -310,7 +309,9 @@ def compare(
     if isinstance(null, str) and null == "auto" and any(m.traits.needs in _AGAINST_UNTRAINED for m in chosen.values()):
         of_trajectories = any(m.traits.needs == "trajectories" for m in chosen.values())
         count = max(_N_UNTRAINED, n_surrogates) if of_trajectories else _N_UNTRAINED
-        untrained = {n: _untrained(r, held_out, count, seed) for r, n in zip(trained, names) if not _given_cell(r)}
+        untrained = {
+            n: untrained_systems(r, held_out, count, seed) for r, n in zip(trained, names) if not _given_cell(r)
+        }
     scores = task_scores(trained, names)
     comparison = Comparison(systems, train, chosen.values(), untrained=untrained, task_scores=scores, **options)
     text = below_threshold(scores)
@@ -374,15 +375,6 @@ def _compare_recordings(
 def _given_cell(run: Run) -> bool:
     """Whether the network was made around a cell that came with its weights, which cannot be drawn anew."""
     return isinstance(run.network, CellNetwork)
-
-
-def _untrained(run: Run, trials: Trials, count: int, seed: int) -> list[System]:
-    systems = []
-    for k in range(count):
-        network = copy.deepcopy(run.network)
-        network.init_model(network.input_size, network.output_size, derive_seed(seed, "untrained", k))
-        systems.append(replace(run, network=network, name=f"{run.name} untrained {k + 1}").system(trials))
-    return systems
 
 
 def _renamed(system: System, name: str) -> System:

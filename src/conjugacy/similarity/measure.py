@@ -270,6 +270,7 @@ FAMILIES: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
     "lyapunov_distance": {"lyapunov": ("Lyapunov", {})},
     "timescales": {"timescales": ("Timescales", {})},
     "skeleton_distance": {"portrait": ("PortraitMeasure", {})},
+    "conjugacy": {"conjugacy": ("ConjugacyMeasure", {})},
     "input_dsa": {
         "input_dsa": ("InputDSA", {}),
         "input_dsa_state": ("InputDSA", {"part": "state"}),
