@@ -14,16 +14,19 @@ from conjugacy._check import check_flag, check_instance, check_int
 from conjugacy._config import describe
 from conjugacy._lazy import higher
 from conjugacy.analysis.analysis import Analysis
+from conjugacy.analysis.margins import Margins, shipped
 from conjugacy.analysis.matching_trials import Matched, check_dt, match_trials
 from conjugacy.analysis.noise_floor import with_noise_floor
 from conjugacy.analysis.task_scores import below_threshold, task_scores
 from conjugacy.analysis.untrained import untrained_systems
+from conjugacy.analysis.verdict import Side, Verdict, verdict_of
 from conjugacy.networks.from_cell import CellNetwork
 from conjugacy.recordings.anchors import noise_anchors
 from conjugacy.recordings.recording import Recording
 from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.similarity._pairwise import Pairwise, check_pairs, pairwise
+from conjugacy.similarity.conjugacy_maps import Conjugacy, fit_conjugacy
 from conjugacy.similarity.measure import Measure, measure_list
 from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import kind_of, system_list
@@ -58,6 +61,8 @@ class Comparison:
         Noise by the name of the recording whose bins and filter it went through, and by its kind.
     provenance : dict of str to str
         What was done to each recording, by its name.
+    runs : dict of str to Run
+        The runs behind systems, by name.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Comparison:
         matched: Matched | None = None,
         anchors: Mapping[str, Mapping[str, Sequence[System]]] | None = None,
         provenance: Mapping[str, str] | None = None,
+        runs: Mapping[str, Run] | None = None,
         seed: int = 0,
         progress: bool = False,
     ):
@@ -96,6 +102,7 @@ class Comparison:
         self.measures = list(measure_list(measures).values())
         self.untrained, self.task_scores = untrained, task_scores
         self.matched, self.anchors, self.provenance = matched, dict(anchors or {}), dict(provenance or {})
+        self.runs, self._maps = dict(runs or {}), {}
         self._resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
         self._progress = progress
         # errors come here, not when the table is asked for
@@ -191,6 +198,60 @@ class Comparison:
         if self.provenance:
             table.attrs["provenance"] = dict(self.provenance)
         return table
+
+    def verdict(self, copies: Sequence[Run] | Margins | None = None) -> Verdict:
+        """Do they compute the same thing? Answered in words, level by level, each with its evidence.
+
+        Five questions, each answered "same", "different" or "cannot tell": do both do the task, are states the same up
+        to a linear map, do they move alike, have they the same skeleton, does a change of coordinates join them. See
+        `conjugacy.analysis.verdict`. Takes half a minute for a pair; maps and portraits are kept for the next call.
+
+        Parameters
+        ----------
+        copies : sequence of Run, Margins or None
+            At least five retrained copies, whose distances from each other are the margin of "same", or margins
+            measured on them (`conjugacy.analysis.Margins.measured`). None: those that ship for the task, if there are
+            any.
+
+        Returns
+        -------
+        Verdict
+            Printed, it is text; `table()`, `pairs`, `answer`.
+        """
+        if isinstance(copies, Margins):
+            margins = copies
+        elif copies is not None:
+            margins = Margins.measured(copies, seed=self._resampling.seed)
+        else:
+            margins = shipped().get(type(next(iter(self.runs.values())).task).__name__) if self.runs else None
+        return verdict_of(self._sides, self._scores_of, self._conjugacy_of, margins, self._resampling.seed)
+
+    @cached_property
+    def _sides(self) -> list[Side]:
+        train = self.train or [None] * len(self.systems)
+        return [Side(s, t, self.runs.get(s.name)) for s, t in zip(self.systems, train)]
+
+    def _scores_of(self, measure: Measure, a: Side, b: Side) -> list[Score]:
+        """Scores of a pair: those of this comparison where it has them, else computed now."""
+        if measure.name in {m.name for m in self.measures}:
+            return [s for s in self.scores if s.measure == measure.name and {s.a, s.b} == {a.name, b.name}]
+        options: dict[str, Any] = {"interval": 0.95, "n_resamples": 100, "seed": self._resampling.seed}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # they are in the scores
+            ways = [(a, b)] if measure.traits.symmetric else [(a, b), (b, a)]
+            trains = [None if x.train is None or y.train is None else (x.train, y.train) for x, y in ways]
+            return [measure(x.system, y.system, train=t, **options) for (x, y), t in zip(ways, trains)]
+
+    def _conjugacy_of(self, a: Side, b: Side) -> Conjugacy:
+        key = (a.name, b.name)
+        if key not in self._maps:
+            seed, progress = self._resampling.seed, self._progress
+            if a.train is not None and b.train is not None:
+                test = (a.system, b.system)
+                self._maps[key] = fit_conjugacy(a.train, b.train, test=test, seed=seed, progress=progress)
+            else:
+                self._maps[key] = fit_conjugacy(a.system, b.system, seed=seed, progress=progress)
+        return self._maps[key]
 
     def plot_trials_3d_reference(self, num_trials: int = 2, reference: int | None = None, angle=None) -> Figure:
         """Figure of each system's trajectories in the principal components of the reference, affinely mapped."""
@@ -313,7 +374,15 @@ def compare(
             n: untrained_systems(r, held_out, count, seed) for r, n in zip(trained, names) if not _given_cell(r)
         }
     scores = task_scores(trained, names)
-    comparison = Comparison(systems, train, chosen.values(), untrained=untrained, task_scores=scores, **options)
+    comparison = Comparison(
+        systems,
+        train,
+        chosen.values(),
+        untrained=untrained,
+        task_scores=scores,
+        runs=dict(zip(names, trained)),
+        **options,
+    )
     text = below_threshold(scores)
     if text:
         warnings.warn(text, stacklevel=2)
@@ -368,6 +437,7 @@ def _compare_recordings(
         anchors=anchors,
         provenance={n: r.provenance for n, r in recorded.items()},
         task_scores=task_scores(runs, [n for t, n in zip(things, names) if isinstance(t, Run)]) if runs else None,
+        runs={n: t for t, n in zip(things, names) if isinstance(t, Run)},
         **options,
     )
 
