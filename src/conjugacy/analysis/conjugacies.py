@@ -28,7 +28,7 @@ def find_conjugacy(
     speed: float | None = None,
     reach: float | None = None,
     null: Any = None,
-    n_steps: int = 1000,
+    n_steps: int = 600,
     level: float = 0.95,
     seed: int = 0,
     progress: bool = False,

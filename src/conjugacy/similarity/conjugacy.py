@@ -50,7 +50,7 @@ class ConjugacyMeasure(Measure):
     automatic_null: ClassVar[str | None] = None
 
     reach: float | None = None
-    n_steps: int = 1000
+    n_steps: int = 600
     speed: float | None = None
     seed: int = 0
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCORE, SCORE_OFF = 0.9, 0.8  # lower bounds from which on a map is said to carry one system into the other
-FOLLOWS = 0.8  # share of the states that an image left to itself has to explain to be following
+FOLLOWS = 0.8  # one minus the distance, as a share of the variance, up to which an orbit follows another
 _RESAMPLES = 1000
 
 
@@ -52,11 +52,12 @@ class Direction:
     states, flow, pushed, covered : float
         The shares by themselves, see `conjugacy.similarity.agreement`.
     horizon : int
-        Steps of b for which the image of a's state, left to run by itself, explains at least 0.8 of b's states.
+        Steps for which the orbit of b from the image of a's first state stays near the image of a's orbit: their
+        distance is below a fifth of the variance of b's states.
     horizon_is_bound : bool
         Whether it still did at the end of the trials.
     curve : array (time,)
-        That share by number of steps, from the starts of trials.
+        One minus that distance as a share of the variance, by number of steps from the starts of trials.
     """
 
     a: str
@@ -148,7 +149,7 @@ class Conjugacy:
 
     @property
     def horizon(self) -> int:
-        """Steps for which the image of a, left to run by itself, follows b."""
+        """Steps for which an orbit of b stays near the image of a's orbit, see `Direction`."""
         return self.there.horizon
 
     def turned(self) -> Conjugacy:
@@ -306,7 +307,7 @@ class Conjugacy:
             steps = f"{'at least ' if d.horizon_is_bound else ''}{d.horizon} steps"
             lines.append(
                 f"  {d.a} -> {d.b} ({d.map.kind}): {d.score} on new trials (wanted {SCORE}), {d.score_off} around them "
-                f"(wanted {SCORE_OFF}); left to itself the image follows for {steps}."
+                f"(wanted {SCORE_OFF}); orbits stay together for {steps}."
             )
         if self.null:
             scores = [min(on, off) for _, on, off in self.null]
@@ -325,7 +326,7 @@ def fit_conjugacy(
     test: tuple[Any, Any] | None = None,
     speed: float | None = None,
     reach: float | None = None,
-    n_steps: int = 1000,
+    n_steps: int = 600,
     n_states: int = 8000,
     level: float = 0.95,
     seed: int = 0,
@@ -421,15 +422,16 @@ def _judged(
 
 @torch.no_grad()
 def _followed(c: Correspondence, h: StateMap, metrics: Metrics) -> np.ndarray:
-    """Share of b's states that h(x), run by b's map from the first step on, explains at each step: (time - 1,)."""
-    y = h(c.states_a[:, 0])
+    """How near the image of a's orbit stays to b's orbit from the image of its start, at each step: (time - 1,)."""
+    image = h(c.states_a)
+    y = image[:, 0]
     curve = []
     for t in range(1, c.states_a.shape[1]):
         y = c.step_b(y, c.inputs[:, t])
         valid = c.lengths > t
         if not bool(valid.any()):
             break
-        curve.append(1.0 - float(metrics.states.shares(y[valid] - c.states_b[valid, t]).mean()))
+        curve.append(1.0 - float(metrics.states.shares(y[valid] - image[valid, t]).mean()))
     return np.array(curve)
 
 

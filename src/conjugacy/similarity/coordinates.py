@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 ACROSS = 0.1  # of the spread of a unit: perturbations in directions that the data do not enter
+_MOST_QUANTILED = 20_000
 ALONG = 0.3  # of the spread of the data in their own directions
 
 
@@ -29,12 +30,16 @@ class Coordinates:
         One a column.
     scale : Tensor (unit,)
         What one unit of a coordinate is; positive.
+    low, high : Tensor (unit,)
+        Between which 99 % of the states lie in each coordinate.
     """
 
     mean: Tensor
     variances: Tensor
     directions: Tensor
     scale: Tensor
+    low: Tensor
+    high: Tensor
 
     @classmethod
     def of(cls, x: Tensor, across: float = ACROSS) -> Coordinates:
@@ -46,7 +51,10 @@ class Coordinates:
         floor = across**2 * variances.mean()
         if not float(floor) > 0.0:
             floor = torch.ones((), dtype=x.dtype)  # one state: any scale will do
-        return cls(mean, variances, vectors.flip(1), (variances + floor).sqrt())
+        directions, scale = vectors.flip(1), (variances + floor).sqrt()
+        z = centred[torch.linspace(0, len(x) - 1, min(len(x), _MOST_QUANTILED)).long()] @ directions / scale
+        low, high = torch.quantile(z, torch.tensor([0.005, 0.995], dtype=x.dtype), dim=0)
+        return cls(mean, variances, directions, scale, low, high)
 
     @property
     def floor(self) -> Tensor:
@@ -66,9 +74,15 @@ class Coordinates:
         return int((self.variances > share * self.variances.sum()).sum())
 
     def perturb(self, x: Tensor, generator: torch.Generator, along: float = ALONG) -> Tensor:
-        """States around x (sample, unit): Gaussian, `along` of the spread in the cloud's directions, a floor in all."""
+        """States around x (sample, unit): Gaussian, `along` of the spread in the cloud's directions, a floor in all.
+
+        In its own directions no state is pushed out of the range of the cloud.
+        """
         noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
-        return x + (noise * (along**2 * self.variances + self.floor).sqrt()) @ self.directions.T
+        z, floor = self.apply(x), self.floor.sqrt() / self.scale
+        inside = torch.clamp(z + noise * along * self.variances.sqrt() / self.scale, self.low, self.high)
+        across = floor * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        return self.invert(torch.where((z < self.low) | (z > self.high), z, inside) + across)
 
     def in_box(self, n: int, reach: float, generator: torch.Generator) -> Tensor:
         """`n` states, uniform in the box of `reach` scales to either side of the mean."""

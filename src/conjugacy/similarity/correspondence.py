@@ -285,9 +285,10 @@ def _paired(a: System, b: System, speed: float) -> _Pairs:
     x, u, v = a.trajectories.double(), _inputs(a), _inputs(b)
     lengths = a.lengths
     if speed != 1.0:
-        at = speed * torch.arange(1, int((x.shape[1] + 1e-9) / speed) + 1, dtype=torch.float64) - 1
+        # rounded: 2.0000000001 steps are two
+        at = (speed * torch.arange(1, int((x.shape[1] + 1e-6) / speed) + 1, dtype=torch.float64) - 1).round(decimals=6)
         x, u = _between(x, at), u[:, at.ceil().long().clamp(max=u.shape[1] - 1)]
-        lengths = ((lengths + 1e-9) / speed).long()
+        lengths = ((lengths + 1e-6) / speed).long()
     n = min(u.shape[1], v.shape[1])
     as_given = len(u) == len(v) and _same_inputs(u[:, :n], v[:, :n]) and torch.equal(lengths, b.lengths)
     if as_given:

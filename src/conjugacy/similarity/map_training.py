@@ -22,12 +22,12 @@ from conjugacy.similarity.state_maps import Network, StateMap, closed_forms
 GOOD_ENOUGH = 2e-3  # a residual for which no network is trained
 _BETTER = 0.9  # a higher degree has to lower the residual by a tenth
 _BATCH = 384
-_RATE = 3e-3
+_RATE = 1e-2
 _BACK = 0.6  # of the steps for the map back, which is trained first
 
 
 def fit_maps(
-    c: Correspondence, *, n_steps: int = 1000, seed: int = 0, tick: Callable[[], Any] = lambda: None
+    c: Correspondence, *, n_steps: int = 600, seed: int = 0, tick: Callable[[], Any] = lambda: None
 ) -> tuple[StateMap, StateMap]:
     """The maps h: A -> B and k: B -> A.
 
