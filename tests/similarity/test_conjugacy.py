@@ -214,8 +214,7 @@ def test_bad_arguments():
     a = PAIRS["rotation"].a
     one = cj.System.from_arrays("one", a.trajectories[:1], a.inputs[:1], step=a.step)
     three = run("three inputs", random_network(np.random.default_rng(0), 3, 3), 3, torch.zeros(30, 160, 3).double())
-    for others, words in [((one, one), "at least 4 trials"), ((a, three), r"`b`: expected the input channels .*
-    \(2\)")]:
+    for others, words in [((one, one), "at least 4 trials"), ((a, three), r"`b`: expected the input channels")]:
         with pytest.raises(ValueError, match=words):
             fit_conjugacy(*others)
     for options, words in [({"speed": 0}, "`speed`"), ({"reach": -1}, "`reach`"), ({"n_steps": -1}, "`n_steps`")]:
