@@ -106,9 +106,8 @@ def main() -> None:
         error = "same" if kind == "two" else "different"
         wrong = {(tuple(m["a"]), tuple(m["b"])): m["answer"] == error for m in alike}
         what = "two bits and three" if kind == "two" else "copies with one skeleton"
-        print(
-            f"{what}: {len(alike)} pairs {dict(Counter(m['answer'] for m in alike))}; wrong at most {upper_bound(wrong, rng):.3f}"
-        )
+        counts, most = dict(Counter(m["answer"] for m in alike)), upper_bound(wrong, rng)
+        print(f"{what}: {len(alike)} pairs {counts}; wrong at most {most:.3f}")
         if len(alike) < len(chosen):
             print(
                 f"  {len(chosen) - len(alike)} pairs of copies have other skeletons, or searches that are not complete"

@@ -19,7 +19,7 @@ NARROW = Margins("any", "made up", 5, {name: [1e-9] for name in (*MEASURES, "tas
 
 def _verdict(relation, margins=None, seed=0):
     pair = PAIRS[relation]
-    return cj.compare([pair.a, pair.b], "procrustes", interval=None, seed=seed).verdict(margins)
+    return cj.compare([pair.a, pair.b], "procrustes", interval=None, seed=seed).verdict(margins, n_steps=0)
 
 
 @pytest.mark.parametrize("relation", ["rotation", "affine map", "diffeomorphism", "other size"])
@@ -71,7 +71,7 @@ def test_one_difference_is_enough_and_all_have_to_agree():
 
 def test_trajectories_without_a_map_cannot_be_told():
     a, b = (replace(s, step=None, cell=None) for s in (PAIRS["rotation"].a, PAIRS["rotation"].b))
-    verdict = cj.compare([a, b], "procrustes", interval=None).verdict()
+    verdict = cj.compare([a, b], "procrustes", interval=None).verdict(n_steps=0)
     answers = {v.name: v for v in verdict.pairs[0].levels}
     assert verdict.answer == CANNOT_TELL
     assert "has no map" in answers["skeleton"].evidence
@@ -92,7 +92,7 @@ def test_networks_that_do_not_do_the_task_are_said_not_to():
     runs = [cj.train(task, cj.networks.GRU(latent_size=8), seed=s, steps=2, progress=False) for s in (0, 1)]
     with pytest.warns(UserWarning, match="below the threshold"):
         comparison = cj.compare(runs, "procrustes", interval=None, n_trials=20)
-    verdict = comparison.verdict(WIDE)
+    verdict = comparison.verdict(WIDE, n_steps=0)
     assert verdict.answer == CANNOT_TELL
     assert "neither does the task" in verdict.pairs[0].sentence
 

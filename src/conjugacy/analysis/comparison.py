@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -108,15 +108,17 @@ class Comparison:
         # errors come here, not when the table is asked for
         for measure in self.measures:
             need = measure.traits.needs
-            check_pairs(self._systems_for(need), measure, self._resampling_of(need))
+            check_pairs(self._systems_for(need), measure, self._resampling_of(need, measure.costly))
 
     def _systems_for(self, need: str) -> list[System]:
         """The systems that measures which need `need` compare: with trials in pairs, where they were matched."""
         paired = self.matched is not None and need == "paired trajectories"
         return list(self.matched.systems) if self.matched is not None and paired else self.systems
 
-    def _resampling_of(self, need: str) -> Resampling:
+    def _resampling_of(self, need: str, costly: bool) -> Resampling:
         """The settings for measures that need `need`: where trials are not paired, untrained networks are the null."""
+        if costly and self._resampling.null == "auto":
+            return replace(self._resampling, null=None)
         if self.anchors and need == "trajectories" and self._resampling.null == "auto":
             return replace(self._resampling, null=None)  # noise is put in its place, see `pairs`
         if not self.untrained or need not in _AGAINST_UNTRAINED:
@@ -133,9 +135,9 @@ class Comparison:
     def pairs(self) -> Pairwise:
         """All measures over all pairs: matrices, orders and embeddings; computed when first asked for."""
         parts = []
-        for need in dict.fromkeys(m.traits.needs for m in self.measures):
-            chosen = [m for m in self.measures if m.traits.needs == need]
-            resampling = self._resampling_of(need)
+        for need, costly in dict.fromkeys((m.traits.needs, m.costly) for m in self.measures):
+            chosen = [m for m in self.measures if (m.traits.needs, m.costly) == (need, costly)]
+            resampling = self._resampling_of(need, costly)
             options = {f.name: getattr(resampling, f.name) for f in fields(resampling)}
             train = None if need == "step" else self.train
             parts.append(pairwise(self._systems_for(need), chosen, train=train, progress=self._progress, **options))
@@ -199,7 +201,7 @@ class Comparison:
             table.attrs["provenance"] = dict(self.provenance)
         return table
 
-    def verdict(self, copies: Sequence[Run] | Margins | None = None) -> Verdict:
+    def verdict(self, copies: Sequence[Run] | Margins | None = None, *, n_steps: int = 600) -> Verdict:
         """Do they compute the same thing? Answered in words, level by level, each with its evidence.
 
         Five questions, each answered "same", "different" or "cannot tell": do both do the task, are states the same up
@@ -218,13 +220,15 @@ class Comparison:
         Verdict
             Printed, it is text; `table()`, `pairs`, `answer`.
         """
+        check_int("n_steps", n_steps, 0)
         if isinstance(copies, Margins):
             margins = copies
         elif copies is not None:
             margins = Margins.measured(copies, seed=self._resampling.seed)
         else:
             margins = shipped().get(type(next(iter(self.runs.values())).task).__name__) if self.runs else None
-        return verdict_of(self._sides, self._scores_of, self._conjugacy_of, margins, self._resampling.seed)
+        maps = partial(self._conjugacy_of, n_steps=n_steps)
+        return verdict_of(self._sides, self._scores_of, maps, margins, self._resampling.seed)
 
     @cached_property
     def _sides(self) -> list[Side]:
@@ -242,15 +246,15 @@ class Comparison:
             trains = [None if x.train is None or y.train is None else (x.train, y.train) for x, y in ways]
             return [measure(x.system, y.system, train=t, **options) for (x, y), t in zip(ways, trains)]
 
-    def _conjugacy_of(self, a: Side, b: Side) -> Conjugacy:
-        key = (a.name, b.name)
+    def _conjugacy_of(self, a: Side, b: Side, n_steps: int) -> Conjugacy:
+        key = (a.name, b.name, n_steps)
         if key not in self._maps:
-            seed, progress = self._resampling.seed, self._progress
+            options: dict[str, Any] = {"n_steps": n_steps, "seed": self._resampling.seed, "progress": self._progress}
             if a.train is not None and b.train is not None:
                 test = (a.system, b.system)
-                self._maps[key] = fit_conjugacy(a.train, b.train, test=test, seed=seed, progress=progress)
+                self._maps[key] = fit_conjugacy(a.train, b.train, test=test, **options)
             else:
-                self._maps[key] = fit_conjugacy(a.system, b.system, seed=seed, progress=progress)
+                self._maps[key] = fit_conjugacy(a.system, b.system, **options)
         return self._maps[key]
 
     def plot_trials_3d_reference(self, num_trials: int = 2, reference: int | None = None, angle=None) -> Figure:

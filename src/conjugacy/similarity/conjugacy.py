@@ -46,8 +46,8 @@ class ConjugacyMeasure(Measure):
     seed : int
     """
 
-    # a fit takes seconds: no surrogates unless they are asked for
     automatic_null: ClassVar[str | None] = None
+    costly: ClassVar[bool] = True
 
     reach: float | None = None
     n_steps: int = 600

@@ -38,6 +38,8 @@ class Measure(ABC):
     pairs_at_once: ClassVar[int] = 64
     # the surrogate that suits it, where it is not the usual one of what it needs; see `nulls`
     automatic_null: ClassVar[str | None] = "usual"
+    # whether a single comparison takes so long that surrogates are drawn only where they are asked for by name
+    costly: ClassVar[bool] = False
     # surrogates that keep all that it sees: they are no null for it
     unmoved_by: ClassVar[frozenset[str]] = frozenset()
 
