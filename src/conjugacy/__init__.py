@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.analysis import Analysis as Analysis
     from conjugacy.analysis.comparison import Comparison as Comparison
     from conjugacy.analysis.comparison import compare as compare
+    from conjugacy.analysis.conjugacies import find_conjugacy as find_conjugacy
     from conjugacy.analysis.generalisation import generalisation_table as generalisation_table
     from conjugacy.analysis.rest_points import RestPoints as RestPoints
     from conjugacy.analysis.rest_points import rest_points as rest_points
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.runs.run import Run as Run
     from conjugacy.runs.run import load as load
     from conjugacy.runs.trial_sets import TrialSets as TrialSets
+    from conjugacy.similarity.conjugacy_maps import Conjugacy as Conjugacy
     from conjugacy.system import System as System
     from conjugacy.training.recipe import Recipe as Recipe
     from conjugacy.training.train import train as train
@@ -39,6 +41,7 @@ _PUBLIC = {
     "Analysis": "analysis.analysis",
     "AttractorSet": "dynamics.attractor_results",
     "Comparison": "analysis.comparison",
+    "Conjugacy": "similarity.conjugacy_maps",
     "FixedPoints": "dynamics.points",
     "Portrait": "dynamics._portrait",
     "Recipe": "training.recipe",
@@ -51,6 +54,7 @@ _PUBLIC = {
     "Trials": "trials",
     "attractors": "dynamics._attractors",
     "compare": "analysis.comparison",
+    "find_conjugacy": "analysis.conjugacies",
     "fixed_points": "dynamics.search",
     "generalisation_table": "analysis.generalisation",
     "input_path": "dynamics.continuation",

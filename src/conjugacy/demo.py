@@ -9,6 +9,7 @@ from conjugacy._files import write_file
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.analysis.comparison import compare
 from conjugacy.networks import GRU, NODE
+from conjugacy.plots import conjugacy as conjugacy_figure
 from conjugacy.report.figure_files import draw, draw_fixed_points
 from conjugacy.report.text_table import text_table
 from conjugacy.tasks import NBitFlipFlop
@@ -51,4 +52,13 @@ def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
     write_file(out / "comparison.csv", as_csv(comparison.table(), index=True))
     written += [out / "affine_overlay.png", out / "comparison.csv"]
     print(text_table(comparison))
+    print("Do they compute the same thing? (half a minute)", flush=True)
+    verdict = comparison.verdict()
+    print(f"\n{verdict}\n")
+    write_file(out / "verdict.txt", f"{verdict}\n".encode())
+    found = verdict.pairs[0].conjugacy
+    if found is not None:
+        conjugacy_figure(found).savefig(out / "conjugacy.png", dpi=150)
+        written.append(out / "conjugacy.png")
+    written.append(out / "verdict.txt")
     print("Written:", *(f"  {path}" for path in written), sep="\n")

@@ -7,7 +7,7 @@ import torch
 from conjugacy import System
 from conjugacy.similarity import get_measure, measure_names, pairwise
 
-SMALL = {"rank": 3, "n_delays": 2, "n_inits": 32, "n_exponents": 2}
+SMALL = {"rank": 3, "n_delays": 2, "n_inits": 32, "n_exponents": 2, "n_steps": 10}
 
 
 @pytest.mark.parametrize("name", [n for n in measure_names() if n != "portrait"])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,21 +14,24 @@ from conjugacy._check import check_flag, check_instance, check_int
 from conjugacy._config import describe
 from conjugacy._lazy import higher
 from conjugacy.analysis.analysis import Analysis
+from conjugacy.analysis.margins import Margins, shipped
 from conjugacy.analysis.matching_trials import Matched, check_dt, match_trials
 from conjugacy.analysis.noise_floor import with_noise_floor
 from conjugacy.analysis.task_scores import below_threshold, task_scores
+from conjugacy.analysis.untrained import untrained_systems
+from conjugacy.analysis.verdict import Side, Verdict, verdict_of
 from conjugacy.networks.from_cell import CellNetwork
 from conjugacy.recordings.anchors import noise_anchors
 from conjugacy.recordings.recording import Recording
 from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.similarity._pairwise import Pairwise, check_pairs, pairwise
+from conjugacy.similarity.conjugacy_maps import Conjugacy, fit_conjugacy
 from conjugacy.similarity.measure import Measure, measure_list
 from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import kind_of, system_list
 from conjugacy.similarity.score import Score
 from conjugacy.system import System
-from conjugacy.trials import Trials
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,6 +61,8 @@ class Comparison:
         Noise by the name of the recording whose bins and filter it went through, and by its kind.
     provenance : dict of str to str
         What was done to each recording, by its name.
+    runs : dict of str to Run
+        The runs behind systems, by name.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Comparison:
         matched: Matched | None = None,
         anchors: Mapping[str, Mapping[str, Sequence[System]]] | None = None,
         provenance: Mapping[str, str] | None = None,
+        runs: Mapping[str, Run] | None = None,
         seed: int = 0,
         progress: bool = False,
     ):
@@ -97,20 +102,23 @@ class Comparison:
         self.measures = list(measure_list(measures).values())
         self.untrained, self.task_scores = untrained, task_scores
         self.matched, self.anchors, self.provenance = matched, dict(anchors or {}), dict(provenance or {})
+        self.runs, self._maps = dict(runs or {}), {}
         self._resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
         self._progress = progress
         # errors come here, not when the table is asked for
         for measure in self.measures:
             need = measure.traits.needs
-            check_pairs(self._systems_for(need), measure, self._resampling_of(need))
+            check_pairs(self._systems_for(need), measure, self._resampling_of(need, measure.costly))
 
     def _systems_for(self, need: str) -> list[System]:
         """The systems that measures which need `need` compare: with trials in pairs, where they were matched."""
         paired = self.matched is not None and need == "paired trajectories"
         return list(self.matched.systems) if self.matched is not None and paired else self.systems
 
-    def _resampling_of(self, need: str) -> Resampling:
+    def _resampling_of(self, need: str, costly: bool) -> Resampling:
         """The settings for measures that need `need`: where trials are not paired, untrained networks are the null."""
+        if costly and self._resampling.null == "auto":
+            return replace(self._resampling, null=None)
         if self.anchors and need == "trajectories" and self._resampling.null == "auto":
             return replace(self._resampling, null=None)  # noise is put in its place, see `pairs`
         if not self.untrained or need not in _AGAINST_UNTRAINED:
@@ -127,9 +135,9 @@ class Comparison:
     def pairs(self) -> Pairwise:
         """All measures over all pairs: matrices, orders and embeddings; computed when first asked for."""
         parts = []
-        for need in dict.fromkeys(m.traits.needs for m in self.measures):
-            chosen = [m for m in self.measures if m.traits.needs == need]
-            resampling = self._resampling_of(need)
+        for need, costly in dict.fromkeys((m.traits.needs, m.costly) for m in self.measures):
+            chosen = [m for m in self.measures if (m.traits.needs, m.costly) == (need, costly)]
+            resampling = self._resampling_of(need, costly)
             options = {f.name: getattr(resampling, f.name) for f in fields(resampling)}
             train = None if need == "step" else self.train
             parts.append(pairwise(self._systems_for(need), chosen, train=train, progress=self._progress, **options))
@@ -192,6 +200,62 @@ class Comparison:
         if self.provenance:
             table.attrs["provenance"] = dict(self.provenance)
         return table
+
+    def verdict(self, copies: Sequence[Run] | Margins | None = None, *, n_steps: int = 600) -> Verdict:
+        """Do they compute the same thing? Answered in words, level by level, each with its evidence.
+
+        Five questions, each answered "same", "different" or "cannot tell": do both do the task, are states the same up
+        to a linear map, do they move alike, have they the same skeleton, does a change of coordinates join them. See
+        `conjugacy.analysis.verdict`. Takes half a minute for a pair; maps and portraits are kept for the next call.
+
+        Parameters
+        ----------
+        copies : sequence of Run, Margins or None
+            At least five retrained copies, whose distances from each other are the margin of "same", or margins
+            measured on them (`conjugacy.analysis.Margins.measured`). None: those that ship for the task, if there are
+            any.
+
+        Returns
+        -------
+        Verdict
+            Printed, it is text; `table()`, `pairs`, `answer`.
+        """
+        check_int("n_steps", n_steps, 0)
+        if isinstance(copies, Margins):
+            margins = copies
+        elif copies is not None:
+            margins = Margins.measured(copies, seed=self._resampling.seed)
+        else:
+            margins = shipped().get(type(next(iter(self.runs.values())).task).__name__) if self.runs else None
+        maps = partial(self._conjugacy_of, n_steps=n_steps)
+        return verdict_of(self._sides, self._scores_of, maps, margins, self._resampling.seed)
+
+    @cached_property
+    def _sides(self) -> list[Side]:
+        train = self.train or [None] * len(self.systems)
+        return [Side(s, t, self.runs.get(s.name)) for s, t in zip(self.systems, train)]
+
+    def _scores_of(self, measure: Measure, a: Side, b: Side) -> list[Score]:
+        """Scores of a pair: those of this comparison where it has them, else computed now."""
+        if measure.name in {m.name for m in self.measures}:
+            return [s for s in self.scores if s.measure == measure.name and {s.a, s.b} == {a.name, b.name}]
+        options: dict[str, Any] = {"interval": 0.95, "n_resamples": 100, "seed": self._resampling.seed}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # they are in the scores
+            ways = [(a, b)] if measure.traits.symmetric else [(a, b), (b, a)]
+            trains = [None if x.train is None or y.train is None else (x.train, y.train) for x, y in ways]
+            return [measure(x.system, y.system, train=t, **options) for (x, y), t in zip(ways, trains)]
+
+    def _conjugacy_of(self, a: Side, b: Side, n_steps: int) -> Conjugacy:
+        key = (a.name, b.name, n_steps)
+        if key not in self._maps:
+            options: dict[str, Any] = {"n_steps": n_steps, "seed": self._resampling.seed, "progress": self._progress}
+            if a.train is not None and b.train is not None:
+                test = (a.system, b.system)
+                self._maps[key] = fit_conjugacy(a.train, b.train, test=test, **options)
+            else:
+                self._maps[key] = fit_conjugacy(a.system, b.system, **options)
+        return self._maps[key]
 
     def plot_trials_3d_reference(self, num_trials: int = 2, reference: int | None = None, angle=None) -> Figure:
         """Figure of each system's trajectories in the principal components of the reference, affinely mapped."""
@@ -310,9 +374,19 @@ def compare(
     if isinstance(null, str) and null == "auto" and any(m.traits.needs in _AGAINST_UNTRAINED for m in chosen.values()):
         of_trajectories = any(m.traits.needs == "trajectories" for m in chosen.values())
         count = max(_N_UNTRAINED, n_surrogates) if of_trajectories else _N_UNTRAINED
-        untrained = {n: _untrained(r, held_out, count, seed) for r, n in zip(trained, names) if not _given_cell(r)}
+        untrained = {
+            n: untrained_systems(r, held_out, count, seed) for r, n in zip(trained, names) if not _given_cell(r)
+        }
     scores = task_scores(trained, names)
-    comparison = Comparison(systems, train, chosen.values(), untrained=untrained, task_scores=scores, **options)
+    comparison = Comparison(
+        systems,
+        train,
+        chosen.values(),
+        untrained=untrained,
+        task_scores=scores,
+        runs=dict(zip(names, trained)),
+        **options,
+    )
     text = below_threshold(scores)
     if text:
         warnings.warn(text, stacklevel=2)
@@ -367,6 +441,7 @@ def _compare_recordings(
         anchors=anchors,
         provenance={n: r.provenance for n, r in recorded.items()},
         task_scores=task_scores(runs, [n for t, n in zip(things, names) if isinstance(t, Run)]) if runs else None,
+        runs={n: t for t, n in zip(things, names) if isinstance(t, Run)},
         **options,
     )
 
@@ -374,15 +449,6 @@ def _compare_recordings(
 def _given_cell(run: Run) -> bool:
     """Whether the network was made around a cell that came with its weights, which cannot be drawn anew."""
     return isinstance(run.network, CellNetwork)
-
-
-def _untrained(run: Run, trials: Trials, count: int, seed: int) -> list[System]:
-    systems = []
-    for k in range(count):
-        network = copy.deepcopy(run.network)
-        network.init_model(network.input_size, network.output_size, derive_seed(seed, "untrained", k))
-        systems.append(replace(run, network=network, name=f"{run.name} untrained {k + 1}").system(trials))
-    return systems
 
 
 def _renamed(system: System, name: str) -> System:

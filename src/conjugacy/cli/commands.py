@@ -76,6 +76,7 @@ def compare(
     soft_normalise: bool = False,
     average: bool = False,
     match: str | None = None,
+    verdict: bool = False,
 ) -> None:
     """Compare trained networks and recordings pair by pair, on trials that no network was trained on.
 
@@ -94,6 +95,7 @@ def compare(
         soft_normalise: Divide each unit of a recording by its range + 5 spikes/s, after it was smoothed.
         average: Average recordings over the trials of each condition.
         match: How trials of recordings and networks are paired: condition, inputs or index.
+        verdict: Also answer in words whether they compute the same thing, which takes half a minute a pair.
     """
     from conjugacy._csv import as_csv
     from conjugacy._files import write_file
@@ -129,12 +131,18 @@ def compare(
         match=match,
     )
     print(text_table(comparison))
+    said = comparison.verdict() if verdict else None
+    if said is not None:
+        print(f"Do they compute the same thing?\n\n{said}\n")
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / "comparison.csv", as_csv(comparison.table(), index=True))
+        if said is not None:
+            write_file(folder / "verdict.txt", f"{said}\n".encode())
         comparison.plot_trials_3d_reference().savefig(folder / "affine_overlay.png", dpi=150)
-        print(f"Written: {folder / 'comparison.csv'}, {folder / 'affine_overlay.png'}")
+        also = "" if said is None else f", {folder / 'verdict.txt'}"
+        print(f"Written: {folder / 'comparison.csv'}, {folder / 'affine_overlay.png'}{also}")
 
 
 def sweep(

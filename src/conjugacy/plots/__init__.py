@@ -11,6 +11,7 @@ _PUBLIC = {
     "similarity_map": "similarity",
     "parameter_surface": "similarity",
     "known_answers": "similarity",
+    "conjugacy": "_conjugacy",
     "fixed_points_3d": "fixed_points",
     "spectrum": "fixed_points",
     "portrait_graph": "_portrait_graph",

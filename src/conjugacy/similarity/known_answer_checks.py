@@ -161,8 +161,9 @@ def _value(measure: Measure, pair: KnownPair, features: dict) -> float:
     return float(np.median([measure.compare(prepared, features[id(other), measure])[0] for other in others]))
 
 
-# small systems: operators of a size that all of them support; two of them share units, so correlations repeat
-SUITE_OPTIONS = {"rank": 6, "n_delays": 4, "repeated": "mean"}
+# small systems: operators of a size that all of them support; two of them share units, so correlations repeat; what is
+# added off the data lies up to 8 spreads out, and who looks there has to be told how far
+SUITE_OPTIONS = {"rank": 6, "n_delays": 4, "repeated": "mean", "reach": 10.0}
 
 
 def _applies(t: Traits, pair: KnownPair) -> bool:

@@ -38,6 +38,8 @@ class Measure(ABC):
     pairs_at_once: ClassVar[int] = 64
     # the surrogate that suits it, where it is not the usual one of what it needs; see `nulls`
     automatic_null: ClassVar[str | None] = "usual"
+    # whether a single comparison takes so long that surrogates are drawn only where they are asked for by name
+    costly: ClassVar[bool] = False
     # surrogates that keep all that it sees: they are no null for it
     unmoved_by: ClassVar[frozenset[str]] = frozenset()
 
@@ -270,6 +272,7 @@ FAMILIES: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
     "lyapunov_distance": {"lyapunov": ("Lyapunov", {})},
     "timescales": {"timescales": ("Timescales", {})},
     "skeleton_distance": {"portrait": ("PortraitMeasure", {})},
+    "conjugacy": {"conjugacy": ("ConjugacyMeasure", {})},
     "input_dsa": {
         "input_dsa": ("InputDSA", {}),
         "input_dsa_state": ("InputDSA", {"part": "state"}),

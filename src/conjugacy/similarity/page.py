@@ -51,7 +51,8 @@ What a score says about itself:
   every resample and allow for the bias that noise adds; shapes, canonical correlations, kernels and `rsa` leave out one
   trial at a time; `state_r2` and the others draw trials with replacement (paired trials together; training and held-out
   trials each within their part), with quantiles shifted so that their mean falls on the value. How often each holds the
-  truth is counted in [calibration](calibration.md). `portrait` does not depend on trials, and gives the range over further searches
+  truth is counted in [calibration](calibration.md). `portrait` does not depend on trials, and gives the range over
+  further searches
 - **null**: the same measure against surrogates of the second system, or against systems you give, such as retrained or
   untrained copies (`conjugacy.compare` trains none, but draws untrained ones for runs where trials are not paired).
   `dsa` and the spectra ask for kinship: against unrelated systems with the same time constants, noise and departure

@@ -1,0 +1,62 @@
+"""Figure of a change of coordinates: how long orbits stay together, and when and where the map misses."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from conjugacy.analysis._given import check_kind
+from conjugacy.plots.figure import new_figure
+from conjugacy.similarity.conjugacy_maps import FOLLOWS, Conjugacy
+
+_COLOURS = ("#0072b2", "#d55e00")
+_MOST_DOTS = 4000
+_WORST_SHOWN = 1.0
+
+
+def conjugacy(found: Conjugacy) -> Figure:
+    """Three panels on a map found by `conjugacy.find_conjugacy`.
+
+    Left: the orbit of the second system from the image of a first state, against the image of the orbit, by steps, in
+    both directions; 1: on it, 0: as far as the states are spread. Middle: what the forward map misses by time in the
+    trial, of states and of the flow. Right: the same of the flow by place, in the principal components of the first
+    system.
+
+    Parameters
+    ----------
+    found : Conjugacy
+
+    Raises
+    ------
+    TypeError
+        If `found` is something else.
+    """
+    check_kind("found", found, Conjugacy, "a Conjugacy", "Make it with find_conjugacy(a, b).")
+    figure = new_figure(11.0, 3.4)
+    left, middle, right = figure.subplots(1, 3)
+    for direction, colour in zip((found.there, found.back), _COLOURS):
+        steps = np.arange(1, len(direction.curve) + 1)
+        left.plot(steps, np.clip(direction.curve, -0.1, 1.0), color=colour, label=f"{direction.a} → {direction.b}")
+    left.axhline(FOLLOWS, color="0.6", linewidth=0.8, linestyle="--")
+    left.set(xlabel="steps", ylabel="orbit stays with the image (1: on it)", ylim=(-0.12, 1.04))
+    left.set_title("How long do orbits stay together?")
+    left.legend(fontsize=8, frameon=False, loc="lower right")
+    table = found.residuals()
+    time = table["time"].to_numpy()
+    counts = np.bincount(time)
+    at = np.flatnonzero(counts)
+    for name, label, colour in (("states", "states", "#009e73"), ("flow", "changes", "#cc79a7")):
+        means = np.bincount(time, weights=table[name].to_numpy())[at] / counts[at]
+        middle.plot(at, means, color=colour, label=label, linewidth=1.0)
+    middle.set(xlabel="time step in the trial", ylabel="share missed")
+    middle.set_ylim(bottom=0.0)
+    middle.set_title(f"{found.there.a} → {found.there.b}: when does it miss?")
+    middle.legend(fontsize=8, frameon=False)
+    shown = table.iloc[:_MOST_DOTS].sort_values("flow")
+    dots = right.scatter(
+        shown["pc 1"], shown["pc 2"], c=np.minimum(shown["flow"], _WORST_SHOWN), s=4, cmap="viridis", linewidths=0
+    )
+    right.set(xlabel=f"{found.there.a}, component 1 (spreads)", ylabel="component 2 (spreads)")
+    right.set_title("Where does it miss?")
+    figure.colorbar(dots, ax=right, label="share missed (1 or more: yellow)")
+    return figure
