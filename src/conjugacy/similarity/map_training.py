@@ -8,6 +8,7 @@ tenth, the network by anything. The network is trained (Adam, one thread, all in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -115,7 +116,7 @@ def _train(
         {"params": list(h.network.parameters()), "lr": _RATE},
     ]
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [_RATE / 10, _RATE], total_steps=n_steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda k: _rate(k, n_steps))
     parameters = [h.weights, *h.network.parameters()]
     best, lowest = [p.detach().clone() for p in parameters], float("inf")
     check_every = max(n_steps // 5, 1)
@@ -134,6 +135,14 @@ def _train(
     with torch.no_grad():
         for p, value in zip(parameters, best):
             p.copy_(value)
+
+
+def _rate(k: int, n_steps: int) -> float:
+    """The learning rate of step k as a share of the largest: a tenth of the steps rising, then half a cosine."""
+    rising = n_steps // 10
+    if k < rising:
+        return (k + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (k - rising) / max(n_steps - rising, 1)))
 
 
 def _loss(
