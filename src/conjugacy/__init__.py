@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.runs.rollout import rollout as rollout
     from conjugacy.runs.run import Run as Run
     from conjugacy.runs.run import load as load
+    from conjugacy.runs.spikes_of_run import simulate_spikes as simulate_spikes
     from conjugacy.runs.trial_sets import TrialSets as TrialSets
     from conjugacy.system import System as System
     from conjugacy.training.recipe import Recipe as Recipe
@@ -60,6 +61,7 @@ _PUBLIC = {
     "rest_points": "analysis.rest_points",
     "rollout": "runs.rollout",
     "run_sweep": "populations.execute",
+    "simulate_spikes": "runs.spikes_of_run",
     "train": "training.train",
     "train_population": "populations.population",
 }
