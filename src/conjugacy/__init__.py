@@ -24,12 +24,14 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.populations.execute import run_sweep as run_sweep
     from conjugacy.populations.population import train_population as train_population
     from conjugacy.recordings.recording import Recording as Recording
+    from conjugacy.runs.data_run import DataRun as DataRun
     from conjugacy.runs.rollout import rollout as rollout
     from conjugacy.runs.run import Run as Run
     from conjugacy.runs.run import load as load
     from conjugacy.runs.spikes_of_run import simulate_spikes as simulate_spikes
     from conjugacy.runs.trial_sets import TrialSets as TrialSets
     from conjugacy.system import System as System
+    from conjugacy.training.fitting import fit as fit
     from conjugacy.training.recipe import Recipe as Recipe
     from conjugacy.training.train import train as train
     from conjugacy.trials import Rollout as Rollout
@@ -40,6 +42,7 @@ _PUBLIC = {
     "Analysis": "analysis.analysis",
     "AttractorSet": "dynamics.attractor_results",
     "Comparison": "analysis.comparison",
+    "DataRun": "runs.data_run",
     "FixedPoints": "dynamics.points",
     "Portrait": "dynamics._portrait",
     "Recipe": "training.recipe",
@@ -52,6 +55,7 @@ _PUBLIC = {
     "Trials": "trials",
     "attractors": "dynamics._attractors",
     "compare": "analysis.comparison",
+    "fit": "training.fitting",
     "fixed_points": "dynamics.search",
     "generalisation_table": "analysis.generalisation",
     "input_path": "dynamics.continuation",
@@ -69,6 +73,7 @@ _SUBMODULES = (
     "arm",
     "closed_loop",
     "dynamics",
+    "models",
     "networks",
     "plots",
     "populations",
