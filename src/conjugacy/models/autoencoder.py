@@ -52,6 +52,8 @@ class SequentialAutoencoder(Network):
         Factor on the first weights of the readout, so that rates start near the means of the units.
     """
 
+    decoder: Network
+
     def __init__(
         self,
         decoder: Network,

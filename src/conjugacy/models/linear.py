@@ -1,6 +1,7 @@
 """Linear dynamics that cannot explode, whatever the weights: x' = exp(S) x + V u + b, S = K - K^T - L L^T.
 
-The symmetric part of S is -L L^T, so that |exp(S)| <= 1 in the spectral norm, and no eigenvalue is outside the unit circle.
+The symmetric part of S is -L L^T, so that |exp(S)| <= 1 in the spectral norm: no eigenvalue is outside the unit
+circle.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """fit(): from a recording and a model to a DataRun.
 
-Adam with a one-cycle learning rate on Poisson likelihoods; short windows of trials at first, whole trials last; averaged
-weights, of which the best by the likelihood of validation trials are kept (`Recipe` says how).
+Adam with a one-cycle learning rate on Poisson likelihoods; short windows of trials at first, whole trials last; of the
+averaged weights the best by the likelihood of validation trials are kept (`Recipe` says how).
 """
 
 from __future__ import annotations
@@ -101,9 +101,6 @@ def _begun(recording: Recording, model: Network, seed: int, settings: dict[str, 
     if empty.any():
         warnings.warn(f"{recording.name}: no spikes in {int(empty.sum())} of {len(empty)} trials.", stacklevel=3)
     network = model if isinstance(model, SequentialAutoencoder) else SequentialAutoencoder(model)
-    few = isinstance(network.decoder.latent_size, int) and network.latent_size > recording.values.shape[1] * len(counts)
-    if few:
-        raise ValueError(f"`model`: expected at most as many latents as bins, got {network.latent_size}.")
     network = copy.deepcopy(network)
     n_inputs = 1 if recording.inputs is None else recording.inputs.shape[2]
     with torch_threads(1):
