@@ -35,7 +35,7 @@ from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
 from conjugacy.training.recipe import Recipe
 
-_DEFAULTS = {"steps": 900, "batch_size": 64, "learning_rate": 5e-3, "eval_every": 50, "short_share": 0.6}
+_DEFAULTS = {"steps": 2500, "batch_size": 64, "learning_rate": 1e-2, "eval_every": 50, "short_share": 0.6}
 
 
 def fit(
