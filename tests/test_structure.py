@@ -27,6 +27,7 @@ LAYERS = (
     "similarity",
     "dynamics",
     "tasks",
+    "models",
     "networks",
     "arm",
     "system trials",

@@ -25,12 +25,15 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.populations.execute import run_sweep as run_sweep
     from conjugacy.populations.population import train_population as train_population
     from conjugacy.recordings.recording import Recording as Recording
+    from conjugacy.runs.data_run import DataRun as DataRun
     from conjugacy.runs.rollout import rollout as rollout
     from conjugacy.runs.run import Run as Run
     from conjugacy.runs.run import load as load
+    from conjugacy.runs.spikes_of_run import simulate_spikes as simulate_spikes
     from conjugacy.runs.trial_sets import TrialSets as TrialSets
     from conjugacy.similarity.conjugacy_maps import Conjugacy as Conjugacy
     from conjugacy.system import System as System
+    from conjugacy.training.fitting import fit as fit
     from conjugacy.training.recipe import Recipe as Recipe
     from conjugacy.training.train import train as train
     from conjugacy.trials import Rollout as Rollout
@@ -42,6 +45,7 @@ _PUBLIC = {
     "AttractorSet": "dynamics.attractor_results",
     "Comparison": "analysis.comparison",
     "Conjugacy": "similarity.conjugacy_maps",
+    "DataRun": "runs.data_run",
     "FixedPoints": "dynamics.points",
     "Portrait": "dynamics._portrait",
     "Recipe": "training.recipe",
@@ -55,6 +59,7 @@ _PUBLIC = {
     "attractors": "dynamics._attractors",
     "compare": "analysis.comparison",
     "find_conjugacy": "analysis.conjugacies",
+    "fit": "training.fitting",
     "fixed_points": "dynamics.search",
     "generalisation_table": "analysis.generalisation",
     "input_path": "dynamics.continuation",
@@ -64,6 +69,7 @@ _PUBLIC = {
     "rest_points": "analysis.rest_points",
     "rollout": "runs.rollout",
     "run_sweep": "populations.execute",
+    "simulate_spikes": "runs.spikes_of_run",
     "train": "training.train",
     "train_population": "populations.population",
 }
@@ -71,6 +77,7 @@ _SUBMODULES = (
     "arm",
     "closed_loop",
     "dynamics",
+    "models",
     "networks",
     "plots",
     "populations",

@@ -1,0 +1,158 @@
+"""Sequential autoencoder: an encoder reads the spikes of a trial into the state with which a decoder starts.
+
+    x_0 = W [forward GRU(n), backward GRU(n)] + b,   x_t = cell(u_t, x_{t-1}),   log r_t = C x_t + d
+
+After that the decoder runs by itself, driven by the known inputs u: what it predicts is the work of its dynamics
+(Pandarinath et al. 2018, Nat Methods 15:805, without controller and noise; Versteeg et al. 2025 for decoders of few
+latents). With `kl_scale` > 0 the first state is drawn from a normal distribution that the encoder gives, and its
+divergence from the prior N(m, 0.1) is part of the loss: a variational autoencoder (Sussillo et al. 2016,
+arXiv:1608.06315).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from conjugacy._check import check_instance, check_int, check_number
+from conjugacy.networks.network import MAX_UNITS, Network, fill_uniform
+from conjugacy.networks.sequence import sequence
+
+_PRIOR_VARIANCE = 0.1
+_LOWEST_VARIANCE = 1e-4
+_HIGHEST_LOG_RATE = 10.0  # counts per bin of e^10 are no spikes; beyond, a step of training overflows
+
+
+@dataclass(frozen=True, eq=False)
+class Inferred:
+    """What a model makes of counts: states (trial, time, state), log rates (trial, time, unit), divergence (trial,)."""
+
+    states: Tensor
+    log_rates: Tensor
+    divergence: Tensor
+
+
+class SequentialAutoencoder(Network):
+    """A model of spikes with the dynamics of any network.
+
+    Parameters
+    ----------
+    decoder : Network
+        Its cell is the dynamics: NODE(3), GRU(128), VanillaRNN, LowRankRNN, StableLinear, ... It is copied.
+    encoder_size : int
+        Units of each direction of the encoder, >= 1.
+    dropout : float
+        Share of spikes, and of encoder states, left out in training, in [0, 1).
+    kl_scale : float
+        Weight of the divergence of the first state's distribution, >= 0; 0: no distribution, one state.
+    readout_gain : float
+        Factor on the first weights of the readout, so that rates start near the means of the units.
+    """
+
+    decoder: Network
+
+    def __init__(
+        self,
+        decoder: Network,
+        encoder_size: int = 64,
+        dropout: float = 0.05,
+        kl_scale: float = 0.0,
+        readout_gain: float = 0.1,
+    ):
+        check_instance("decoder", decoder, Network)
+        super().__init__(decoder.latent_size, decoder.noise_level, decoder.ic_noise)
+        # kept out of the modules: its weights are made anew, as `cell`
+        object.__setattr__(self, "decoder", decoder)
+        self.encoder_size = check_int("encoder_size", encoder_size, 1, limit=MAX_UNITS)
+        self.dropout = check_number("dropout", dropout, 0, 1 - 1e-6)
+        self.kl_scale = check_number("kl_scale", kl_scale, 0)
+        self.readout_gain = check_number("readout_gain", readout_gain, 0)
+
+    @property
+    def kind(self) -> str:
+        """Its name in tables: that of the decoder's class, and SAE."""
+        return f"{type(self.decoder).__name__}-SAE"
+
+    @classmethod
+    def small(cls) -> SequentialAutoencoder:
+        """A small instance."""
+        from conjugacy.networks.gru import GRU
+
+        return cls(GRU(6), 6)
+
+    @property
+    def state_size(self) -> int:
+        """Number of state variables of the decoder."""
+        return self.decoder.state_size
+
+    def make_cell(self, input_size: int, generator: torch.Generator) -> nn.Module:
+        """The decoder's cell."""
+        return copy.deepcopy(self.decoder).make_cell(input_size, generator)
+
+    def make_readout(self, output_size: int, generator: torch.Generator) -> nn.Module:
+        """Log rates of all units, linear in what the decoder's own readout reads."""
+        readout = copy.deepcopy(self.decoder).make_readout(output_size, generator)
+        last = [m for m in readout.modules() if isinstance(m, nn.Linear)][-1]
+        last.weight.data *= self.readout_gain
+        nn.init.zeros_(last.bias)
+        return readout
+
+    def init_model(self, input_size: int, output_size: int, seed: int = 0) -> None:
+        """Make the weights of decoder, readout and encoder, drawn from `seed`."""
+        super().init_model(input_size, output_size, seed)
+        generator = torch.Generator().manual_seed(seed).manual_seed(seed ^ 0x5AE)
+        with torch.random.fork_rng(devices=[]):
+            self.forward_encoder = nn.GRUCell(output_size, self.encoder_size)
+            self.backward_encoder = nn.GRUCell(output_size, self.encoder_size)
+            wide = self.state_size * (2 if self.kl_scale else 1)
+            self.to_state = nn.Linear(2 * self.encoder_size, wide)
+        for cell in (self.forward_encoder, self.backward_encoder):
+            fill_uniform(cell, self.encoder_size, generator)
+            for gate in cell.weight_hh.detach().chunk(3):
+                nn.init.orthogonal_(gate, generator=generator)
+        fill_uniform(self.to_state, 2 * self.encoder_size, generator)
+        self.prior_mean = nn.Parameter(torch.zeros(self.state_size))
+
+    def start_at_rates(self, counts_per_bin: Tensor) -> None:
+        """Set the readout's bias so that the rates begin near these means (unit,)."""
+        last = [m for m in self.readout.modules() if isinstance(m, nn.Linear)][-1]
+        last.bias.data.copy_(counts_per_bin.clamp_min(1e-4).log())
+
+    def infer(self, counts: Tensor, inputs: Tensor, noise: torch.Generator | None = None) -> Inferred:
+        """States and log rates of trials.
+
+        Parameters
+        ----------
+        counts : Tensor (trial, time, unit)
+            Spikes per bin; zero for units that are held out.
+        inputs : Tensor (trial, time, input)
+        noise : torch.Generator, optional
+            Source of dropout and of the draw of the first state; without it there is neither.
+        """
+        seen = _dropped(counts, self.dropout, noise)
+        empty = counts.new_zeros(len(counts), self.encoder_size)
+        ends = [
+            sequence(self.forward_encoder, seen, empty)[:, -1],
+            sequence(self.backward_encoder, seen.flip(1), empty)[:, -1],
+        ]
+        code = self.to_state(_dropped(torch.cat(ends, 1), self.dropout, noise))
+        divergence = counts.new_zeros(len(counts))
+        if self.kl_scale:
+            code, log_variance = code.chunk(2, 1)
+            variance = log_variance.exp() + _LOWEST_VARIANCE
+            ratio = variance / _PRIOR_VARIANCE
+            off = (code - self.prior_mean).square() / _PRIOR_VARIANCE
+            divergence = 0.5 * (ratio + off - 1 - ratio.log()).sum(1)
+            if noise is not None:
+                code = code + variance.sqrt() * torch.randn(code.shape, generator=noise, dtype=code.dtype)
+        states = sequence(self.cell, inputs, code)
+        return Inferred(states, self.readout(states).clamp(max=_HIGHEST_LOG_RATE), divergence)
+
+
+def _dropped(x: Tensor, share: float, noise: torch.Generator | None) -> Tensor:
+    if not share or noise is None:
+        return x
+    return x * (torch.rand(x.shape, generator=noise, dtype=x.dtype) >= share) / (1 - share)

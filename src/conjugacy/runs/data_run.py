@@ -1,0 +1,126 @@
+"""DataRun: a model of a recording with all that is needed to use and repeat it."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from conjugacy._config import describe, plain
+from conjugacy._version import __version__
+from conjugacy.models.autoencoder import Inferred, SequentialAutoencoder
+from conjugacy.recordings.recording import Recording
+from conjugacy.runs.folder import FORMAT
+from conjugacy.runs.trial_sets import derive_seed
+from conjugacy.system import System
+
+PARTS = ("train", "val", "test")
+_CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class DataRun:
+    """A model that was fitted to a recording.
+
+    Attributes
+    ----------
+    recording : Recording
+    network : SequentialAutoencoder
+        On the CPU, in evaluation mode.
+    seed : int
+        Of the split, the weights and all noise.
+    recipe : dict
+        How it was fitted.
+    history : DataFrame
+        A row for each validation.
+    metrics : dict
+        Scores on the test trials, and how the fit ended ("stopped", "steps", "seconds").
+    name : str
+    """
+
+    recording: Recording
+    network: SequentialAutoencoder
+    seed: int
+    recipe: dict[str, Any] = field(default_factory=dict)
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self):
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.network.kind}-{self.network.latent_size}")
+
+    def rows(self, part: str) -> np.ndarray:
+        """Trials (indices) of "train" (70 %), "val" (15 %) or "test" (the rest, which nothing trains or selects on)."""
+        n = self.recording.n_trials
+        order = np.random.default_rng(derive_seed(self.seed, "split of trials")).permutation(n)
+        n_train, n_val = max(1, round(0.7 * n)), max(1, round(0.15 * n))
+        edges = {"train": (0, n_train), "val": (n_train, n_train + n_val), "test": (n_train + n_val, n)}
+        return np.sort(order[slice(*edges[part])])
+
+    def tensors(self, rows: np.ndarray, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Counts that the model sees, inputs, all counts, and which bins belong to a trial."""
+        r = self.recording
+        counts = torch.from_numpy(r.counts[rows]).to(dtype)
+        seen = counts.clone()
+        seen[..., list(r.held_out)] = 0.0
+        u = np.zeros((*r.values.shape[:2], 1)) if r.inputs is None else r.inputs
+        return seen, torch.from_numpy(u[rows]).to(dtype), counts, torch.from_numpy(r.valid[rows])
+
+    @torch.no_grad()
+    def infer(self, part: str | np.ndarray = "test", double: bool = True) -> Inferred:
+        """States and log rates (counts per bin) of trials, without dropout and noise; in float64 by default."""
+        rows = self.rows(part) if isinstance(part, str) else np.asarray(part)
+        network = copy.deepcopy(self.network).double().eval() if double else self.network.eval()
+        seen, u, _, _ = self.tensors(rows, torch.float64 if double else torch.float32)
+        parts = [network.infer(seen[k : k + _CHUNK], u[k : k + _CHUNK]) for k in range(0, len(rows), _CHUNK)]
+        return Inferred(*(torch.cat([getattr(p, f) for p in parts]) for f in ("states", "log_rates", "divergence")))
+
+    def rates(self, part: str = "test") -> np.ndarray:
+        """Inferred spikes per second (trial, time, unit)."""
+        return self.infer(part).log_rates.exp().numpy() / self.recording.bin_size
+
+    def system(self, part: str = "test") -> System:
+        """The model's dynamics as `dynamics` and `similarity` take them; its readout gives log rates."""
+        rows = self.rows(part)
+        network = copy.deepcopy(self.network).double().eval().requires_grad_(False)
+        states, u = self.infer(part).states, self.tensors(rows, torch.float64)[1]
+        lengths = torch.from_numpy(self.recording.lengths[rows])
+        dt, step, cell, readout = self.recording.bin_size, network.step, network.cell, network.readout
+        return System(self.name, states, u, lengths, step=step, cell=cell, readout=readout, dt=dt)
+
+    def config(self) -> dict[str, Any]:
+        """What repeats the fit, as plain values; the recording by its hash."""
+        r = self.recording
+        sha = hashlib.sha256(np.ascontiguousarray(r.values).tobytes())
+        sha.update(b"" if r.inputs is None else np.ascontiguousarray(r.inputs).tobytes())
+        network = describe_model(self.network)
+        config = {
+            "format": FORMAT,
+            "name": self.name,
+            "task": {"class": "Recording", "name": r.name, "sha256": sha.hexdigest(), "held_out": list(r.held_out)},
+            "network": network,
+            "input_size": self.network.input_size,
+            "output_size": self.network.output_size,
+            "seed": self.seed,
+            "recipe": self.recipe,
+            "trials": {"n": r.n_trials},
+            "versions": {"conjugacy": __version__, "torch": str(torch.__version__)},
+        }
+        return plain("config", config)
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{k} {v:.3f}" for k, v in self.metrics.items() if k in ("rate_r2", "co_bps"))
+        return f"DataRun({self.name} on {self.recording.name}, seed {self.seed}{': ' + scores if scores else ''})"
+
+
+def describe_model(network: SequentialAutoencoder) -> dict[str, Any]:
+    """The model as plain values."""
+    args = {k: getattr(network, k) for k in ("encoder_size", "dropout", "kl_scale", "readout_gain")}
+    return {"class": type(network).__name__, "args": args | {"decoder": describe(network.decoder)}}

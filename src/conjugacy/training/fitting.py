@@ -1,0 +1,224 @@
+"""fit(): from a recording and a model to a DataRun.
+
+Adam with a one-cycle learning rate on Poisson likelihoods; short windows of trials at first, whole trials last; of the
+averaged weights the best by the likelihood of validation trials are kept (`Recipe` says how).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from conjugacy._check import check_instance, check_int
+from conjugacy._plain_torch import plain_torch
+from conjugacy._threads import torch_threads
+from conjugacy.models.autoencoder import SequentialAutoencoder
+from conjugacy.networks.network import Network
+from conjugacy.recordings.recording import Recording
+from conjugacy.recordings.spike_scores import bits_per_spike, rate_r2
+from conjugacy.runs.data_run import DataRun
+from conjugacy.runs.folder import as_folder
+from conjugacy.runs.lock import at_once, locked
+from conjugacy.runs.trial_sets import derive_seed
+from conjugacy.training import checkpoint
+from conjugacy.training.checkpoint import Progress
+from conjugacy.training.recipe import Recipe
+
+_DEFAULTS = {"steps": 2500, "batch_size": 64, "learning_rate": 1e-2, "eval_every": 50, "short_share": 0.6}
+
+
+def fit(
+    recording: Recording,
+    model: Network,
+    seed: int = 0,
+    progress: bool = True,
+    *,
+    out: str | Path | None = None,
+    **settings: Any,
+) -> DataRun:
+    """Fit a model to spike counts.
+
+    Parameters
+    ----------
+    recording : Recording
+        Of counts. 70 % of its trials train, 15 % select the weights, the rest test. Held-out units are predicted, never
+        seen; inputs drive the model where they are known.
+    model : SequentialAutoencoder or Network
+        A network stands for a sequential autoencoder with its dynamics. It is copied.
+    seed : int
+        Of the split of trials, the weights and all noise. Equal seeds give equal weights.
+    progress : bool
+        Show a progress bar.
+    out : path, optional
+        Folder for a checkpoint: the same call resumes it after an interruption.
+    **settings
+        Settings of `Recipe`: steps, batch_size, learning_rate, short_timesteps (bins of the windows), ...
+
+    Returns
+    -------
+    DataRun
+        With the weights that are best on the validation trials. ``metrics["stopped"]`` is "steps", "interrupted" or
+        "diverged".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the recording holds no counts or no spikes, or the model does not fit it.
+    """
+    run = _begun(recording, model, check_int("seed", seed, 0), settings)
+    recipe, folder = Recipe(**run.recipe), None if out is None else as_folder("out", out)
+    with plain_torch(), torch_threads(1):
+        if folder is None:
+            return _fitted(run, recipe, None, progress)
+        with locked(folder, at_once):
+            return _fitted(run, recipe, folder, progress)
+
+
+def _begun(recording: Recording, model: Network, seed: int, settings: dict[str, Any]) -> DataRun:
+    check_instance("recording", recording, Recording)
+    check_instance("model", model, Network, "For example conjugacy.networks.NODE(3).")
+    counts = recording.counts
+    if recording.n_trials < 4:
+        raise ValueError(
+            f"`recording`: expected at least 4 trials, to train, select and test, got {recording.n_trials}."
+        )
+    if not recording.held_in:
+        raise ValueError("`recording`: expected units that models may see, got held-out ones only.")
+    empty = counts.sum((1, 2)) == 0
+    if empty.all():
+        raise ValueError("`recording`: expected spikes, got none. Are these the counts?")
+    if empty.any():
+        warnings.warn(f"{recording.name}: no spikes in {int(empty.sum())} of {len(empty)} trials.", stacklevel=3)
+    network = model if isinstance(model, SequentialAutoencoder) else SequentialAutoencoder(model)
+    network = copy.deepcopy(network)
+    n_inputs = 1 if recording.inputs is None else recording.inputs.shape[2]
+    with torch_threads(1):
+        network.init_model(n_inputs, recording.n_units, derive_seed(seed, "weights"))
+    run = DataRun(recording, network, seed, Recipe(**{**_DEFAULTS, **settings}).as_dict())
+    rows = run.rows("train")
+    means = counts[rows][recording.valid[rows]].mean(0)
+    network.start_at_rates(torch.from_numpy(means).float())
+    return run
+
+
+def poisson_loss(log_rates: Tensor, counts: Tensor, valid: Tensor) -> Tensor:
+    """Mean of r - n log r over the bins of trials, the terms of the likelihood that depend on the rates."""
+    inside = valid[..., None].to(log_rates.dtype)
+    return ((log_rates.exp() - counts * log_rates) * inside).sum() / (inside.sum() * counts.shape[2])
+
+
+def _fitted(run: DataRun, recipe: Recipe, folder: Path | None, progress: bool) -> DataRun:
+    network = run.network
+    average = copy.deepcopy(network)
+    optimizer = torch.optim.Adam(network.parameters(), weight_decay=recipe.weight_decay)
+    state = Progress() if folder is None else checkpoint.read(folder, run.config(), network, average, optimizer)
+    data = {part: run.tensors(run.rows(part)) for part in ("train", "val")}
+    started, saved, stopped = time.monotonic() - state.seconds, time.monotonic(), state.stopped
+    bar = tqdm(total=recipe.steps, initial=state.step, desc=f"{run.name} on {run.recording.name}", disable=not progress)
+    try:
+        with bar:
+            while not stopped and state.step < recipe.steps:
+                loss = _gradient_step(run, recipe, data["train"], optimizer, state.step)
+                if not math.isfinite(loss):
+                    stopped = "diverged"
+                    break
+                _move_average(average, network, recipe.averaging_at(state.step))
+                state.step += 1
+                state.seconds = time.monotonic() - started
+                bar.update()
+                if state.step % recipe.eval_every == 0 or state.step == recipe.steps:
+                    _validate(average, data["val"], state, loss, recipe)
+                    bar.set_postfix_str(f"validation {-state.history[-1]['val_score']:.5f}", refresh=False)
+                    if folder is not None and time.monotonic() - saved > 20:
+                        saved = time.monotonic()
+                        checkpoint.write(folder, run.config(), network, average, optimizer, state)
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+    if folder is not None:
+        state.stopped = "" if stopped == "interrupted" else stopped
+        checkpoint.write(folder, run.config(), network, average, optimizer, state)
+    if stopped == "diverged":
+        text = f"the fit of {run.name} diverged at step {state.step}: its loss was not finite."
+        warnings.warn(f"{text} Its best weights so far are kept. Try a smaller learning_rate.", stacklevel=4)
+    if state.best:
+        network.load_state_dict(state.best)
+    network.eval()
+    metrics = {**scores_of(run), "stopped": stopped or "steps", "steps": state.step, "seconds": round(state.seconds, 3)}
+    return replace(run, history=pd.DataFrame(state.history), metrics=metrics)
+
+
+def _gradient_step(run: DataRun, recipe: Recipe, data: tuple[Tensor, ...], optimizer: Any, step: int) -> float:
+    rng = np.random.default_rng(derive_seed(run.seed, "batch", step))
+    n, t = data[0].shape[:2]
+    rows = rng.choice(n, min(recipe.batch_size, n), replace=False)
+    width = recipe.timesteps_at(step, t)
+    start = int(rng.integers(t - width + 1))
+    seen, inputs, counts, valid = (x[rows, start : start + width] for x in data)
+    noise = torch.Generator().manual_seed(derive_seed(run.seed, "noise", step))
+    out = run.network.train().infer(seen, inputs, noise)
+    loss = poisson_loss(out.log_rates, counts, valid)
+    if run.network.kl_scale:
+        warm = min(1.0, step / (0.5 * recipe.steps))
+        per_count = valid.sum() * counts.shape[2]
+        loss = loss + warm * run.network.kl_scale * out.divergence.sum() / per_count
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.learning_rate_at(step)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), recipe.clip)
+    value = loss.item() if bool(torch.isfinite(norm)) else math.nan
+    if math.isfinite(value):
+        optimizer.step()
+    return value
+
+
+@torch.no_grad()
+def _move_average(average: Network, network: Network, share: float) -> None:
+    for old, new in zip(average.parameters(), network.parameters()):
+        old.lerp_(new, 1 - share)
+
+
+@torch.no_grad()
+def _validate(average: SequentialAutoencoder, data: tuple[Tensor, ...], state: Progress, loss: float, recipe: Recipe):
+    seen, inputs, counts, valid = data
+    score = -float(poisson_loss(average.eval().infer(seen, inputs).log_rates, counts, valid))
+    if score > state.best_score:
+        state.best_score = score
+        state.best = {k: v.detach().clone() for k, v in average.state_dict().items()}
+    row = {"step": state.step, "seconds": round(state.seconds, 3), "loss": loss, "val_score": score}
+    state.history.append({**row, "learning_rate": recipe.learning_rate_at(state.step - 1)})
+
+
+def scores_of(run: DataRun, part: str = "test") -> dict[str, float]:
+    """Scores of a model on trials, each ceiling (the true rates' own score) beside it where the truth is known.
+
+    "bits_per_spike" of all units, "co_bps" of held-out ones, both beyond the means of the training trials; "rate_r2".
+    """
+    r, rows, train = run.recording, run.rows(part), run.rows("train")
+    inside = r.valid[rows]
+    counts, rates = r.counts[rows][inside][None], run.infer(part).log_rates.exp().numpy()[inside][None]
+    null = r.counts[train][r.valid[train]].mean(0)
+    told = np.flatnonzero(null > 0)  # a unit that is silent in training has no null likelihood
+    held = np.array([i for i in r.held_out if null[i] > 0], dtype=int)
+    found = {"": rates}
+    if r.truth is not None and r.truth.rates is not None:
+        found["_ceiling"] = (r.truth.rates[rows] * r.bin_size)[inside][None]
+    out: dict[str, float] = {}
+    for suffix, q in found.items():
+        for name, units in (("bits_per_spike", told), ("co_bps", held)):
+            if len(units) and counts[..., units].sum() > 0:
+                out[name + suffix] = bits_per_spike(q[..., units], counts[..., units], null_rates=null[units])
+    if "_ceiling" in found:
+        out["rate_r2"] = rate_r2(found["_ceiling"], rates)
+    return out

@@ -1,0 +1,160 @@
+"""Models of recordings: gradients, equal seeds, resuming, divergence, bad input, and what the parts may see."""
+
+import numpy as np
+import pytest
+import torch
+
+import conjugacy as cj
+from conjugacy.models import SequentialAutoencoder, StableLinear
+from conjugacy.training import checkpoint
+from conjugacy.training.fitting import poisson_loss
+
+MODELS = {
+    "NODE": cj.networks.NODE(2, num_layers=2, layer_hidden_size=8),
+    "GRU": cj.networks.GRU(5),
+    "Vanilla": cj.networks.VanillaRNN(5),
+    "LowRank": cj.networks.LowRankRNN(6, rank=2),
+    "linear": StableLinear(3),
+    "variational": SequentialAutoencoder(cj.networks.GRU(4), 6, kl_scale=1.0),
+}
+QUICK = {"steps": 6, "batch_size": 8, "eval_every": 2, "short_timesteps": 10, "progress": False}
+
+
+def waves(n_trials=40, n_bins=25, n_units=8, held_out=(6, 7), rate=0.5, **others):
+    """Units that follow a wave whose phase differs from trial to trial."""
+    rng = np.random.default_rng(0)
+    phase = rng.uniform(0, 2 * np.pi, (n_trials, 1, 1)) + np.arange(n_bins)[:, None] / 4
+    r = rate * np.exp(np.cos(phase + np.linspace(0, 3, n_units)))
+    truth = cj.recordings.Truth(rates=r / 0.01)
+    return cj.Recording.from_counts(rng.poisson(r), 0.01, held_out=held_out, truth=truth, **others)
+
+
+def weights(run):
+    return run.network.state_dict()
+
+
+def same(a, b):
+    return all(torch.equal(weights(a)[k], weights(b)[k]) for k in weights(a))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_are_those_of_finite_differences(name):
+    model = MODELS[name]
+    model = model if isinstance(model, SequentialAutoencoder) else SequentialAutoencoder(model, 3)
+    model.init_model(2, 4, seed=1)
+    model.double()
+    g = torch.Generator().manual_seed(0)
+    counts = torch.randint(0, 3, (3, 5, 4), generator=g).double()
+    inputs = torch.randn(3, 5, 2, generator=g, dtype=torch.float64)
+    valid = torch.ones(3, 5, dtype=torch.bool)
+    parameters = dict(model.named_parameters())
+
+    def loss():
+        out = model.infer(counts, inputs)
+        return poisson_loss(out.log_rates, counts, valid) + model.kl_scale * out.divergence.mean()
+
+    loss().backward()
+    for key, p in parameters.items():
+        if key in ("latent_ics",) or (p.grad is None and key == "prior_mean"):
+            continue  # the encoder takes their place
+        direction = torch.randn(p.shape, generator=g, dtype=torch.float64)
+        with torch.no_grad():
+            p.add_(1e-6 * direction)
+            high = loss()
+            p.sub_(2e-6 * direction)
+            low = loss()
+            p.add_(1e-6 * direction)
+        assert p.grad is not None, key
+        assert float((p.grad * direction).sum()) == pytest.approx(float(high - low) / 2e-6, rel=1e-4, abs=1e-7), key
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_equal_seeds_give_equal_weights_and_the_likelihood_rises(name):
+    r = waves()
+    a, b = cj.fit(r, MODELS[name], seed=3, **QUICK), cj.fit(r, MODELS[name], seed=3, **QUICK)
+    assert same(a, b)
+    assert not same(a, cj.fit(r, MODELS[name], seed=4, **QUICK))
+    assert a.metrics["stopped"] == "steps"
+
+
+def test_a_model_learns_what_the_means_do_not_tell():
+    run = cj.fit(waves(200), cj.networks.GRU(12), steps=250, batch_size=32, learning_rate=2e-2, progress=False)
+    m = run.metrics
+    assert m["rate_r2"] > 0.6 and 0.6 * m["co_bps_ceiling"] < m["co_bps"] < m["co_bps_ceiling"] + 0.02
+
+
+def test_an_interrupted_fit_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
+    r, net = waves(), cj.networks.GRU(5)
+    whole = cj.fit(r, net, **QUICK)
+    import conjugacy.training.fitting as fitting
+
+    real, calls = fitting._gradient_step, []
+
+    def cut_off(*args):
+        calls.append(0)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    with monkeypatch.context() as m:
+        m.setattr(fitting, "_gradient_step", cut_off)
+        part = cj.fit(r, net, out=tmp_path / "fit", **QUICK)
+    assert part.metrics["stopped"] == "interrupted" and part.metrics["steps"] == 3
+    resumed = cj.fit(r, net, out=tmp_path / "fit", **QUICK)
+    assert same(resumed, whole) and resumed.metrics["steps"] == 6
+    assert list(resumed.history["val_score"]) == list(whole.history["val_score"])
+    with pytest.raises(ValueError, match=checkpoint.FILE):
+        cj.fit(waves(41), net, out=tmp_path / "fit", **QUICK)
+
+
+def test_a_fit_that_diverges_says_so_and_keeps_its_best_weights(monkeypatch):
+    import conjugacy.training.fitting as fitting
+
+    real, calls = fitting._gradient_step, []
+    monkeypatch.setattr(
+        fitting, "_gradient_step", lambda *a: calls.append(0) or (np.nan if len(calls) > 4 else real(*a))
+    )
+    with pytest.warns(UserWarning, match="diverged at step 4"):
+        run = cj.fit(waves(), cj.networks.GRU(5), **QUICK)
+    assert run.metrics["stopped"] == "diverged" and all(bool(torch.isfinite(w).all()) for w in weights(run).values())
+
+
+def test_held_out_spikes_and_test_trials_are_not_seen():
+    r = waves()
+    run = cj.fit(r, cj.networks.GRU(5), **QUICK)
+    parts = [run.rows(p) for p in ("train", "val", "test")]
+    assert sorted(np.concatenate(parts)) == list(range(40))
+    values = r.counts.copy()
+    values[parts[2]] = 5 - np.minimum(values[parts[2]], 5)  # test trials are other trials
+    other = cj.fit(cj.Recording.from_counts(values, 0.01, held_out=r.held_out), cj.networks.GRU(5), **QUICK)
+    assert same(run, other)
+    seen = run.tensors(parts[0])[0]
+    assert not seen[..., [6, 7]].any() and seen[..., :6].any()
+
+
+def test_the_dynamics_of_a_model_are_taken_by_the_analyses():
+    run = cj.fit(waves(), StableLinear(2), **QUICK)
+    system = run.system()
+    assert system.trajectories.dtype == torch.float64
+    points = cj.fixed_points(run, n_inits=16, progress=False)
+    assert len(points) == 1 and points.n_unstable[0] == 0
+
+
+def test_linear_dynamics_are_stable_whatever_the_weights():
+    model = StableLinear(6)
+    model.init_model(1, 2)
+    with torch.no_grad():
+        for p in model.cell.parameters():
+            p.normal_(std=3.0, generator=torch.Generator().manual_seed(0))
+    assert torch.linalg.matrix_norm(model.double().cell.matrix(), 2) <= 1 + 1e-12
+
+
+def test_slips_get_one_line():
+    with pytest.raises(ValueError, match="`recording`: expected units that models may see"):
+        cj.fit(waves(held_out=range(8)), cj.networks.GRU(3), **QUICK)
+    with pytest.raises(ValueError, match="expected at least 4 trials"):
+        cj.fit(waves(3), cj.networks.GRU(3), **QUICK)
+    with pytest.raises(ValueError, match="expected spike counts, got activity"):
+        cj.fit(waves().sqrt(), cj.networks.GRU(3), **QUICK)
+    with pytest.raises(TypeError, match="`model`: expected a Network"):
+        cj.fit(waves(), "GRU", **QUICK)
