@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.comparison import compare as compare
     from conjugacy.analysis.conjugacies import find_conjugacy as find_conjugacy
     from conjugacy.analysis.generalisation import generalisation_table as generalisation_table
+    from conjugacy.analysis.groups import GroupComparison as GroupComparison
+    from conjugacy.analysis.groups import compare_groups as compare_groups
     from conjugacy.analysis.rest_points import RestPoints as RestPoints
     from conjugacy.analysis.rest_points import rest_points as rest_points
     from conjugacy.dynamics._attractors import attractors as attractors
@@ -47,6 +49,7 @@ _PUBLIC = {
     "Conjugacy": "similarity.conjugacy_maps",
     "DataRun": "runs.data_run",
     "FixedPoints": "dynamics.points",
+    "GroupComparison": "analysis.groups",
     "Portrait": "dynamics._portrait",
     "Recipe": "training.recipe",
     "Recording": "recordings.recording",
@@ -58,6 +61,7 @@ _PUBLIC = {
     "Trials": "trials",
     "attractors": "dynamics._attractors",
     "compare": "analysis.comparison",
+    "compare_groups": "analysis.groups",
     "find_conjugacy": "analysis.conjugacies",
     "fit": "training.fitting",
     "fixed_points": "dynamics.search",
