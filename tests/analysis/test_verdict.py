@@ -8,13 +8,13 @@ import pytest
 
 import conjugacy as cj
 from conjugacy.analysis import Margins
-from conjugacy.analysis.margins import LEAST_COPIES, MEASURES, shipped
+from conjugacy.analysis.margins import LEAST_COPIES, MEASURES, shipped_for
 from conjugacy.analysis.verdict import CANNOT_TELL, DIFFERENT, SAME, _against, _joined
 from conjugacy.similarity.known_answers import known_pairs
 
 PAIRS = {p.relation: p for p in known_pairs(0)}
-WIDE = Margins("any", "made up", 5, {name: [1e6] for name in (*MEASURES, "task")})
-NARROW = Margins("any", "made up", 5, {name: [1e-9] for name in (*MEASURES, "task")})
+WIDE = Margins({}, "made up", 5, {name: [1e6] for name in (*MEASURES, "task")})
+NARROW = Margins({}, "made up", 5, {name: [1e-9] for name in (*MEASURES, "task")})
 
 
 def _verdict(relation, margins=None, seed=0):
@@ -78,6 +78,15 @@ def test_trajectories_without_a_map_cannot_be_told():
     assert answers["conjugacy"].answer == CANNOT_TELL
 
 
+def test_two_systems_without_fixed_points_have_not_the_same_skeleton_for_that():
+    turn = np.sqrt(2.0)
+    step = lambda x, u: x + turn + 0.0 * u[..., :1]  # noqa: E731
+    x = np.cumsum(np.full((8, 30, 1), turn), axis=1) + np.arange(8)[:, None, None]
+    pair = [cj.System.from_arrays(name, x, np.zeros((8, 30, 1)), step=step) for name in "ab"]
+    verdict = cj.compare(pair, "procrustes", interval=None).verdict(n_steps=0)
+    assert {v.name: v.answer for v in verdict.pairs[0].levels}["skeleton"] == CANNOT_TELL
+
+
 def test_text_and_table_say_the_same():
     verdict = _verdict("rotation")
     table = verdict.table()
@@ -111,7 +120,9 @@ def test_margins_of_too_few_copies_or_of_something_else():
 
 
 def test_margins_that_ship_are_those_of_copies_that_learned():
-    margins = shipped()["NBitFlipFlop"]
+    margins = shipped_for(cj.tasks.NBitFlipFlop(n=3))
+    assert margins is not None
+    assert shipped_for(cj.tasks.NBitFlipFlop(n=2)) is None  # other settings are another task
     assert margins.n_copies >= LEAST_COPIES
     pairs = math.comb(margins.n_copies, 2)
     for name in (*MEASURES, "task"):

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import conjugacy as cj
-from conjugacy.similarity import check_measures
-from conjugacy.similarity.agreement import Metric, bounded
+from conjugacy.similarity import check_measures, get_measure
+from conjugacy.similarity.agreement import Metric, TrialShares
 from conjugacy.similarity.conjugacy_maps import fit_conjugacy
 from conjugacy.similarity.coordinates import Coordinates
 from conjugacy.similarity.correspondence import at_speed, correspond
@@ -238,10 +238,34 @@ def test_intervals_of_trials_hold_the_value_and_shrink():
     g = torch.Generator().manual_seed(0)
     trial = torch.arange(40).repeat_interleave(20)
     r = 0.2 * torch.rand(800, generator=g, dtype=torch.float64)
-    few, many = bounded([r[:200]], trial[:200], 0.95, 500, g), bounded([r], trial, 0.95, 500, g)
+    few, many = (TrialShares.of([(r[:n], trial[:n])]).score(0.95, 500, 0) for n in (200, 800))
     for b in (few, many):
         assert b.low <= b.value <= b.high
+    assert many.value == pytest.approx(1 - float(r.mean()))
     assert many.high - many.low < few.high - few.low
+    wide, narrow = (TrialShares.of([(r, trial)]).score(level, 500, 0) for level in (0.99, 0.5))
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_shares_are_added_up_in_the_trial_they_belong_to():
+    trial = torch.tensor([2, 0, 2])
+    parts = [(torch.tensor([0.1, 0.2, 0.3]).double(), trial), (torch.tensor([0.5, 0.7]).double(), torch.tensor([5, 0]))]
+    shares = TrialShares.of(parts)
+    assert torch.allclose(shares.totals, torch.tensor([[0.2, 0.4, 0.0], [0.7, 0.0, 0.5]]).double())
+    assert shares.score(0.95, 100, 0).value == pytest.approx(1 - 0.6)
+
+
+def test_the_interval_of_the_measure_has_the_level_asked_for():
+    pair, measure = PAIRS["fixed point added"], get_measure("conjugacy", reach=10.0)
+    wide, narrow = (measure(pair.a, pair.b, interval=level).interval for level in (0.99, 0.5))
+    assert (wide.level, narrow.level) == (0.99, 0.5)
+    assert wide.high - wide.low > narrow.high - narrow.low
+
+
+def test_a_reference_that_never_changes_is_met_or_it_is_not():
+    still = Metric.of(torch.ones(5, 2, dtype=torch.float64))
+    assert float(still.shares(torch.zeros(3, 2, dtype=torch.float64)).max()) == 0.0
+    assert float(still.shares(torch.full((3, 2), 0.1, dtype=torch.float64)).min()) > 1e3
 
 
 def test_coordinates_there_and_back_and_states_around():

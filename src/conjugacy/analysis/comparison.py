@@ -14,11 +14,11 @@ from conjugacy._check import check_flag, check_instance, check_int
 from conjugacy._config import describe
 from conjugacy._lazy import higher
 from conjugacy.analysis.analysis import Analysis
-from conjugacy.analysis.margins import Margins, shipped
+from conjugacy.analysis.margins import Margins, shipped_for
 from conjugacy.analysis.matching_trials import Matched, check_dt, match_trials
 from conjugacy.analysis.noise_floor import with_noise_floor
 from conjugacy.analysis.task_scores import below_threshold, task_scores
-from conjugacy.analysis.untrained import untrained_systems
+from conjugacy.analysis.untrained import untrained_runs
 from conjugacy.analysis.verdict import Side, Verdict, verdict_of
 from conjugacy.networks.from_cell import CellNetwork
 from conjugacy.recordings.anchors import noise_anchors
@@ -212,8 +212,10 @@ class Comparison:
         ----------
         copies : sequence of Run, Margins or None
             At least five retrained copies, whose distances from each other are the margin of "same", or margins
-            measured on them (`conjugacy.analysis.Margins.measured`). None: those that ship for the task, if there are
-            any.
+            measured on them (`conjugacy.analysis.Margins.measured`). None: those that ship for the task with its
+            settings, if there are any.
+        n_steps : int
+            Steps of training of a map, see `conjugacy.find_conjugacy`.
 
         Returns
         -------
@@ -226,7 +228,7 @@ class Comparison:
         elif copies is not None:
             margins = Margins.measured(copies, seed=self._resampling.seed)
         else:
-            margins = shipped().get(type(next(iter(self.runs.values())).task).__name__) if self.runs else None
+            margins = shipped_for(next(iter(self.runs.values())).task) if self.runs else None
         maps = partial(self._conjugacy_of, n_steps=n_steps)
         return verdict_of(self._sides, self._scores_of, maps, margins, self._resampling.seed)
 
@@ -375,7 +377,9 @@ def compare(
         of_trajectories = any(m.traits.needs == "trajectories" for m in chosen.values())
         count = max(_N_UNTRAINED, n_surrogates) if of_trajectories else _N_UNTRAINED
         untrained = {
-            n: untrained_systems(r, held_out, count, seed) for r, n in zip(trained, names) if not _given_cell(r)
+            n: [u.system(held_out) for u in untrained_runs(r, count, seed)]
+            for r, n in zip(trained, names)
+            if not _given_cell(r)
         }
     scores = task_scores(trained, names)
     comparison = Comparison(

@@ -9,7 +9,7 @@ from typing import Any
 from conjugacy._check import check_choice, check_instance, check_int, shown
 from conjugacy._config import describe
 from conjugacy.analysis.analysis import Analysis
-from conjugacy.analysis.untrained import untrained_systems
+from conjugacy.analysis.untrained import untrained_runs
 from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.similarity.conjugacy_maps import Conjugacy, fit_conjugacy
@@ -87,18 +87,18 @@ def find_conjugacy(
     a, b = _thing("a", a), _thing("b", b)
     options: dict[str, Any] = {"speed": speed, "reach": reach, "n_steps": n_steps, "level": level, "seed": seed}
     if isinstance(a, System) and isinstance(b, System):
+        if null == "untrained":
+            raise ValueError("`null`: expected Runs or Systems, for there are no networks to draw anew in two Systems.")
         found = fit_conjugacy(a, b, progress=progress, **options)
-        return replace(found, null=_against(found, (a, None), null, None, options))
+        return replace(found, null=_against((a, None), null, None, options))
     trials = _shared_trials(a, b, n_trials, seed)
     (fit_a, test_a), (fit_b, test_b) = ([_on(t, x) for x in trials] for t in (a, b))
     if fit_a.name == fit_b.name:
         fit_b, test_b = (replace(s, name=f"{s.name} (2)") for s in (fit_b, test_b))
     found = fit_conjugacy(fit_a, fit_b, test=(test_a, test_b), progress=progress, **options)
     if null == "untrained":
-        run = check_instance("b", b, Run, "Untrained partners are drawn of runs.")
-        pairs = zip(*(untrained_systems(run, t, _N_UNTRAINED, seed) for t in trials))
-        return replace(found, null=_against(found, (fit_a, test_a), list(pairs), trials, options))
-    return replace(found, null=_against(found, (fit_a, test_a), null, trials, options))
+        null = untrained_runs(check_instance("b", b, Run), _N_UNTRAINED, seed)
+    return replace(found, null=_against((fit_a, test_a), null, trials, options))
 
 
 def _thing(name: str, value: Any) -> Run | System:
@@ -135,7 +135,6 @@ def _on(run: Run | System, trials: Trials) -> System:
 
 
 def _against(
-    found: Conjugacy,
     a: tuple[System, System | None],
     partners: Any,
     trials: tuple[Trials, Trials] | None,
@@ -144,12 +143,8 @@ def _against(
     """Name, score and score off the data of the same fit to each partner."""
     results = []
     for i, partner in enumerate(partners or ()):
-        if isinstance(partner, tuple):
-            pair = partner
-        else:
-            thing = _thing(f"null[{i}]", partner)
-            pair = (thing, None) if trials is None else tuple(_on(thing, t) for t in trials)
-        fit, test = pair
+        thing = _thing(f"null[{i}]", partner)
+        fit, test = (thing, None) if trials is None else [_on(thing, t) for t in trials]
         other = fit_conjugacy(a[0], fit, test=None if test is None else (a[1], test), **options)
-        results.append((fit.name, other.score, other.score_off))
+        results.append((thing.name, other.score, other.score_off))
     return tuple(results)

@@ -19,7 +19,6 @@ import numpy as np
 
 from conjugacy._check import check_flag, check_instance, check_int, check_number
 from conjugacy.analysis.comparison import compare, distinct_names
-from conjugacy.analysis.margins import distance_of
 from conjugacy.similarity.measure import Measure, measure_list
 from conjugacy.similarity.samples import kind_of
 
@@ -190,7 +189,7 @@ def compare_groups(
 
 def distances_of(measure: Measure, values: np.ndarray) -> np.ndarray:
     """Values (network, network) as symmetric distances from the value of equal systems, 0 on the diagonal."""
-    apart = np.vectorize(lambda v: distance_of(measure, v))(np.asarray(values, dtype=float))
+    apart = np.abs(np.asarray(values, dtype=float) - measure.traits.perfect)
     apart = (apart + apart.T) / 2
     np.fill_diagonal(apart, 0.0)
     return apart

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,8 @@ class Margins:
 
     Attributes
     ----------
-    task : str
-        Class of the task.
+    task : dict
+        The task with its settings, as `conjugacy._config.describe` writes it.
     what : str
         What the copies are: network, recipe, date.
     n_copies : int
@@ -47,7 +47,7 @@ class Margins:
         direction where there are two. "task" holds the largest difference of scores over the conditions of the task.
     """
 
-    task: str
+    task: Mapping[str, Any]
     what: str
     n_copies: int
     distances: Mapping[str, Sequence[float]]
@@ -95,10 +95,10 @@ class Margins:
         distances["task"] = [round(max(abs(scores[i][c] - scores[j][c]) for c in scores[i]), 6) for i, j in pairs]
         network = type(copies[0].network).__name__
         text = what or f"{len(copies)} copies of {network}-{copies[0].network.latent_size}"
-        return cls(type(task).__name__, text, len(copies), distances)
+        return cls(describe(task), text, len(copies), distances)
 
     def as_json(self) -> str:
-        """For a file; `from_json` reads it."""
+        """For a file: what `margins.json` holds of each."""
         return json.dumps({**asdict(self), "version": __version__}, indent=1)
 
 
@@ -120,10 +120,14 @@ def check_copies(copies: Any) -> list[Run]:
 
 
 @cache
-def shipped() -> dict[str, Margins]:
-    """The margins that come with the package, by the class of the task."""
-    found = json.loads(_SHIPPED.read_text())
-    return {m["task"]: Margins(m["task"], m["what"], m["n_copies"], m["distances"]) for m in found}
+def shipped() -> tuple[Margins, ...]:
+    """The margins that come with the package."""
+    return tuple(Margins(**{f.name: m[f.name] for f in fields(Margins)}) for m in json.loads(_SHIPPED.read_text()))
+
+
+def shipped_for(task: Any) -> Margins | None:
+    """Those that were measured on this task, with these settings; None if there are none."""
+    return next((m for m in shipped() if m.task == describe(task)), None)
 
 
 def distance_of(measure: Measure, value: float) -> float:

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjugacy.analysis.margins import LEAST_COPIES, MEASURES, Margins, distance_of
-from conjugacy.analysis.task_conditions import block_scores, conditions_of
+from conjugacy.analysis.margins import LEAST_COPIES, Margins, distance_of
+from conjugacy.analysis.task_conditions import BLOCK, N_BLOCKS, block_scores, conditions_of
 from conjugacy.runs.run import Run
 from conjugacy.similarity.conjugacy_maps import Conjugacy
 from conjugacy.similarity.measure import Measure, get_measure
@@ -174,12 +174,13 @@ def verdict_of(
     tasks = _TaskScores(seed)
     pairs = []
     for a, b in combinations(sides, 2):
-        levels = [_task_level(a, b, tasks, margins)]
+        failing = _failing(a, b)
+        levels = [_task_level(a, b, failing, tasks, margins)]
         levels += [_measured_level(name, a, b, scores, margins) for name in ("geometry", "dynamics")]
         levels.append(_skeleton_level(a, b))
         level, found = _conjugacy_level(a, b, conjugacy)
         levels.append(level)
-        answer, sentence = _answer(a.name, b.name, {v.name: v for v in levels}, found)
+        answer, sentence = _answer(a.name, b.name, failing, {v.name: v for v in levels}, found)
         pairs.append(PairVerdict(a.name, b.name, answer, sentence, tuple(levels), found))
     return Verdict(tuple(pairs))
 
@@ -198,21 +199,29 @@ class _TaskScores:
         return self._found[id(run)]
 
 
-def _task_level(a: Side, b: Side, tasks: _TaskScores, margins: Margins | None) -> Level:
+def _failing(a: Side, b: Side) -> dict[str, str]:
+    """Names of those that do not do their task, each with its test score in words."""
     from conjugacy.analysis.task_scores import task_scores
 
+    runs = {s.name: s.run for s in (a, b) if s.run is not None}
+    known = task_scores(list(runs.values()), list(runs)) if runs else None
+    if known is None:
+        return {}
+    below = known[[does is False for does in known["does_the_task"]]]
+    return {str(name): f"{row['score']} {row['test']:.3f}" for name, row in below.iterrows()}
+
+
+def _task_level(a: Side, b: Side, failing: dict[str, str], tasks: _TaskScores, margins: Margins | None) -> Level:
     name = "task"
     if a.run is None or b.run is None:
         missing = " and ".join(s.name for s in (a, b) if s.run is None)
         return Level(name, CANNOT_TELL, f"no task is known of {missing}", "Compare runs, which carry their task.")
-    known = task_scores([a.run, b.run], [a.name, b.name])
-    failing = [n for n, does in known["does_the_task"].items() if does is False]
     if failing:
-        texts = [f"{n} does not do the task ({known.loc[n, 'score']} {known.loc[n, 'test']:.3f})" for n in failing]
-        return Level(name, DIFFERENT if len(failing) == 1 else CANNOT_TELL, "; ".join(texts), "Train further first.")
+        text = "; ".join(f"{n} does not do the task ({score})" for n, score in failing.items())
+        return Level(name, DIFFERENT if len(failing) == 1 else CANNOT_TELL, text, "Train further first.")
     of_a, of_b = tasks.of(a.run), tasks.of(b.run)
     margin = None if margins is None else margins.of("task")
-    texts, answers, worst = [], [], 0.0
+    texts, answers = [], []
     for label in of_a:
         d = of_a[label] - of_b[label]
         half = _T_95 * d.std(ddof=1) / len(d) ** 0.5
@@ -220,8 +229,7 @@ def _task_level(a: Side, b: Side, tasks: _TaskScores, margins: Margins | None) -
         texts.append(f"{label} {of_a[label].mean():.3f} and {of_b[label].mean():.3f}")
         if margin is not None:
             answers.append(_against(low, high, margin))
-            worst = max(worst, high)
-    rests = f"{len(d) * 10} new trials each; " + _margin_text(margin, margins)
+    rests = f"{N_BLOCKS * BLOCK} new trials each; {_margin_text(margins)}"
     return Level(name, _joined(answers), "; ".join(texts), rests)
 
 
@@ -259,7 +267,7 @@ def _measured_level(
             needs.append(
                 _trials_needed(measure.name, ends, distance_of(measure, worst.value), margin, a.system.n_trials)
             )
-    rests = "; ".join([_margin_text(0.0 if margins else None, margins), *needs])
+    rests = "; ".join([_margin_text(margins), *needs])
     return Level(name, _joined(answers), ", ".join(texts), rests)
 
 
@@ -274,6 +282,8 @@ def _skeleton_level(a: Side, b: Side) -> Level:
     distance = portrait_distance(p, q)
     texts = [f"{s.name}: {_counted(x)}" for s, x in ((a, p), (b, q))]
     searched = "without input, on the horizon of a trial"
+    if not (p.n_unstable or q.n_unstable):
+        return Level(name, CANNOT_TELL, "neither has fixed points or held ones", f"{searched}; see cj.attractors")
     if distance.counts == 0 and distance.graph == 0:
         return Level(name, SAME, f"isomorphic; {texts[0]}", searched)
     memories = [sum(k == 0 for k in x.n_unstable) for x in (p, q)]
@@ -314,13 +324,14 @@ def _conjugacy_level(a: Side, b: Side, conjugacy: Callable[[Side, Side], Conjuga
     return Level(name, DIFFERENT, "neither map holds: " + "; ".join(ways), rests), found
 
 
-def _answer(a: str, b: str, levels: dict[str, Level], found: Conjugacy | None) -> tuple[str, str]:
-    task, skeleton, map_level = levels["task"], levels["skeleton"], levels["conjugacy"]
-    if task.evidence.count("does not do the task"):
-        both = task.answer == CANNOT_TELL
-        if both:
-            return CANNOT_TELL, "cannot tell: neither does the task, so there is no computation to compare."
-        return DIFFERENT, f"no: {task.evidence}."
+def _answer(
+    a: str, b: str, failing: dict[str, str], levels: dict[str, Level], found: Conjugacy | None
+) -> tuple[str, str]:
+    skeleton, map_level = levels["skeleton"], levels["conjugacy"]
+    if len(failing) == 2:
+        return CANNOT_TELL, "cannot tell: neither does the task, so there is no computation to compare."
+    if failing:
+        return DIFFERENT, f"no: {levels['task'].evidence}."
     factor = None if found is None else found.factor
     if factor == "equal" and skeleton.answer != DIFFERENT:
         return SAME, "yes: one is the other in other coordinates, as far as these trials and their neighbourhood go."
@@ -348,8 +359,8 @@ def _joined(answers: Sequence[str]) -> str:
     return SAME if answers and all(a == SAME for a in answers) else CANNOT_TELL
 
 
-def _margin_text(margin: float | None, margins: Margins | None) -> str:
-    if margin is None or margins is None:
+def _margin_text(margins: Margins | None) -> str:
+    if margins is None:
         return f"no margin is known: give at least {LEAST_COPIES} retrained copies (verdict(copies=[...]))"
     return f"margin: {margins.what}"
 
@@ -367,6 +378,3 @@ def _counted(portrait: Any) -> str:
     saddles = len(portrait.n_unstable) - stable
     text = f"{stable} {'memory' if stable == 1 else 'memories'}, {saddles} saddle{'' if saddles == 1 else 's'}"
     return text + (f", {len(portrait.cycles)} cycles" if portrait.cycles else "")
-
-
-__all__ = ["LEVELS", "MEASURES", "Level", "PairVerdict", "Side", "Verdict", "verdict_of"]

@@ -20,7 +20,7 @@ thousand times as fast as others, all with a thousandth of the largest variance 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,9 +30,10 @@ from torch import Tensor
 from conjugacy.similarity.correspondence import Correspondence, Pool
 from conjugacy.system import Step
 
-StateMap = Callable[[Tensor], Tensor]
+_Map = Callable[[Tensor], Tensor]
 FULL_WEIGHT = {"around": 0.1, "box": 0.001}  # share of the largest variance from which on directions count alike
 _WORST = 1e6  # a share of residual that stands for infinity
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,34 +42,30 @@ class Metric:
 
     Attributes
     ----------
-    mean : Tensor (unit,)
-        Of the reference.
     transform : Tensor (unit, unit)
     total : float
         Mean squared length of the reference about its mean, before division.
     """
 
-    mean: Tensor
     transform: Tensor
     total: float
 
     @classmethod
     def of(cls, reference: Tensor, kind: str = "around") -> Metric:
         """The metric of vectors (sample, unit), on and around the data or in a box."""
-        mean = reference.mean(0)
-        centred = reference - mean
+        centred = reference - reference.mean(0)
         values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
         values = values.clamp(min=0.0)
         largest = float(values.max())
         if not largest > 0.0:
-            return cls(mean, torch.eye(len(mean), dtype=reference.dtype), 0.0)
+            return cls(torch.eye(len(values), dtype=reference.dtype), 0.0)
         weights = 1.0 / (values + FULL_WEIGHT[kind] * largest)
-        return cls(mean, vectors * weights.sqrt(), float((values * weights).sum()))
+        return cls(vectors * weights.sqrt(), float((values * weights).sum()))
 
     def shares(self, residual: Tensor) -> Tensor:
         """Squared lengths (sample,) of residuals, 1 on average for the reference; infinity is made finite."""
-        if self.total == 0.0:
-            return torch.zeros(len(residual), dtype=residual.dtype)
+        if self.total == 0.0:  # a reference that never changes is met, or it is not
+            return _WORST * (residual.norm(dim=-1) > _ROUNDING).to(residual.dtype)
         squares = (residual @ self.transform).square().sum(-1) / self.total
         return squares.nan_to_num(nan=_WORST, posinf=_WORST).clamp(max=_WORST)
 
@@ -108,7 +105,7 @@ class Residuals(NamedTuple):
 
 
 @torch.no_grad()
-def residuals(h: StateMap, k: StateMap | None, step_a: Step, step_b: Step, metrics: Metrics, pool: Pool) -> Residuals:
+def residuals(h: _Map, k: _Map | None, step_a: Step, step_b: Step, metrics: Metrics, pool: Pool) -> Residuals:
     """All residuals of h: A -> B, whose section is k: B -> A; without one, none is `covered`."""
     image = h(pool.x)
     states = metrics.states.shares(image - pool.y)
@@ -132,26 +129,38 @@ class Bounded(NamedTuple):
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def bounded(parts: list[Tensor], trial: Tensor, level: float, n_resamples: int, generator: torch.Generator) -> Bounded:
-    """One minus the largest mean of residuals (sample,), with the interval of resampled trials.
+@dataclass(frozen=True, eq=False)
+class TrialShares:
+    """Residuals added up trial by trial: enough for a score and its interval at any level.
 
-    Parts that have another number of samples than `trial` are taken to lie in the same trials in order.
+    Attributes
+    ----------
+    totals, counts : Tensor (part, trial)
+        Sum of the shares of each part in each trial, and how many there are.
     """
-    n = int(trial.max()) + 1
-    present = torch.unique(trial)
-    sums, counts = [], []
-    for r in parts:
-        of = trial[: len(r)]
-        sums.append(torch.zeros(n, dtype=r.dtype).index_add_(0, of, r)[present])
-        counts.append(torch.bincount(of, minlength=n)[present].to(r.dtype))
-    total, count = torch.stack(sums), torch.stack(counts)
-    value = 1.0 - float((total.sum(1) / count.sum(1)).max())
-    draws = torch.randint(len(present), (n_resamples, len(present)), generator=generator)
-    means = total[:, draws].sum(-1) / count[:, draws].sum(-1).clamp(min=1.0)
-    scores = 1.0 - means.max(0).values
-    tail = (1.0 - level) / 2
-    low, high = torch.quantile(scores, torch.tensor([tail, 1.0 - tail], dtype=scores.dtype)).tolist()
-    return Bounded(value, min(low, value), max(high, value))
+
+    totals: Tensor
+    counts: Tensor
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[Tensor, Tensor]]) -> TrialShares:
+        """From parts, each the shares (sample,) and the trial of each sample (sample,)."""
+        n = max(int(trial.max()) for _, trial in parts) + 1
+        totals = [torch.zeros(n, dtype=r.dtype).index_add_(0, trial, r) for r, trial in parts]
+        counts = [torch.bincount(trial, minlength=n) for _, trial in parts]
+        present = torch.stack(counts).sum(0) > 0
+        return cls(torch.stack(totals)[:, present], torch.stack(counts)[:, present].to(totals[0].dtype))
+
+    def score(self, level: float, n_resamples: int, seed: int) -> Bounded:
+        """One minus the largest mean share of the parts, and its interval: trials are resampled."""
+        value = 1.0 - float((self.totals.sum(1) / self.counts.sum(1)).max())
+        n = self.totals.shape[1]
+        draws = torch.randint(n, (n_resamples, n), generator=torch.Generator().manual_seed(seed))
+        means = self.totals[:, draws].sum(-1) / self.counts[:, draws].sum(-1).clamp(min=1.0)
+        scores = 1.0 - means.max(0).values
+        ends = torch.tensor([(1.0 - level) / 2, (1.0 + level) / 2], dtype=scores.dtype)
+        low, high = torch.quantile(scores, ends).tolist()
+        return Bounded(value, min(low, value), max(high, value))
 
 
 def of_pair(c: Correspondence) -> tuple[Metrics, Metrics]:

@@ -10,25 +10,33 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from typing_extensions import override
 
 from conjugacy._check import check_int, check_number
-from conjugacy.similarity.conjugacy_maps import Conjugacy, fit_conjugacy
+from conjugacy.similarity.conjugacy_maps import N_RESAMPLES, Direction, factor_of, fit_conjugacy
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.score import Interval, Traits
 from conjugacy.system import System
 
 
+class Ways(NamedTuple):
+    """Both maps of a pair and what makes them doubtful; states are not kept, for a population has many pairs."""
+
+    there: Direction
+    back: Direction
+    doubts: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Partner:
-    """A system, trials to fit on where they were given, and the maps that were found to others, by their identity."""
+    """A system, trials to fit on where they were given, and the maps that were found to others."""
 
     system: System
     train: System | None
-    found: dict[int, Conjugacy] = field(default_factory=dict)
+    found: dict[Partner, Ways] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,35 +99,38 @@ class ConjugacyMeasure(Measure):
     def compare(self, a: Partner, b: Partner) -> tuple[float, dict[str, Any]]:
         found = self._found(a, b)
         details: dict[str, Any] = {
-            "factor": found.factor,
+            "factor": factor_of(found.there, found.back),
             "forward": found.there.value,
             "backward": found.back.value,
-            "horizon": found.horizon,
+            "horizon": found.there.horizon,
             "maps": (found.there.map.kind, found.back.map.kind),
         }
         if found.doubts:
             details["warnings"] = found.doubts
-        return min(max(found.value, 0.0), 1.0), details
+        return min(max(found.there.value, found.back.value, 0.0), 1.0), details
 
     @override
     def interval(self, a: Partner, b: Partner, value: float, resampling: Resampling) -> Interval | None:
         found = self._found(a, b)
         better = max((found.there, found.back), key=lambda d: d.value)
-        low, high = (min(getattr(better.score, end), getattr(better.score_off, end)) for end in ("low", "high"))
+        level = 0.95 if resampling.interval is None else resampling.interval
+        d = better.at_level(level, resampling.seed)
+        low, high = (min(getattr(d.score, end), getattr(d.score_off, end)) for end in ("low", "high"))
         method = "new trials resampled, the map as it is"
-        return Interval(min(max(low, 0.0), value), max(min(high, 1.0), value), 0.95, method, 0.0, 1000)
+        return Interval(min(max(low, 0.0), value), max(min(high, 1.0), value), level, method, 0.0, N_RESAMPLES)
 
-    def _found(self, a: Partner, b: Partner) -> Conjugacy:
+    def _found(self, a: Partner, b: Partner) -> Ways:
         # the same whichever is named first
         first, second = (a, b) if _rank(a.system) <= _rank(b.system) else (b, a)
         speed = self.speed if self.speed is None or first is a else 1.0 / self.speed
-        if id(second) not in first.found:
+        if second not in first.found:
             train = None if a.train is None or b.train is None else (first.train, second.train)
             fit, test = (train, (first.system, second.system)) if train else ((first.system, second.system), None)
             options = {"reach": self.reach, "n_steps": self.n_steps, "seed": self.seed, "speed": speed}
-            first.found[id(second)] = fit_conjugacy(*fit, test=test, **options)
-        found = first.found[id(second)]
-        return found if first is a else found.turned()
+            made = fit_conjugacy(*fit, test=test, **options)
+            first.found[second] = Ways(made.there, made.back, made.doubts)
+        found = first.found[second]
+        return found if first is a else found._replace(there=found.back, back=found.there)
 
 
 def _rank(system: System) -> tuple[int, int]:

@@ -9,7 +9,7 @@ and h forgets what A does besides. `fit_conjugacy` looks for h: A -> B and k: B 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor
 from conjugacy._arrays import read_numbers
 from conjugacy._check import check_flag, check_int, check_last, check_number
 from conjugacy._threads import torch_threads
-from conjugacy.similarity.agreement import Bounded, Metrics, bounded, of_pair, residuals
+from conjugacy.similarity.agreement import Bounded, Metrics, TrialShares, of_pair, residuals
 from conjugacy.similarity.correspondence import Correspondence, clock_ratio, correspond, parts_at_once
 from conjugacy.similarity.map_training import fit_maps, total_steps
 from conjugacy.similarity.samples import as_system
@@ -31,7 +31,40 @@ if TYPE_CHECKING:
 
 SCORE, SCORE_OFF = 0.9, 0.8  # lower bounds from which on a map is said to carry one system into the other
 FOLLOWS = 0.8  # one minus the distance, as a share of the variance, up to which an orbit follows another
-_RESAMPLES = 1000
+N_RESAMPLES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What was asked: the systems, and how states of theirs are drawn. The same question has the same states.
+
+    Attributes
+    ----------
+    a, b : System
+    test : pair of System, or None
+        New trials.
+    speed : float
+        Steps of a in one of b.
+    reach : float or None
+    n_states, seed : int
+        See `fit_conjugacy`.
+    """
+
+    a: System
+    b: System
+    test: tuple[System, System] | None
+    speed: float
+    reach: float | None
+    n_states: int
+    seed: int
+
+    def states(self) -> Correspondence:
+        """The pairs of states and those around them, on the clock of the slower system."""
+        options = {"reach": self.reach, "n_states": self.n_states, "seed": self.seed}
+        if self.speed >= 1.0:
+            return correspond(self.a, self.b, self.test, speed=self.speed, **options)
+        test = None if self.test is None else (self.test[1], self.test[0])
+        return correspond(self.b, self.a, test, speed=1.0 / self.speed, **options).turned()
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +76,8 @@ class Direction:
     a, b : str
         From the states of a to those of b.
     map : StateMap
+    on, off : TrialShares
+        What is missed in each trial, on the data and around them; the scores are made of it.
     score : Bounded
         On new trials: the smaller of the shares explained of b's states, and of the equation h(F(x, u)) = G(h(x), u);
         1 is perfect, 0 no better than the best constant (state, or change of state). With the interval over trials.
@@ -63,6 +98,8 @@ class Direction:
     a: str
     b: str
     map: StateMap
+    on: TrialShares
+    off: TrialShares
     score: Bounded
     score_off: Bounded
     states: float
@@ -72,6 +109,11 @@ class Direction:
     horizon: int
     horizon_is_bound: bool
     curve: np.ndarray
+
+    def at_level(self, level: float, seed: int = 0) -> Direction:
+        """The same with intervals of another level."""
+        score, off = (shares.score(level, N_RESAMPLES, seed) for shares in (self.on, self.off))
+        return replace(self, score=score, score_off=off)
 
     @property
     def holds(self) -> bool:
@@ -95,27 +137,35 @@ class Conjugacy:
 
     Attributes
     ----------
-    a, b : System
+    question : Question
     there, back : Direction
         From a to b, and from b to a.
-    speed : float
-        Steps of a in one of b.
     doubts : tuple of str
         Reasons to trust none of it: chaos, say.
-    found : Correspondence
-        The states it rests on.
     null : tuple of (name, score, score off)
         Of the forward map fitted to partners that compute something else, where some were given.
     """
 
-    a: System
-    b: System
+    question: Question
     there: Direction
     back: Direction
-    speed: float
     doubts: tuple[str, ...]
-    found: Correspondence
     null: tuple[tuple[str, float, float], ...] = ()
+
+    @property
+    def a(self) -> System:
+        """The first system."""
+        return self.question.a
+
+    @property
+    def b(self) -> System:
+        """The second system."""
+        return self.question.b
+
+    @property
+    def speed(self) -> float:
+        """Steps of a in one of b."""
+        return self.question.speed
 
     def forward(self, x: Any) -> Tensor:
         """The states of b that belong to states x (..., unit of a)."""
@@ -143,18 +193,12 @@ class Conjugacy:
     @property
     def factor(self) -> str:
         """What lower bounds of both directions say: "equal", "b of a" (b is a factor of a), "a of b" or "neither"."""
-        return {(True, True): "equal", (True, False): "b of a", (False, True): "a of b", (False, False): "neither"}[
-            self.there.holds, self.back.holds
-        ]
+        return factor_of(self.there, self.back)
 
     @property
     def horizon(self) -> int:
         """Steps for which an orbit of b stays near the image of a's orbit, see `Direction`."""
         return self.there.horizon
-
-    def turned(self) -> Conjugacy:
-        """The same with a and b exchanged."""
-        return Conjugacy(self.b, self.a, self.back, self.there, 1.0 / self.speed, self.doubts, self.found.turned())
 
     def table(self) -> pd.DataFrame:
         """One row a direction: map, scores with intervals, their parts, horizon."""
@@ -191,7 +235,7 @@ class Conjugacy:
         """
         import pandas as pd
 
-        c = self.found
+        c = self.question.states()
         p = c.test
         r = residuals(self.there.map, None, c.step_a, c.step_b, Metrics.of(c.fit), p)
         z = c.a.apply(p.x)
@@ -206,13 +250,12 @@ class Conjugacy:
         Returns
         -------
         dict
-            "variance": its share of the variance of a's states. "dimension": principal directions that hold nine "
-            "tenths of
-            it; 0 if it is below a thousandth. "outputs": share of the variance of a's outputs that it carries (NaN
+            "variance": its share of the variance of a's states. "dimension": principal directions that hold nine tenths
+            of it; 0 if it is below a thousandth. "outputs": share of the variance of a's outputs that it carries (NaN
             without readout). "time constant": of its first direction, in the unit of dt (steps without one; infinite
             where it does not decay).
         """
-        c = self.found
+        c = self.question.states()
         with torch.no_grad():
             e = c.states_a - self.back.map(self.there.map(c.states_a))
         valid = torch.arange(e.shape[1]) < c.lengths[:, None]
@@ -268,7 +311,7 @@ class Conjugacy:
             return pd.DataFrame(rows)
         image = self.forward(fa.x)
         targets = torch.as_tensor(np.asarray(fb.x)).double()
-        scale = float(self.found.b.variances.sum().sqrt())
+        scale = float(self.there.map.b.variances.sum().sqrt())
         distance = torch.cdist(image, targets) / scale
         between = torch.cdist(targets, targets) / scale
         between.fill_diagonal_(math.inf)
@@ -313,8 +356,7 @@ class Conjugacy:
             scores = [min(on, off) for _, on, off in self.null]
             lines.append(
                 f"  {len(scores)} partners that compute something else: {min(scores):.3f} to {max(scores):.3f} (the "
-                f"smaller "
-                "of both scores)."
+                "smaller of both scores)."
             )
         return "\n".join([*lines, *(f"  Warning: {text}" for text in self.doubts)])
 
@@ -378,19 +420,20 @@ def fit_conjugacy(
             )
     pair = None if test is None else (as_system("test[0]", test[0]), as_system("test[1]", test[1]))
     ratio = clock_ratio(a, b) if speed is None else float(speed)
-    # the clock is that of the slower one
-    swapped = ratio < 1.0
-    first, second, given = (b, a, None if pair is None else (pair[1], pair[0])) if swapped else (a, b, pair)
-    options = {"reach": reach, "n_states": n_states, "seed": seed}
+    question = Question(a, b, pair, ratio, reach, n_states, seed)
     with torch_threads(1):  # more would change the last digits
-        c = correspond(first, second, given, speed=1.0 / ratio if swapped else ratio, **options)
-        c = c.turned() if swapped else c
+        c = question.states()
         h, k = _fitted(c, 0 if reach is not None else n_steps, seed, progress)
         into_b, into_a = of_pair(c)
-        generator = torch.Generator().manual_seed(seed)
-        there = _judged(c, h, k, into_b, (a.name, b.name), level, generator)
-        back = _judged(c.turned(), k, h, into_a, (b.name, a.name), level, generator)
-    return Conjugacy(a, b, there, back, ratio, _doubts(c, a, b, there, back), c)
+        there = _judged(c, h, k, into_b, (a.name, b.name), level, seed)
+        back = _judged(c.turned(), k, h, into_a, (b.name, a.name), level, seed)
+    return Conjugacy(question, there, back, _doubts(c, a, b, there, back))
+
+
+def factor_of(there: Direction, back: Direction) -> str:
+    """Which system is a factor of which; see `Conjugacy.factor`."""
+    ways = {(True, True): "equal", (True, False): "b of a", (False, True): "a of b", (False, False): "neither"}
+    return ways[there.holds, back.holds]
 
 
 def _fitted(c: Correspondence, n_steps: int, seed: int, progress: bool) -> tuple[StateMap, StateMap]:
@@ -407,17 +450,20 @@ def _judged(
     metrics: Metrics,
     names: tuple[str, str],
     level: float,
-    generator: torch.Generator,
+    seed: int,
 ) -> Direction:
     r = residuals(h, k, c.step_a, c.step_b, metrics, c.test)
-    on = bounded([r.states, r.flow], c.test.trial, level, _RESAMPLES, generator)
-    off = bounded([*r.pushed, *r.covered], c.test.trial, level, _RESAMPLES, generator)
+    on = TrialShares.of([(r.states, c.test.trial), (r.flow, c.test.trial)])
+    trials = [s.trial for s in c.test.around]
+    off = TrialShares.of([*zip(r.pushed, trials), *zip(r.covered, trials)])
+    score, score_off = (shares.score(level, N_RESAMPLES, seed) for shares in (on, off))
     curve = _followed(c, h, metrics)
     below = np.flatnonzero(~(curve >= FOLLOWS))
     horizon = int(below[0]) if len(below) else len(curve)
     pushed, covered = (1.0 - max(float(x.mean()) for x in parts) for parts in (r.pushed, r.covered))
     states, flow = 1.0 - float(r.states.mean()), 1.0 - float(r.flow.mean())
-    return Direction(names[0], names[1], h, on, off, states, flow, pushed, covered, horizon, not len(below), curve)
+    bound = not len(below)
+    return Direction(*names, h, on, off, score, score_off, states, flow, pushed, covered, horizon, bound, curve)
 
 
 @torch.no_grad()

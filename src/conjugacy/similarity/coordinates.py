@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 ACROSS = 0.1  # of the spread of a unit: perturbations in directions that the data do not enter
-_MOST_QUANTILED = 20_000
 ALONG = 0.3  # of the spread of the data in their own directions
+_MOST_QUANTILED = 20_000  # states whose range is looked at
 
 
 @dataclass(frozen=True, eq=False)

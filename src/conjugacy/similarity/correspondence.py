@@ -7,7 +7,6 @@ paired as they were given; else b is run anew under a's inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +31,8 @@ class Around:
     x, x_next : Tensor (sample, unit of a)
     y, y_next : Tensor (sample, unit of b)
     u : Tensor (sample, input)
+    trial : Tensor (sample,), int64
+        Of the visited states they were drawn around, or beside.
     """
 
     kind: str
@@ -40,10 +41,11 @@ class Around:
     y: Tensor
     y_next: Tensor
     u: Tensor
+    trial: Tensor
 
     def turned(self) -> Around:
         """The same with a and b exchanged."""
-        return Around(self.kind, self.y, self.y_next, self.x, self.x_next, self.u)
+        return replace(self, x=self.y, x_next=self.y_next, y=self.x, y_next=self.x_next)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,7 @@ class Pool:
     def turned(self) -> Pool:
         """The same with a and b exchanged."""
         around = tuple(a.turned() for a in self.around)
-        return Pool(self.y, self.y_next, self.x, self.x_next, self.u, self.trial, self.time, around)
+        return replace(self, x=self.y, x_next=self.y_next, y=self.x, y_next=self.x_next, around=around)
 
 
 @dataclass(frozen=True, eq=False)
@@ -348,24 +350,15 @@ def _pool(
     chosen = torch.randperm(len(trial), generator=generator)[:n]
     trial, time = trial[chosen], time[chosen]
     x, y, u = part.x[trial, time], part.y[trial, time], part.u[trial, time + 1]
-    around = [
-        _around("around", [c.perturb(s, generator) for c, s in zip(coordinates, (x, y))], u, step_a, step_b, generator)
-    ]
+    drawn = {"around": [c.perturb(s, generator) for c, s in zip(coordinates, (x, y))]}
     if reach is not None:
-        boxed = [c.in_box(len(x), reach, generator) for c in coordinates]
-        around.append(_around("box", boxed, u, step_a, step_b, generator))
+        drawn["box"] = [c.in_box(len(x), reach, generator) for c in coordinates]
+    around = []
+    for kind, (off_a, off_b) in drawn.items():
+        v = u[torch.randperm(len(u), generator=generator)]
+        next_a, next_b = step_a(off_a, v), step_b(off_b, v)
+        ok = torch.isfinite(next_a).all(-1) & torch.isfinite(next_b).all(-1)  # orbits off the data may run away
+        if not bool(ok.any()):
+            raise ValueError("`a`, `b`: expected maps that are finite around the data, got none that is.")
+        around.append(Around(kind, *(s[ok] for s in (off_a, next_a, off_b, next_b, v, trial))))
     return Pool(x, step_a(x, u), y, step_b(y, u), u, trial, time, tuple(around))
-
-
-def _around(
-    kind: str,
-    states: list[Tensor],
-    u: Tensor,
-    step_a: Callable[[Tensor, Tensor], Tensor],
-    step_b: Callable[[Tensor, Tensor], Tensor],
-    generator: torch.Generator,
-) -> Around:
-    u = u[torch.randperm(len(u), generator=generator)]
-    (x, y), x_next, y_next = states, step_a(states[0], u), step_b(states[1], u)
-    ok = torch.isfinite(x_next).all(-1) & torch.isfinite(y_next).all(-1)  # orbits off the data may run away
-    return Around(kind, x[ok], x_next[ok], y[ok], y_next[ok], u[ok])

@@ -36,7 +36,7 @@ def fit_maps(
     ----------
     c : Correspondence
     n_steps : int
-        Steps of training a network for h; `_BACK` of that for k. 0: closed forms only.
+        Steps of training a network for h, and six tenths of that for k, which comes first. 0: closed forms only.
     seed : int
         Of the network's weights and batches.
     tick : callable
@@ -78,7 +78,7 @@ def _with_network(
     generator: torch.Generator,
     tick: Callable[[], Any],
 ) -> StateMap:
-    """H with a trained network on top, where that lowers the residual on the validation trials; else h."""
+    """The map with a trained network on top, where that lowers the residual on the validation trials; else as it is."""
     before = _validated(c, metrics, h, k)
     if before < GOOD_ENOUGH:
         return h
@@ -116,7 +116,7 @@ def _train(
         {"params": list(h.network.parameters()), "lr": _RATE},
     ]
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda k: _rate(k, n_steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, n_steps))
     parameters = [h.weights, *h.network.parameters()]
     best, lowest = [p.detach().clone() for p in parameters], float("inf")
     check_every = max(n_steps // 5, 1)
@@ -137,12 +137,12 @@ def _train(
             p.copy_(value)
 
 
-def _rate(k: int, n_steps: int) -> float:
-    """The learning rate of step k as a share of the largest: a tenth of the steps rising, then half a cosine."""
+def _rate(step: int, n_steps: int) -> float:
+    """The learning rate of a step as a share of the largest: a tenth of the steps rising, then half a cosine."""
     rising = n_steps // 10
-    if k < rising:
-        return (k + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (k - rising) / max(n_steps - rising, 1)))
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(n_steps - rising, 1)))
 
 
 def _loss(

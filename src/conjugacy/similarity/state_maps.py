@@ -87,10 +87,11 @@ class Network(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, width: int, generator: torch.Generator):
         super().__init__()
-        draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
-        self.w1, self.b1 = nn.Parameter(draw(n_in, width) / n_in**0.5), nn.Parameter(0.5 * draw(width))
-        self.w2, self.b2 = nn.Parameter(draw(width, width) / width**0.5), nn.Parameter(0.0 * draw(width))
-        self.w3 = nn.Parameter(0.0 * draw(width, n_out))
+        self.w1 = nn.Parameter(torch.randn(n_in, width, generator=generator, dtype=torch.float64) / n_in**0.5)
+        self.b1 = nn.Parameter(0.5 * torch.randn(width, generator=generator, dtype=torch.float64))
+        self.w2 = nn.Parameter(torch.randn(width, width, generator=generator, dtype=torch.float64) / width**0.5)
+        self.b2 = nn.Parameter(torch.zeros(width, dtype=torch.float64))
+        self.w3 = nn.Parameter(torch.zeros(width, n_out, dtype=torch.float64))
 
     def forward(self, z: Tensor) -> Tensor:
         """Coordinates of B (..., unit of B) for coordinates z of A."""
