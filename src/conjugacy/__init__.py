@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.runs.run import load as load
     from conjugacy.runs.spikes_of_run import simulate_spikes as simulate_spikes
     from conjugacy.runs.trial_sets import TrialSets as TrialSets
-    from conjugacy.similarity.conjugacy_maps import Conjugacy as Conjugacy
+    from conjugacy.similarity.conjugacy_result import Conjugacy as Conjugacy
     from conjugacy.system import System as System
     from conjugacy.training.fitting import fit as fit
     from conjugacy.training.recipe import Recipe as Recipe
@@ -46,7 +46,7 @@ _PUBLIC = {
     "Analysis": "analysis.analysis",
     "AttractorSet": "dynamics.attractor_results",
     "Comparison": "analysis.comparison",
-    "Conjugacy": "similarity.conjugacy_maps",
+    "Conjugacy": "similarity.conjugacy_result",
     "DataRun": "runs.data_run",
     "FixedPoints": "dynamics.points",
     "GroupComparison": "analysis.groups",

@@ -26,7 +26,8 @@ from conjugacy.recordings.recording import Recording
 from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.similarity._pairwise import Pairwise, check_pairs, pairwise
-from conjugacy.similarity.conjugacy_maps import Conjugacy, fit_conjugacy
+from conjugacy.similarity.conjugacy_maps import fit_conjugacy
+from conjugacy.similarity.conjugacy_result import Conjugacy
 from conjugacy.similarity.measure import Measure, measure_list
 from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import kind_of, system_list

@@ -12,7 +12,8 @@ from conjugacy.analysis.analysis import Analysis
 from conjugacy.analysis.untrained import untrained_runs
 from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
-from conjugacy.similarity.conjugacy_maps import Conjugacy, fit_conjugacy
+from conjugacy.similarity.conjugacy_maps import fit_conjugacy
+from conjugacy.similarity.conjugacy_result import Conjugacy
 from conjugacy.similarity.samples import kind_of
 from conjugacy.system import System
 from conjugacy.trials import Trials

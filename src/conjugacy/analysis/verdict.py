@@ -27,7 +27,7 @@ import numpy as np
 from conjugacy.analysis.margins import LEAST_COPIES, Margins, distance_of
 from conjugacy.analysis.task_conditions import BLOCK, N_BLOCKS, block_scores, conditions_of
 from conjugacy.runs.run import Run
-from conjugacy.similarity.conjugacy_maps import Conjugacy
+from conjugacy.similarity.conjugacy_result import Conjugacy
 from conjugacy.similarity.measure import Measure, get_measure
 from conjugacy.similarity.score import Score
 from conjugacy.system import System

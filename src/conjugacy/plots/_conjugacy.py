@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from conjugacy.analysis._given import check_kind
 from conjugacy.plots.figure import new_figure
-from conjugacy.similarity.conjugacy_maps import FOLLOWS, Conjugacy
+from conjugacy.similarity.conjugacy_result import FOLLOWS, Conjugacy
 
 _COLOURS = ("#0072b2", "#d55e00")
 _MOST_DOTS = 4000

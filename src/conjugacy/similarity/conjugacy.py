@@ -15,7 +15,8 @@ from typing import Any, ClassVar, NamedTuple
 from typing_extensions import override
 
 from conjugacy._check import check_int, check_number
-from conjugacy.similarity.conjugacy_maps import N_RESAMPLES, Direction, factor_of, fit_conjugacy
+from conjugacy.similarity.conjugacy_maps import fit_conjugacy
+from conjugacy.similarity.conjugacy_result import N_RESAMPLES, Direction, factor_of
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.score import Interval, Traits
