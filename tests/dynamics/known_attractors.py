@@ -35,15 +35,17 @@ def stuart_landau(n, omega, mu, wobble=0.0):
     return pushed(lambda y: torch.cat([turned(y[..., :2], omega, mu, wobble), 0.5 * y[..., 2:]], -1), n)
 
 
-def mean_turn(omega, wobble, n=200_000):
-    """The rotation per step of angle' = angle + omega + wobble sin(angle), by brute force, in turns."""
-    angle = 0.0
-    for _ in range(1000):
-        angle += omega + wobble * math.sin(angle)
-    first = angle
-    for _ in range(n):
-        angle += omega + wobble * math.sin(angle)
-    return (angle - first) / n / (2 * math.pi)
+def mean_turn(omega, wobble, n=20_000):
+    """The rotation per step of angle' = angle + omega + wobble sin(angle), in turns, to about twelve digits.
+
+    The increments are weighted by a smooth bump (Das, Saiki, Sander & Yorke 2017, eq. 2): plain means are off by 1 / n.
+    """
+    angle, total, weights = 0.0, 0.0, 0.0
+    for i in range(1, n):
+        weight = math.exp(-1 / ((i / n) * (1 - i / n)))
+        turn = omega + wobble * math.sin(angle)
+        angle, total, weights = angle + turn, total + weight * turn, weights + weight
+    return total / weights / (2 * math.pi)
 
 
 def locked(q, k):

@@ -127,11 +127,25 @@ def test_lorenz_is_chaos_with_its_exponents():
 @pytest.mark.slow
 def test_a_random_rate_network_is_chaos():
     network = cj.networks.ChaoticRateRNN(64, gain=3.0, alpha=0.5)
-    network.init_model(2, 1, seed=2)
+    network.init_model(2, 1, seed=0)
     chaos = only(network.cell, states(64, 64), "chaos", inputs=[0.0, 0.0])
     alone = cj.lyapunov_spectrum(network.cell, states(64, 64), [0.0, 0.0], n_exponents=2, n_orbits=16, progress=False)
     error = float(chaos.exponent_errors[0] + alone.standard_error[0])
     assert float(chaos.exponents[0]) == pytest.approx(float(alone.exponents[0]), abs=5 * error)
+
+
+@pytest.mark.slow
+def test_a_rate_network_that_is_not_chaotic_has_a_circle_and_its_mirror_image():
+    network = cj.networks.ChaoticRateRNN(64, gain=3.0, alpha=0.5)
+    network.init_model(2, 1, seed=2)  # tanh without biases: with x, -x is a solution too
+    found = cj.attractors(network.cell, x0=states(64, 64), inputs=[0.0, 0.0], n_transient=1500, progress=False)
+    assert found.counts == {"circle": 2}, found.summary()
+    first, second = found
+    assert first.period == pytest.approx(second.period, rel=1e-6)
+    torch.testing.assert_close(first.exponents, second.exponents, atol=1e-3, rtol=0)
+    size = (first.x - first.x.mean(0)).norm(dim=1).max()
+    assert torch.cdist(-first.x, second.x).min(1).values.max() < 0.05 * size
+    assert torch.cdist(first.x, second.x).min() > 0.1 * size
 
 
 def test_the_cycle_of_a_flow():
@@ -161,7 +175,8 @@ def test_a_torus():
 def test_a_point_a_circle_and_chaos_side_by_side():
     step, push = three_attractors()
     start = 0.3 * states(64, 6, 1)
-    start[:, 2] = torch.linspace(-1.4, 1.4, 64)
+    start[:, :2] *= 0.3  # further out Henon's map runs away
+    start[:, 2] = torch.linspace(-1.3, 1.3, 64)  # from 1.4 one step leads beyond 1.5, where the point's well begins
     found = cj.attractors(step, x0=push(start), progress=False)
     assert found.counts == {"fixed": 1, "circle": 1, "chaos": 1}, found.summary()
     (circle,), (chaos,) = found.of_kind("circle"), found.of_kind("chaos")
