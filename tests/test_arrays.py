@@ -234,7 +234,7 @@ def test_a_series_by_trial_and_time_is_a_single_unit():
         ((X * 1j).astype(object), TypeError, r"`x`: expected real numbers, got torch\.complex128"),
         (None, TypeError, r"`x`: expected an array of numbers, got NoneType"),
         (len, TypeError, r"`x`: expected an array of numbers, got builtin_function"),
-        (3.0, ValueError, r"`x`: expected shape \(trial, time, unit\), got \(\)\. It is 3\.0"),
+        (3.0, ValueError, r"`x`: expected shape \(trial, time, unit\), got a single number, 3\."),
     ],
 )
 def test_what_is_no_set_of_trials_is_refused(given, error, message):

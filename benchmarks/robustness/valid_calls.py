@@ -26,7 +26,13 @@ _NOT_CALLED = {
     "Muscle", "Map", "PlannedRun", "Plan", "register", "CellNetwork", "GymnasiumTask", "Rollout",
     "adam_search", "from_motornet", "animate_arm",
     "AttractorSet", "run_sweep", "Attractor", "MemoryTimes", "HeldCertificate", "AffineForm",
-    "sequence", "plain_sequence", "KnownPair", "check_measures", "Conjugacy",
+    "sequence", "plain_sequence", "KnownPair", "check_measures", "Conjugacy", "GroupComparison", "DataRun",
+}  # fmt: skip
+
+
+_OF_RECORDINGS: dict[str, dict[str, Any]] = {
+    "smooth": {"sd": 0.02}, "bin": {"bin_size": 0.02}, "resample": {"dt": 0.02}, "window": {"start": 0.0, "stop": 0.1},
+    "sqrt": {}, "soft_normalise": {}, "system": {}, "select": {"units": [0, 1]}, "average": {"by": "trial"},
 }  # fmt: skip
 
 
@@ -117,6 +123,7 @@ def things() -> dict[str, Any]:
     made["other"] = cj.System.from_arrays("b", b, u)
     made["points"] = cj.fixed_points(two_wells, made["x0"], [0.0, 0.0], 32, progress=False)
     made["portrait"] = made["points"].portrait()
+    made["recording"] = cj.simulate_spikes(run, 6, 8, n_held_out=1, seed=0)
     made["pairs"] = cj.similarity.pairwise([a, b], ["procrustes", "cka"], progress=False)
     made["comparison"] = cj.compare([made["system"], made["other"]], ["procrustes"])
     made["path"] = cj.input_path(two_wells, [0.0, 0.0], [0.5, 0.0], 3, x0=made["x0"], n_inits=32, progress=False)
@@ -266,6 +273,21 @@ def _own(t: dict[str, Any]) -> list[Call]:
         Call("cj.Epochs.states", epochs.states, {"condition": condition, "epoch": epoch}),
         Call("cj.Epochs.system", epochs.system, {"condition": condition, "epoch": epoch}),
         Call("plots.trajectories_by_epoch", p.trajectories_by_epoch, {"epochs": epochs}),
+        Call("cj.find_conjugacy", cj.find_conjugacy, {"a": t["driven"][0], "b": t["driven"][1], "n_steps": 2}),
+        Call("plots.conjugacy", p.conjugacy, {"found": cj.find_conjugacy(*t["driven"], n_steps=2)}),
+        Call("cj.compare_groups", cj.compare_groups,
+             {"groups": {"one": [a, b], "two": [a + 0.1, b + 0.1]}, "measures": ["procrustes"],
+              "n_permutations": 100}),
+        Call("cj.simulate_spikes", cj.simulate_spikes, {"run": run, "n_units": 6, "n_trials": 4, "n_held_out": 1}),
+        Call("cj.fit", cj.fit, {"recording": t["recording"], "model": cj.networks.GRU(4), **quick}),
+        Call("cj.Recording.from_counts", cj.Recording.from_counts, {"counts": counts, "bin_size": 0.01}),
+        Call("cj.Recording.from_rates", cj.Recording.from_rates,
+             {"rates": counts + 0.5, "bin_size": 0.01, "lengths": [10, 9, 8, 10], "conditions": [0, 0, 1, 1]}),
+        *(Call(f"cj.Recording.{n}", getattr(t["recording"], n), valid) for n, valid in _OF_RECORDINGS.items()),
+        Call("recordings.Signal.of", cj.recordings.Signal.of, {"name": "hand", "values": a, "dt": 0.01}),
+        Call("recordings.Signal", cj.recordings.Signal, {"values": a, "lengths": np.full(6, 20), "dt": 0.01}),
+        Call("recordings.noise_anchors", cj.recordings.noise_anchors, {"recording": t["recording"], "n": 2}),
+        Call("recordings.lognormal_bits", cj.recordings.lognormal_bits, {"sd": 0.5}),
         *(Call(f"plots.{n}", getattr(p, n), {"analysis": reach, **({} if n in unnumbered else {"num_trials": 2})})
           for n in ("hand_paths", "hand_speed", "muscle_commands", "latents_at_cue")),
         Call("dynamics.portrait", d.portrait, {"points": points}),

@@ -52,7 +52,7 @@ def read_trials(name: str, data: Any, last: str = "unit") -> tuple[Tensor, Tenso
         x, lengths, padded = _padded(name, cells, last)
     else:
         x = _tensor(name, data)
-        hint = _SINGLE if x.ndim else f"It is {shown(data)}."
+        hint = _SINGLE if x.ndim else ""
         if x.ndim == 2 and not isinstance(data, Tensor) and isinstance(data, Sequence):
             hint = f"{_SINGLE} For trials of a single {last}, add the last one: x[..., None]."
         check_axes(name, x, f"trial time {last}", hint)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -106,11 +107,38 @@ def check_choice(name: str, value: Any, choices: Iterable[str], hint: str = "") 
     choices = list(choices)
     if isinstance(value, str) and value in choices:
         return value
-    near = difflib.get_close_matches(value, choices, n=1) if isinstance(value, str) else []
-    guess = f" Did you mean {near[0]!r}?" if near else ""
+    guess = did_you_mean(value, choices)
     raise ValueError(
         f"`{name}`: expected one of {', '.join(map(repr, choices))}, got {shown(value)}.{guess} {hint}".rstrip()
     )
+
+
+def check_option(name: str, value: Any, known: Iterable[str], owner: str) -> None:
+    """Raise TypeError, with the nearest of the `known` options, unless `owner` has an option called `name`."""
+    known = list(known)
+    if name not in known:
+        raise TypeError(
+            f"`{name}`: expected an option of {owner} ({', '.join(known) or 'it has none'}), got "
+            f"{name}={shown(value)}.{did_you_mean(name, known)}"
+        )
+
+
+def check_options(options: Mapping[str, Any], owner: str, *functions: Callable[..., Any]) -> None:
+    """Raise TypeError unless all of the `options`, which `owner` hands on, are parameters of one of the functions."""
+    for name, value in options.items():
+        check_option(name, value, options_of(*functions), owner)
+
+
+def options_of(*functions: Callable[..., Any]) -> list[str]:
+    """The names of the parameters that these functions have, without those that stand for any."""
+    found = [p for f in functions for p in inspect.signature(f).parameters.values()]
+    return list(dict.fromkeys(p.name for p in found if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)))
+
+
+def did_you_mean(word: Any, known: Iterable[str]) -> str:
+    """A question that names the nearest of the `known` words, after a blank; "" where none is near."""
+    near = difflib.get_close_matches(word, known, n=1) if isinstance(word, str) else []
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def check_axes(name: str, x: Tensor, spec: str, hint: str = "", **size: int) -> tuple[int, ...]:
@@ -120,7 +148,9 @@ def check_axes(name: str, x: Tensor, spec: str, hint: str = "", **size: int) -> 
         raise TypeError(f"`{name}`: expected a tensor ({', '.join(axes)}), got {shown(x)}. {hint}".rstrip())
     if x.ndim != len(axes) or any(size.get(a, n) != n for a, n in zip(axes, x.shape)):
         want = ", ".join(f"{a}={size[a]}" if a in size else a for a in axes)
-        raise ValueError(f"`{name}`: expected shape ({want}), got {tuple(x.shape)}. {hint}".rstrip())
+        number = f"{x.item():g}" if not x.ndim and not x.is_complex() else shown(x)
+        got = tuple(x.shape) if x.ndim else f"a single number, {number}"
+        raise ValueError(f"`{name}`: expected shape ({want}), got {got}. {hint}".rstrip())
     return tuple(x.shape)
 
 
@@ -174,6 +204,18 @@ def check_instance(name: str, value: Any, kind: type | tuple[type, ...], hint: s
     if isinstance(value, type):
         hint = hint or f"Make one: {value.__name__}(...)."
     raise TypeError(f"`{name}`: expected a {wanted}, got {shown(value)}. {hint}".rstrip())
+
+
+def check_optional(name: str, value: Any, kind: type | tuple[type, ...], hint: str = "") -> Any:
+    """Return `value` if it is None or an object of class `kind` (or of one of several), or say what it is."""
+    return None if value is None else check_instance(name, value, kind, hint or "Or None.")
+
+
+def check_callable(name: str, value: Any, what: str, hint: str = "") -> Any:
+    """Return `value` if it can be called and is no class, or say what it is; `what` is its signature in messages."""
+    if callable(value) and not isinstance(value, type):
+        return value
+    raise TypeError(f"`{name}`: expected a function {what}, got {shown(value)}. {hint}".rstrip())
 
 
 def check_list(name: str, value: Any, what: str, least: int = 1) -> list[Any]:

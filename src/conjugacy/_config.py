@@ -8,13 +8,13 @@ the muscle of an arm).
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from conjugacy._check import did_you_mean
 from conjugacy._renamed import renewed
 
 
@@ -45,8 +45,7 @@ def build(what: str, config: dict[str, Any], classes: Iterable[type]) -> Any:
     known = {c.__name__: c for c in classes}
     name = config.get("class")
     if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=1)
-        guess = f" Did you mean {near[0]!r}?" if near else ""
+        guess = did_you_mean(name, known)
         raise ValueError(
             f"`{what}`: expected one of the classes {', '.join(sorted(known))}, got {name!r}.{guess} "
             f"A class of your own has to be named: load(folder, classes=[{name}])."

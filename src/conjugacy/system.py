@@ -18,7 +18,15 @@ from torch import Tensor, nn
 
 from conjugacy._arrays import read_trials
 from conjugacy._calling import ORDERS
-from conjugacy._check import check_axes, check_choice, check_finite, check_number
+from conjugacy._check import (
+    check_axes,
+    check_callable,
+    check_choice,
+    check_finite,
+    check_instance,
+    check_number,
+    check_text,
+)
 from conjugacy._own_step import Transitions, own_step
 
 Step = Callable[[Tensor, Tensor], Tensor]
@@ -91,7 +99,14 @@ class System:
             raise ValueError(f"`lengths`: expected step counts in [1, {t}], got {self.lengths.tolist()}.")
         if self.dt is not None:
             check_number("dt", self.dt, 0, open_low=True, hint="It is the duration of a time step in seconds.")
-        if self.step_tolerance != float("inf"):
+        check_text("name", self.name)
+        if self.cell is not None:
+            check_instance("cell", self.cell, nn.Module)
+        if self.readout is not None:
+            check_callable("readout", self.readout, "readout(x) -> y")
+        for part, which in (check_instance("parts", self.parts, Mapping) if self.parts is not None else {}).items():
+            check_instance(f"parts[{part!r}]", which, slice)
+        if not (isinstance(self.step_tolerance, float) and self.step_tolerance == float("inf")):
             check_number("step_tolerance", self.step_tolerance, 0, hint="math.inf checks nothing.")
         if self.step is not None:
             step, cell = own_step(self.name, self.step, self._transitions(), self.step_tolerance)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_axes, check_finite, check_int, shown
+from conjugacy._check import check_axes, check_finite, check_int, check_options, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +71,7 @@ class Trials:
     @classmethod
     def from_tensors(cls, inputs: Tensor, targets: Tensor, **others: Any) -> Trials:
         """Trials with the fields that are not given left at what they are without plant, noise, mask or epochs."""
+        check_options(others, "Trials.from_tensors", cls)
         n, t, _ = check_axes("inputs", inputs, "trial time input")
         rest = {
             "mask": torch.ones(1, 1, dtype=torch.bool).expand(n, t),

@@ -61,7 +61,7 @@ def test_what_cannot_be_compared_is_named(small_runs):
     other = cj.train(cj.tasks.NBitFlipFlop(2, 41), cj.networks.GRU(3), steps=1, progress=False)
     with pytest.raises(ValueError, match=r"^`things`: expected runs of one task, got "):
         cj.compare([small_runs[0], other])
-    with pytest.raises(ValueError, match=r"^`systems`: expected at least 2 systems, got 1\.$"):
+    with pytest.raises(ValueError, match=r"^`things`: expected a list of at least 2 Runs, .* got \[Run\(GRU-7"):
         cj.compare(small_runs[:1])
     with pytest.raises(
         TypeError, match=r"^`things\[1\]`: expected a Run, an Analysis, a Recording or a System, got str\.$"

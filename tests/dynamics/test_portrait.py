@@ -210,7 +210,7 @@ def test_bad_arguments_are_explained():
         ({"points": {1}}, r"`points`: expected FixedPoints, got \{1\}"),
         ({"inputs": np.array(3.0)}, r"`inputs`: expected a sequence of held inputs, got array"),
         ({"inputs": "abc"}, "`inputs`: expected a sequence of held inputs, got 'abc'"),
-        ({"n_init": 3}, "`n_init`: expected only with `inputs`"),
+        ({"n_init": 3}, "`n_init`: expected an option of portrait .* Did you mean .n_inits."),
     ],
 )
 def test_a_portrait_of_something_else_is_explained(options, message):

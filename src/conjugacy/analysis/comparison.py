@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from conjugacy._check import check_flag, check_instance, check_int
+from conjugacy._check import check_flag, check_instance, check_int, check_optional, shown
 from conjugacy._config import describe
 from conjugacy._lazy import higher
 from conjugacy.analysis.analysis import Analysis
@@ -101,6 +101,10 @@ class Comparison:
         check_flag("progress", progress)
         self.systems, self.train, self.reference = list(systems), None if train is None else list(train), reference
         self.measures = list(measure_list(measures).values())
+        check_optional("matched", matched, Matched)
+        check_optional("task_scores", task_scores, pd.DataFrame)
+        for what, given in (("anchors", anchors), ("provenance", provenance), ("runs", runs)):
+            check_optional(what, given, Mapping, "A dict by the names of systems.")
         self.untrained, self.task_scores = untrained, task_scores
         self.matched, self.anchors, self.provenance = matched, dict(anchors or {}), dict(provenance or {})
         self.runs, self._maps = dict(runs or {}), {}
@@ -336,13 +340,17 @@ def compare(
     check_int("n_trials", n_trials, 2)
     resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
     chosen = measure_list(measures)
-    if isinstance(things, (str, bytes, type, Run, Analysis, Recording, System)) or not hasattr(things, "__iter__"):
+    if isinstance(things, (str, bytes, type, Run, Analysis, Recording, System)) or _is_single(things):
         path = isinstance(things, (str, bytes)) or hasattr(things, "__fspath__")
         raise TypeError(
             f"`things`: expected a list of at least 2 Runs, Analyses, Recordings or Systems, got {kind_of(things)}."
             f"{' Load runs first: conjugacy.load(path).' if path else ''}"
         )
     runs = [t.run if isinstance(t, Analysis) else t for t in things]
+    if len(runs) < 2:
+        raise ValueError(
+            f"`things`: expected a list of at least 2 Runs, Analyses, Recordings or Systems, got {shown(runs)}."
+        )
     for i, thing in enumerate(runs):
         if not isinstance(thing, Run | Recording | System):
             kind = f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
@@ -361,7 +369,7 @@ def compare(
     if any(isinstance(t, Recording) for t in runs):
         return _compare_recordings(runs, names, chosen, n_trials, match, seed, options)
     if match is not None:
-        raise ValueError(f"`match`: expected None where no recording is compared, got {match!r}.")
+        raise ValueError(f"`match`: expected None where no recording is compared, got {shown(match)}.")
     if trained and len(trained) < len(runs):
         raise ValueError(
             "`things`: expected runs only or systems only, got both. Pass run.system(trials) on the trials that the "
@@ -396,6 +404,10 @@ def compare(
     if text:
         warnings.warn(text, stacklevel=2)
     return comparison
+
+
+def _is_single(things: Any) -> bool:
+    return not hasattr(things, "__iter__") or getattr(things, "ndim", 1) == 0
 
 
 def _one_task(runs: Sequence[Run]) -> Any:

@@ -20,8 +20,10 @@ from conjugacy.dynamics.map import Function, Map
 from conjugacy.dynamics.step_bounds import torch_cell_bounds
 from conjugacy.system import System
 
+_LARGEST_INPUT = 1e12  # beyond, the states that are added to it have no digits left
 
-def as_map(step_or_system: Any, kind: str = "map", order: str | None = None) -> Map:
+
+def as_map(step_or_system: Any, kind: str = "map", order: str | None = None, argument: str = "step_or_system") -> Map:
     """Make a Map of a System, a Run, a module of torch or of yours, a state_dict, or a function.
 
     Parameters
@@ -36,6 +38,8 @@ def as_map(step_or_system: Any, kind: str = "map", order: str | None = None) -> 
         Whether the function returns the next state or the velocity.
     order : {"state, input", "input, state"}, optional
         Which argument of a function or module is the state, where shapes and names do not tell.
+    argument : str
+        What messages call `step_or_system`: the name it has where the user gave it.
 
     Raises
     ------
@@ -53,14 +57,14 @@ def as_map(step_or_system: Any, kind: str = "map", order: str | None = None) -> 
     if isinstance(step_or_system, System):
         if order is not None:
             raise ValueError(f"`order`: expected None for a System, which knows its step, got {order!r}.")
-        return _from_system(step_or_system, flow)
+        return _from_system(step_or_system, flow, argument)
     if isinstance(step_or_system, (nn.Module, Mapping)):
-        return _from_module(step_or_system, flow, order)
+        return _from_module(step_or_system, flow, order, argument)
     if callable(step_or_system) and not isinstance(step_or_system, type):
         name = getattr(step_or_system, "__name__", type(step_or_system).__name__)
         return Map(CalledStep(step_or_system, order, STATE_FIRST), flow=flow, name=name)
     raise TypeError(
-        f"`step_or_system`: expected a System, a Run, a recurrent cell or a function step(x, u), got "
+        f"`{argument}`: expected a System, a Run, a recurrent cell or a function step(x, u), got "
         f"{shown(step_or_system)}. Wrap what you have: lambda x, u: next_state."
     )
 
@@ -68,6 +72,10 @@ def as_map(step_or_system: Any, kind: str = "map", order: str | None = None) -> 
 def as_input(inputs: Any, n_inputs: int | None, argument: str = "inputs") -> Tensor:
     """The held input as a float64 vector (I,); a number fills all channels (one, where I is unknown)."""
     u = read_numbers(argument, inputs, "a number or a vector of numbers")
+    if not u.numel():
+        raise ValueError(f"`{argument}`: expected a number or a vector of numbers, got none, {shown(inputs)}.")
+    if float(u.abs().max()) > _LARGEST_INPUT:  # NaN is told below
+        raise ValueError(f"`{argument}`: expected a size of at most {_LARGEST_INPUT:g}, got {shown(inputs)}.")
     if u.ndim == 0:
         u = u.expand(1 if n_inputs is None else n_inputs).clone()
     hint = "Fixed points belong to one held input; for several, call once per input or use input_path()."
@@ -76,7 +84,7 @@ def as_input(inputs: Any, n_inputs: int | None, argument: str = "inputs") -> Ten
     return check_finite(argument, u)
 
 
-def _from_system(system: System, flow: bool) -> Map:
+def _from_system(system: System, flow: bool, argument: str) -> Map:
     cell = system.cell
     if cell is not None and (callable(getattr(cell, "jacobian", None)) or _torch_layers(cell) is not None):
         dynamics = _from_module(cell, flow)
@@ -85,7 +93,7 @@ def _from_system(system: System, flow: bool) -> Map:
         dynamics = Map(called_step(step)[0], flow=flow, box=_box_of(cell), leak=_leak_of(cell), bounds=_bounds_of(cell))
     else:
         raise TypeError(
-            f"`step_or_system`: expected a System that knows its step, got {system!r}, which has trajectories only. "
+            f"`{argument}`: expected a System that knows its step, got {system!r}, which has trajectories only. "
             "Give it one with System.from_arrays(..., step=...)."
         )
     n_inputs = None if system.inputs is None else system.inputs.shape[-1]
@@ -106,8 +114,10 @@ def _thinned(states: Tensor, most: int = 50_000) -> Tensor:
     return states[:: -(-len(states) // most)].double()
 
 
-def _from_module(module: nn.Module | Mapping, flow: bool, order: str | None = None) -> Map:
-    called, _ = called_step(module, order, "step_or_system")
+def _from_module(
+    module: nn.Module | Mapping, flow: bool, order: str | None = None, argument: str = "step_or_system"
+) -> Map:
+    called, _ = called_step(module, order, argument)
     if isinstance(called, Layers):
         if flow:
             raise ValueError(

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from conjugacy._check import check_axes, check_finite, check_int, check_number
+from conjugacy._arrays import read_numbers
+from conjugacy._check import check_axes, check_callable, check_finite, check_int, check_number, check_options, shown
 from conjugacy.dynamics._as_map import as_input, as_map
 from conjugacy.dynamics.adapted_coordinates import Coordinates
 from conjugacy.dynamics.affine_form import UNIT, AffineForm
@@ -97,14 +98,17 @@ def held_certificate(
         If shapes do not fit, there is neither a readout nor `stay`, a readout of x lies on the threshold, or the map
         is a flow.
     """
-    dynamics = as_map(thing)
+    dynamics = as_map(thing, argument="thing")
     if dynamics.flow:
         raise ValueError("`thing`: expected a map, got a flow. Its steps of a solver are a map: lambda x, u: x_next.")
-    x = _float64(x)
+    x = read_numbers("x", x, "states (point, unit)")
     x = check_finite("x", x[None] if x.ndim == 1 else x)
     sizes: dict[str, int] = {} if dynamics.n_units is None else {"unit": dynamics.n_units}
     check_axes("x", x, "point unit", "", **sizes)
     u, n_steps = as_input(inputs, dynamics.n_inputs), check_int("n_steps", n_steps, 1)
+    seed = check_int("seed", seed, 0)
+    if readout is not None:
+        check_callable("readout", readout, "readout(x) -> y", "None takes the system's own.")
     if readout is None and stay is None:
         readout = dynamics.readout
         if readout is None:
@@ -126,10 +130,15 @@ def horizon_curve(thing: Any, x: Any, radii: Any, inputs: Any = 0.0, **options: 
 
     Options are those of `held_certificate`.
     """
-    radii = check_finite("radii", _float64(radii))
+    check_options(options, "horizon_curve", held_certificate)
+    radii = check_finite("radii", read_numbers("radii", radii, "radii (radius,)"))
     check_axes("radii", radii, "radius")
+    if len(radii) and float(radii.min()) <= 0:
+        raise ValueError(f"`radii`: expected numbers > 0, got {float(radii.min()):g}.")
+    if not len(radii):
+        raise ValueError("`radii`: expected at least one number > 0, got none.")
     columns = [held_certificate(thing, x, inputs, float(r), **options).n_steps for r in radii]
-    return torch.stack(columns, 1) if columns else torch.zeros(len(torch.atleast_2d(_float64(x))), 0).double()
+    return torch.stack(columns, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +154,8 @@ class _Criterion:
         tests: list[Callable[[AffineForm], bool] | None] = []
         if readout is not None:
             module = copy.deepcopy(readout).double() if isinstance(readout, torch.nn.Module) else readout
-            level = check_finite("threshold", _float64(threshold))
-            with torch.no_grad():
-                side = torch.sign(module(x[None])[0].double() - level)
+            level = check_finite("threshold", read_numbers("threshold", threshold, "a number or a vector of numbers"))
+            side = torch.sign(_read_out(module, x) - level)
             if bool((side == 0).any()):
                 raise ValueError(
                     f"`threshold`: expected levels that no readout of x equals, got {threshold!r}. Put it between them."
@@ -166,9 +174,20 @@ class _Criterion:
         )
 
 
-def _float64(x: Any) -> Tensor:
-    """A tensor in double precision, by way of no other."""
-    return x.detach().cpu().double() if isinstance(x, Tensor) else torch.as_tensor(x, dtype=torch.float64)
+def _read_out(readout: Callable[..., Any], x: Tensor) -> Tensor:
+    """The outputs (O,) that `readout` gives for the state x (D,)."""
+    try:
+        with torch.no_grad():
+            y = readout(x[None])
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"`readout`: expected a function of states (point, unit={len(x)}), got {shown(readout)}, which fails "
+            f"({reason})."
+        ) from error
+    if not isinstance(y, Tensor) or y.ndim != 2 or len(y) != 1:
+        raise ValueError(f"`readout`: expected it to return a tensor (point=1, output), got {shown(y)}.")
+    return y[0].double()
 
 
 def _on_side(y: AffineForm, side: np.ndarray, level: np.ndarray) -> bool:
@@ -179,7 +198,7 @@ def _on_side(y: AffineForm, side: np.ndarray, level: np.ndarray) -> bool:
 def _radii(radius: Any, n: int) -> list[float | None]:
     if radius is None:
         return [None] * n
-    values = check_finite("radius", _float64(radius))
+    values = check_finite("radius", read_numbers("radius", radius, "a number or a vector of numbers"))
     if values.ndim == 0:
         values = values.expand(n)
     check_axes("radius", values, "point", point=n)

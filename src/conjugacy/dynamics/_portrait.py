@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_int, check_number, shown
+from conjugacy._check import check_int, check_number, check_option, options_of, shown
 from conjugacy._threads import torch_threads
 from conjugacy.dynamics.branches import saddle_edges
 from conjugacy.dynamics.horizon import GROWTH
@@ -220,8 +220,13 @@ def portrait(
     if inputs is not None and single:
         raise TypeError(f"`inputs`: expected a sequence of held inputs, got {shown(inputs)}. Put it into a list.")
     if inputs is None and search:
-        name = next(iter(search))
-        raise TypeError(f"`{name}`: expected only with `inputs`, got it without. Drop it, or give `inputs`.")
+        from conjugacy.dynamics.search import fixed_points
+
+        name, value = next(iter(search.items()))
+        check_option(name, value, options_of(portrait, fixed_points), "portrait")
+        raise TypeError(
+            f"`{name}`: expected only with `inputs`, got {shown(value)} without. Drop it, or give `inputs`."
+        )
     check_int("n_steps", n_steps, 1)
     check_number("offset", offset, 0, 1, open_low=True)
     if points.dynamics is None:

@@ -126,8 +126,11 @@ def input_path(
     """
     check_int("n_nodes", n_nodes, 2)
     check_int("n_bisections", n_bisections, 0)
+    check_int("n_inits", n_inits, 1)
     dynamics = as_map(step_or_system, kind)
     first, last = as_input(start, dynamics.n_inputs, "start"), as_input(stop, dynamics.n_inputs, "stop")
+    if len(first) != len(last) and 1 in (len(first), len(last)):  # a number fills all channels of the other
+        first, last = (x.expand(max(len(first), len(last))).clone() for x in (first, last))
     check_axes("stop", last, "input", input=len(first), hint="`start` and `stop` have one number a channel.")
     from tqdm import tqdm
 

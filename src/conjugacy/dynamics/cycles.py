@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from conjugacy._arrays import read_numbers
-from conjugacy._check import check_axes, check_finite, check_int
+from conjugacy._check import check_axes, check_finite, check_int, shown
 from conjugacy.dynamics._as_map import as_input, as_map
 from conjugacy.dynamics.circles import circle_multipliers, fit_circle
 from conjugacy.dynamics.jacobian import chunks
 from conjugacy.dynamics.map import Map
 from conjugacy.dynamics.orbits import advance, time_step
+from conjugacy.dynamics.step_checks import check_step
 
 _FAR = 1e6  # times the largest start: an orbit this far out has run away
 
@@ -99,6 +100,9 @@ def find_cycles(
     x = check_finite("x0", read_numbers("x0", x0, "states (state, unit)"), "Drop the states that are not finite.")
     x = x[None].clone() if x.ndim == 1 else x.clone()
     check_axes("x0", x, "state unit")
+    if not x.numel():
+        raise ValueError(f"`x0`: expected at least one state (state, unit), got {shown(x0)}.")
+    check_step(dynamics, x[:4], u.expand(len(x[:4]), -1))
     largest = float(x.abs().max())
     h = time_step(dynamics, x[:16], u)
     for _ in range(n_transient):

@@ -149,7 +149,7 @@ def memory_times(system: System, horizon: float | None = None, *, n_states: int 
         longest if horizon is None else check_number("horizon", horizon, 0, open_low=True, hint="In steps.")
     )
     check_int("n_states", n_states, 1)
-    dynamics = as_map(system)
+    dynamics = as_map(system, argument="system")
     x, u = states_and_inputs(system, dynamics.n_inputs)
     where = torch.nonzero(system.valid[:, 1:])
     i, s = where[torch.linspace(0, len(where) - 1, min(n_states, len(where))).round().long()].unbind(1)

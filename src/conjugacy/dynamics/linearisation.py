@@ -41,7 +41,7 @@ def timescales_along(system: System, k: int = 5, *, n_max: int = 2000) -> Tensor
     trial are NaN.
     """
     check_instance("system", system, System)
-    dynamics = as_map(system)
+    dynamics = as_map(system, argument="system")
     check_int("k", k, 1, system.n_units)
     check_int("n_max", n_max, 1)
     n, t, d = system.trajectories.shape

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number
+from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number, shown
 from conjugacy._threads import torch_threads
 from conjugacy.dynamics.orbits import time_step
 from conjugacy.dynamics.search import prepare
@@ -282,9 +282,9 @@ def _units(units: Any, thing: Any, d: int) -> Tensor | None:
     try:
         which = torch.arange(d)[units if isinstance(units, slice) else torch.as_tensor(units)].reshape(-1)
     except (IndexError, TypeError, ValueError, RuntimeError):
-        raise ValueError(f"`units`: expected a slice or indices of the {d} units, got {units!r}.") from None
+        raise ValueError(f"`units`: expected a slice or indices of the {d} units, got {shown(units)}.") from None
     if not len(which) or len(which.unique()) < len(which):
-        raise ValueError(f"`units`: expected distinct units, at least one of {d}, got {units!r}.")
+        raise ValueError(f"`units`: expected distinct units, at least one of {d}, got {shown(units)}.")
     return which
 
 

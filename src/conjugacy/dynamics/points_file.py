@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from os import PathLike
@@ -48,6 +49,8 @@ def read(path: str | PathLike) -> dict[str, Any]:
     ValueError
         If it is no such file, was changed since, or is of a format that this version does not know.
     """
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"`path`: {os.fspath(path)} does not exist. Give the npz file that save() wrote.")
     arrays, meta = read_npz(path)
     if isinstance(meta.get("format"), int) and meta["format"] > _FORMAT:
         raise ValueError(f"{path}: expected format {_FORMAT}, got {meta['format']}. Update conjugacy.")

@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from conjugacy._arrays import read_numbers
-from conjugacy._check import check_axes, check_choice, check_finite, shown
+from conjugacy._check import check_axes, check_choice, check_finite, check_option, options_of, shown
 from conjugacy._threads import torch_threads
 from conjugacy.dynamics._as_map import as_input, as_map
 from conjugacy.dynamics.classify import collect
@@ -115,8 +115,13 @@ def fixed_points(
     if method == "adam":
         max_iters = None
     elif adam_options:
-        name = next(iter(adam_options))
-        raise TypeError(f"`{name}`: expected only with method='adam', got method='newton'. Drop it.")
+        from conjugacy.dynamics.adam import adam_search
+
+        name, value = next(iter(adam_options.items()))
+        check_option(name, value, options_of(fixed_points, adam_search), "fixed_points")
+        raise TypeError(
+            f"`{name}`: expected only with method='adam', got {shown(value)} with method='newton'. Drop it."
+        )
     settings = SearchSettings(
         n_inits, seed, search, box, expected_index, tol_q, slow_speed, max_iters, n_orbits, horizon, reach, progress
     )
@@ -155,7 +160,7 @@ def prepare(step_or_system, x0, inputs, kind, box, seed, order=None) -> tuple[Ma
 
 def _as_states(x0: Any, n_units: int | None) -> Tensor:
     x = read_numbers("x0", x0, "an array of states (.., unit)")
-    if x.ndim == 0:
+    if x.ndim == 0 or not x.numel():
         raise ValueError(f"`x0`: expected states with axes (.., unit), got {shown(x0)}. Write [[value]] for one state.")
     x = x.reshape(-1, x.shape[-1])
     if n_units is not None:

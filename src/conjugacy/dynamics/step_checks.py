@@ -19,13 +19,16 @@ def check_step(dynamics: Map, x: Tensor, u: Tensor) -> None:
                 f"`step`: expected a function that takes float64 states, got an error ({str(error).splitlines()[0]}). "
                 "Use copies of the weights in float64, for example copy.deepcopy(module).double()."
             ) from None
-        raise
+        raise ValueError(
+            f"`step`: fails on states {tuple(x.shape)} and inputs {tuple(u.shape)}, those of `x0` and `inputs` "
+            f"({str(error).splitlines()[0]}). Give states and inputs of the sizes that the step takes."
+        ) from error
     if not isinstance(y, Tensor):
         raise TypeError(f"`step`: expected step(x, u) to return a tensor, got {type(y).__name__}.")
     if y.shape != x.shape:
         raise ValueError(
             f"`step`: expected step(x, u) to return the shape of x {tuple(x.shape)}, got {tuple(y.shape)}. "
-            "It is called on a batch: x (batch, unit), u (batch, input)."
+            "It is called on a batch, x (batch, unit) and u (batch, input); states given as `x0` need all units."
         )
     if not bool(torch.isfinite(y).all(-1).any()):
         raise ValueError(

@@ -75,7 +75,8 @@ def from_cell(
     latent_size: int,
     readout: nn.Module | None = None,
     order: str | None = None,
-    **options: float,
+    noise_level: float = 0.0,
+    ic_noise: float = 0.05,
 ) -> CellNetwork:
     """A network around a cell of one's own.
 
@@ -90,8 +91,8 @@ def from_cell(
         ``readout(state) -> output``; a linear one by default.
     order : {"input, state", "state, input"}, optional
         Order of the arguments of `cell`, where neither its sizes nor the names of its arguments tell.
-    **options
-        `noise_level` and `ic_noise` of `Network`.
+    noise_level, ic_noise : float
+        As of `Network`.
 
     Returns
     -------
@@ -111,4 +112,4 @@ def from_cell(
         raise TypeError(f"`readout`: expected a torch.nn.Module or None, got {shown(readout)}.")
     if order is not None:
         check_choice("order", order, ORDERS)
-    return CellNetwork(cell, latent_size, readout, order=order, **options)
+    return CellNetwork(cell, latent_size, readout, noise_level, ic_noise, order)

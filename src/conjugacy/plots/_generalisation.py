@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from conjugacy._check import check_choice
+from conjugacy._check import check_choice, check_text
 from conjugacy.analysis._given import check_kind, counted
 from conjugacy.plots.figure import new_figure
 
@@ -32,7 +32,7 @@ def generalisation(table: pd.DataFrame, metric: str = "end_error", *, merit: str
     check_kind("table", table, pd.DataFrame, "the DataFrame of conjugacy.generalisation_table")
     if merit is not None:
         warnings.warn("`merit` is now called `metric`.", FutureWarning, stacklevel=2)
-        metric = merit
+        metric = check_text("merit", merit)
     numeric = [str(c) for c in table.columns if pd.api.types.is_numeric_dtype(table[c])]
     if len(table) < 2 or not numeric:
         rows = f"{counted(len(table), 'row')} and {counted(len(numeric), 'numeric column')}"

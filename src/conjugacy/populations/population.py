@@ -20,7 +20,7 @@ import pandas as pd
 from safetensors.torch import load as load_tensors
 from tqdm.auto import tqdm
 
-from conjugacy._check import check_choice, check_flag, check_int, shown
+from conjugacy._check import check_choice, check_flag, check_int, check_list, shown
 from conjugacy._config import describe, plain
 from conjugacy._threads import cores, torch_threads
 from conjugacy.networks.network import Network
@@ -122,14 +122,13 @@ def train_population(
         stacked = check_flag("stacked", stacked)
     if vary is not None and not isinstance(vary, Mapping):
         raise TypeError(f"`vary`: expected a dict of lists of values, got {shown(vary)}.")
-    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
-        raise TypeError(f"`seeds`: expected a list of integers >= 0, got {shown(seeds)}.")
+    seeds = check_list("seeds", seeds, "integers >= 0", 0)
     if workers is not None:
         workers = check_int("workers", workers, 1)
     vary = {
         name: plain("vary", getattr(values, "tolist", lambda v=values: v)()) for name, values in (vary or {}).items()
     }
-    members = _members(task, network, list(seeds), vary, recipe, out, device)
+    members = _members(task, network, seeds, vary, recipe, out, device)
     runs = {i: m for i, m in enumerate(members) if isinstance(m, Run)}
     left = {i: m for i, m in enumerate(members) if isinstance(m, Training)}
     with _Bar(members, progress) as bar:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from conjugacy._check import check_number
+from conjugacy._check import check_instance, check_number
 from conjugacy.recordings.recording import Recording
 from conjugacy.recordings.spike_scores import bits_per_spike
 
@@ -16,7 +16,7 @@ def lognormal_bits(sd: float) -> float:
 
     With log r normal, E[r log2(r / E r)] / E r is the mean of log2 r under the weight r, less log2 of E r.
     """
-    return check_number("sd", sd, 0) ** 2 / (2 * math.log(2))
+    return check_number("sd", sd, 0, limit=1e6) ** 2 / (2 * math.log(2))
 
 
 def expected_bits(rates: np.ndarray) -> float:
@@ -42,7 +42,7 @@ def ceilings_of(recording: Recording) -> dict[str, float]:
     ValueError
         If the recording was not simulated, or has no counts.
     """
-    truth = recording.truth
+    truth = check_instance("recording", recording, Recording).truth
     if truth is None or truth.rates is None:
         raise ValueError("`recording`: expected a simulated one, got one without true rates. Use cj.simulate_spikes.")
     n, r = recording.counts[recording.valid][None], (truth.rates * recording.bin_size)[recording.valid][None]

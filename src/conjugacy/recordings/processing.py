@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from conjugacy._check import check_choice, check_flag, check_int, check_number, shown
+from conjugacy._check import check_choice, check_flag, check_int, check_list, check_number, shown
 from conjugacy.recordings import averages, filters
 from conjugacy.recordings.provenance import Step, milliseconds
 from conjugacy.recordings.signal import Truth
@@ -236,7 +236,7 @@ class Processing:
         keep = np.arange(this.n_units) if units is None else _indices("units", units, this.n_units, this.units)
         settings: dict[str, Any] = {} if units is None else {"units": keep.tolist()}
         if region is not None:
-            names = [region] if isinstance(region, str) else list(region)
+            names = [region] if isinstance(region, str) else check_list("region", region, "names of regions")
             for r in names:
                 check_choice("region", r, sorted(set(this.regions or ())), "" if this.regions else "It has no regions.")
             keep = keep[np.isin(np.array(this.regions)[keep], names)]
@@ -245,11 +245,12 @@ class Processing:
         settings |= {} if trials is None else {"trials": chosen.tolist()}
         if conditions is not None:
             known = _conditions(this)
-            wanted = [conditions] if np.ndim(conditions) == 0 else list(conditions)
+            wanted = [conditions] if isinstance(conditions, str) or np.ndim(conditions) == 0 else list(conditions)
             for label in wanted:
                 if label not in known:
+                    there = ", ".join(map(str, np.unique(known)))
                     raise ValueError(
-                        f"`conditions`: expected some of {', '.join(map(str, np.unique(known)))}, got {label!r}."
+                        f"`conditions`: expected some of {there}, got {shown(label)} in {shown(conditions)}."
                     )
             chosen = chosen[np.isin(known[chosen], wanted)]
             settings["conditions"] = [w.item() if isinstance(w, np.generic) else w for w in wanted]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from conjugacy._arrays import read_trials
-from conjugacy._check import check_flag, check_number, shown
+from conjugacy._arrays import read_numbers, read_trials
+from conjugacy._check import check_axes, check_finite, check_flag, check_number, shown
 
 _SLACK = 1e-6  # of a step: rounding of times given in floats
 
@@ -37,6 +37,11 @@ class Signal:
     dt: float
     start: float = 0.0
     circular: bool = False
+
+    def __post_init__(self):
+        check_number("dt", self.dt, 0, open_low=True, hint="It is the time between samples in seconds.")
+        check_number("start", self.start)
+        check_flag("circular", self.circular)
 
     @classmethod
     def of(cls, name: str, values: Any, *, dt: float, start: float = 0.0, circular: bool = False) -> Signal:
@@ -102,10 +107,9 @@ class Truth:
         for field in ("latents", "rates", "inputs"):
             x = getattr(self, field)
             if x is not None:
-                x = np.asarray(x, dtype=np.float64)
-                if x.ndim != 3:
-                    raise ValueError(f"`truth.{field}`: expected (trial, time, .), got shape {x.shape}.")
-                object.__setattr__(self, field, x)
+                x = read_numbers(field, x, "an array (trial, time, .)")
+                check_axes(field, x, f"trial time {field.removesuffix('s')}")
+                object.__setattr__(self, field, check_finite(field, x).numpy())
 
     def each(self, change: Callable[[np.ndarray], np.ndarray]) -> Truth:
         """The truth with `change` done to every array that is known."""

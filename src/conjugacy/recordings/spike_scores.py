@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg as sla
 from scipy.special import xlogy
 
-from conjugacy._check import check_choice, check_flag, check_int, check_number
+from conjugacy._check import check_choice, check_flag, check_int, check_number, check_options
 from conjugacy.similarity._state_r2 import state_r2
 from conjugacy.similarity.principal_components import principal_axes
 from conjugacy.similarity.samples import Samples, as_system, kind_of
@@ -29,6 +29,7 @@ def rate_r2(true: Any, predicted: Any) -> float:
 
 def input_r2(true: Any, inferred: Any, *, train: tuple[Any, Any] | float = 0.8, **options: Any) -> Score:
     """R2 of inferred inputs, predicted from the true ones by an affine map on held-out trials (as State R2)."""
+    check_options(options, "input_r2", state_r2)
     pair = as_system("true", true), as_system("inferred", inferred)
     return state_r2(*pair, train=train, **options)
 
@@ -139,7 +140,7 @@ def co_bps_from_latents(
     max_iterations : int
         Of Newton's method.
     """
-    check_number("ridge", ridge, 0)
+    ridge = check_number("ridge", ridge, 0)
     check_int("max_iterations", max_iterations, 1)
     _check_train(train, "counts")
     z, n = _rows_of("latents", latents, "counts", counts)

@@ -32,7 +32,7 @@ def known_classes(own: Iterable[type] = ()) -> list[type]:
 def check_classes(name: str, own: Any) -> list[type]:
     """The classes that the user has given, or an error that names what is none."""
     hint = "Give a list of task and network classes, for example [MyTask, MyNetwork]."
-    if isinstance(own, str | bytes | type) or not isinstance(own, Iterable):
+    if isinstance(own, str | bytes | type) or not isinstance(own, Iterable) or getattr(own, "ndim", 1) == 0:
         raise TypeError(f"`{name}`: expected a list of classes, got {shown(own)}. {hint}")
     own = list(own)
     for kind in own:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from conjugacy._check import check_axes, check_instance
+from conjugacy._arrays import read_numbers
+from conjugacy._check import check_axes, check_flag, check_instance, check_int
 from conjugacy._plain_torch import plain_dtype
 from conjugacy._threads import threads_for, torch_threads
 from conjugacy._torch import transformed
@@ -77,9 +78,14 @@ def rollout(
     if isinstance(noise, torch.Generator):
         generator = noise
     else:
+        check_flag("noise", noise)
+        check_int("seed", seed, 0)
         generator = torch.Generator(device=trials.inputs.device).manual_seed(seed) if noise else None
-    if h0 is not None and h0.ndim == 1:
-        h0 = h0.expand(len(trials), -1)
+    if h0 is not None:
+        if not isinstance(h0, Tensor):
+            h0 = read_numbers("h0", h0, "states (trial, state) or (state,)").to(trials.inputs)
+        h0 = h0.expand(len(trials), -1) if h0.ndim == 1 else h0
+        check_axes("h0", h0, "trial state", trial=len(trials), state=network.state_size)
     with torch_threads(threads_for(len(trials) * network.state_size)):
         if plant is not None:
             _check_fit(network, task)
@@ -101,7 +107,6 @@ def _closed_loop(
     if generator is not None:
         first, noise = draw_noise(network, n, t, generator, trials.inputs, plant, start=h0 is None)
     x0 = network.init_hidden(n) if h0 is None else h0
-    check_axes("h0", x0, "trial state", trial=n, state=network.state_size)
     if first is not None:
         x0 = x0 + first
     given = (trials.inputs, trials.ics, trials.loads)

@@ -25,7 +25,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from conjugacy._arrays import read_trials
-from conjugacy._check import check_choice, check_flag, check_instance
+from conjugacy._check import check_choice, check_flag, check_instance, check_int
 from conjugacy._config import build, describe, plain
 from conjugacy._json import dump, parse
 from conjugacy._notes import one_line
@@ -93,6 +93,7 @@ class Run:
     def __post_init__(self):
         check_task("task", self.task)
         check_network("network", self.network)
+        object.__setattr__(self, "seed", check_int("seed", self.seed, 0))
         check_instance("sets", self.sets, TrialSets)
         for name, kind in (("recipe", Mapping), ("history", pd.DataFrame), ("metrics", Mapping), ("name", str)):
             check_instance(name, getattr(self, name), kind)

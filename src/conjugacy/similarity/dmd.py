@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg as sla
 
-from conjugacy._check import check_choice, check_flag, check_int, check_number
+from conjugacy._check import check_choice, check_flag, check_int, check_number, check_options
 from conjugacy.similarity.samples import Samples, as_system, check_varies, kind_of, part, split_trials
 from conjugacy.system import System
 
@@ -321,6 +321,7 @@ def sweep(
         ``{(rank, n_delays): {"dmd": DMD on all trials, "r2": share of the variance of the embedded states of held-out
         trials that a one-step prediction explains}}``; combinations beyond the rank of the data are left out.
     """
+    check_options(options, "sweep", dmd)
     ranks, n_delays = integer_list("ranks", ranks), integer_list("n_delays", n_delays)
     check_number("train", train, 0, 1, open_low=True)
     check_int("seed", seed, 0)
@@ -379,6 +380,7 @@ def held_out_rank(
     **options: Any,
 ) -> int:
     """The smallest rank whose one-step prediction of held-out trials is within `tolerance` (in R2) of the best."""
+    check_options(options, "held_out_rank", dmd)
     check_number("train", train, 0, 1, open_low=True)
     check_number("tolerance", tolerance, 0)
     check_int("seed", seed, 0)

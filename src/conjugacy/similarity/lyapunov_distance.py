@@ -145,7 +145,7 @@ def growth_along(system: System, n_exponents: int, burn_in: float = 0.2) -> Grow
     """Growth of tangent vectors along the trajectories of `system`, from Jacobians at the states given."""
     from conjugacy.dynamics._as_map import as_map
 
-    dynamics = as_map(system)
+    dynamics = as_map(system, argument="system")
     x = system.trajectories.double()
     n, t, d = x.shape
     u = torch.zeros(n, t, dynamics.n_inputs or 1, dtype=torch.float64) if system.inputs is None else system.inputs

@@ -10,7 +10,6 @@ returns a `Score`. A new measure is a new file: a frozen dataclass that inherits
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import warnings
 from abc import ABC, abstractmethod
@@ -20,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from conjugacy._check import check_choice, shown
+from conjugacy._check import check_choice, did_you_mean, shown
 from conjugacy._threads import one_blas_thread
 from conjugacy.similarity.bootstrap import bootstrap_interval
 from conjugacy.similarity.nulls import Side, null_summary, value_or_nan
@@ -321,10 +320,9 @@ def get_measure(name: str | Measure, **parameters: Any) -> Measure:
     known = list(getattr(make, "__dataclass_fields__", parameters))
     for key, value in parameters.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
             raise ValueError(
                 f"`{key}`: expected a parameter of {name!r} (one of {', '.join(known) or 'none'}), got "
-                f"{key}={shown(value)}." + (f" Did you mean {near[0]!r}?" if near else "")
+                f"{key}={shown(value)}.{did_you_mean(key, known)}"
             )
     return make(**{**given, **parameters})
 

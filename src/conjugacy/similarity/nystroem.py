@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from conjugacy._check import check_int, check_number
+from conjugacy._check import check_int, check_number, check_options
 from conjugacy.similarity.dmd import DMD, dmd
 from conjugacy.similarity.samples import Samples, as_system, check_varies
 from conjugacy.system import System
@@ -74,6 +74,7 @@ def kernel_dmd(
     **options: Any,
 ) -> DMD:
     """DMD in the feature space of a Gaussian kernel; arguments as in `kernel_features` and `dmd`."""
+    check_options(options, "kernel_dmd", dmd)
     return dmd(kernel_features(system, n_centres, bandwidth=bandwidth, seed=seed), rank, **options)
 
 

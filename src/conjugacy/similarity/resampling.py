@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conjugacy._check import check_choice, check_int, check_number
-from conjugacy.similarity.samples import kind_of
+from conjugacy.similarity.samples import as_system, kind_of
 
 NULLS = ("matched_systems", "shuffled_trials", "shuffled_time", "phase_randomised", "independent_phases")
 
@@ -74,3 +74,5 @@ def _check_null(argument: str, null: Any) -> None:
         )
     if len(null) == 0:
         raise ValueError(f"`{argument}`: expected a kind of surrogate or at least one system, got an empty list.")
+    for i, system in enumerate(null):
+        as_system(f"{argument}[{i}]", system)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,13 +40,13 @@ def as_system(name: str, data: Any) -> System:
     is_path = isinstance(data, str) or hasattr(data, "__fspath__")
     empty = isinstance(data, (list, tuple)) and not (len(data) and hasattr(data[0], "__len__"))
     number = isinstance(data, (int, float, complex, np.generic, Mapping, range))
-    if data is None or is_path or empty or number or isinstance(data, (bytes, type)) or callable(data):
+    if data is None or is_path or empty or number or isinstance(data, (bytes, type, ModuleType)) or callable(data):
         raise TypeError(
             f"`{name}`: expected a System, a Run or an array (trial, time, unit), got {kind_of(data)}."
             f"{' Load it first: conjugacy.load(path).' if is_path else ''}"
         )
     size = getattr(data, "shape", None)
-    if size is not None and 0 in tuple(size):
+    if isinstance(size, tuple) and 0 in size:
         raise ValueError(
             f"`{name}`: expected an array (trial, time, unit) with values, got shape {tuple(size)}: empty."
         )
@@ -60,9 +61,13 @@ def system_list(name: str, data: Any, least: int) -> list[System]:
     single = not hasattr(data, "__iter__") or hasattr(data, "keys") or getattr(data, "ndim", 1) == 0
     if single or isinstance(data, (str, bytes, type, System)):
         raise TypeError(f"`{name}`: expected a list of systems or of arrays (trial, time, unit), got {kind_of(data)}.")
-    made = [as_system(f"{name}[{i}]", s) for i, s in enumerate(data)]
+    try:
+        made = [as_system(f"{name}[{i}]", s) for i, s in enumerate(data)]
+    except TypeError as error:
+        # of an array the item alone would not tell what was passed
+        raise TypeError(f"{error} In {shown(data)}." if hasattr(data, "shape") else str(error)) from None
     if len(made) < least:
-        raise ValueError(f"`{name}`: expected at least {least} systems, got {len(made)}.")
+        raise ValueError(f"`{name}`: expected at least {least} systems, got {len(made)}, {shown(data)}.")
     return made
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from conjugacy._check import check_flag, shown
+from conjugacy._check import check_flag, did_you_mean, shown
 from conjugacy.runs.classes import check_network, check_task
 from conjugacy.training.recipe import Recipe
 
@@ -30,10 +29,8 @@ def check_training(task: Any, network: Any, recipe: Any, progress: Any, settings
     names = Recipe.names()
     for name, value in settings.items():
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            guess = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(
-                f"`settings`: expected one of {', '.join(map(repr, names))}, got {name}={shown(value)}.{guess} "
-                "These are the settings of a Recipe."
+                f"`settings`: expected one of {', '.join(map(repr, names))}, got {name}={shown(value)}."
+                f"{did_you_mean(name, names)} These are the settings of a Recipe."
             )
     return replace(Recipe.for_task(task, network) if recipe is None else recipe, **settings)

@@ -13,7 +13,7 @@ from torch import Tensor
 from conjugacy._check import check_axes, check_int, check_number
 from conjugacy._config import build, describe
 from conjugacy.networks.network import Network
-from conjugacy.runs.classes import known_classes
+from conjugacy.runs.classes import check_network, check_task, known_classes
 from conjugacy.runs.rollout import rollout
 from conjugacy.runs.run import Run, load_weights
 from conjugacy.runs.trial_sets import derive_seed
@@ -63,10 +63,12 @@ class TaskTrainedWrapper(LightningModule):
 
     def set_environment(self, task: Task) -> None:
         """Learn this task."""
+        check_task("task_env", task)
         self.task_env = task
 
     def set_model(self, model: Network) -> None:
         """Train this network; its weights are made if it has none."""
+        check_network("model", model)
         if not model.input_size and self.task_env is not None:
             prepare = getattr(self.task_env, "prepare", None)
             if prepare is not None:
