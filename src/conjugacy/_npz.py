@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from conjugacy._json import digest, dump, parse
 from conjugacy._notes import OlderFileWarning, note
 
 _META, _HASH = "meta", "sha256"
+_LARGEST = 8 * 2**30  # bytes unpacked; a file of megabytes can unpack to terabytes
 
 
 def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -46,6 +48,10 @@ def read_npz(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, 
     """
     data = read_file(path)
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            size = sum(entry.file_size for entry in packed.infolist())
+        if size > _LARGEST:
+            raise ValueError(f"it would unpack to {size / 2**30:.0f} GiB, more than {_LARGEST / 2**30:.0f}")
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             arrays = {key: found[key] for key in found.files}
         meta = parse(_META, str(arrays.pop(_META)))

@@ -186,6 +186,15 @@ def test_a_point_a_circle_and_chaos_side_by_side():
     assert (found.owner[start[:, 2].abs() < 0.5] == found.owner[circle.orbits[0]]).all()
 
 
+@pytest.mark.parametrize("start", [[[0.0, 0.0]], [[0.0, 1.0]], [[1, -2], [0, 0], [3, 0]]])
+def test_orbits_that_start_exactly_on_a_saddle_or_on_its_stable_manifold_leave_it(start):
+    found = cj.attractors(lambda x, u: torch.tanh(2 * x), x0=start, n_transient=50, max_steps=200, progress=False)
+    assert set(found.counts) == {"fixed"}, found.summary()
+    stable = 0.9575040240772687  # tanh(2 x) = x
+    for attractor in found:
+        torch.testing.assert_close(attractor.x.abs(), torch.full_like(attractor.x, stable), rtol=1e-6, atol=0)
+
+
 def test_orbits_that_run_away_are_named():
     assert cj.attractors(lambda x: 1.2 * x, x0=states(8, 2), progress=False).counts == {"runaway": 1}
     mixed = cj.attractors(

@@ -21,6 +21,7 @@ _STRETCH_BYTES = 1.5e8  # of the stretches of all moving orbits, and of the long
 _STRETCH = 1024
 _LONG = (4096, 16_384, 32_768)  # looks of the long paths in each round
 _MOST_GROUPS = 40
+_PUSH = 1e-6  # spreads
 _AWAY = 1e6  # spreads: an orbit this far out has left
 
 
@@ -70,6 +71,9 @@ class AttractorSearch:
                 for k, n_long in enumerate(_LONG):
                     self.advance(max(0, min(need, most) - self.looks))
                     self.rest()
+                    if k == 0 and self.nudge():
+                        self.advance(first)
+                        self.rest()
                     bar.update(int((self.owner >= 0).sum()) - bar.n)
                     if not len(self.moving):
                         return
@@ -139,6 +143,19 @@ class AttractorSearch:
             self._settle(
                 moving, held_points(self.strobe, self.x[moving], self.scale, self.horizon, time, self.n_exponents)
             )
+
+    def nudge(self) -> bool:
+        """Push orbits that stand on a point that does not attract, where they would stand for ever; whether any did."""
+        moving = self.moving
+        if not len(moving):
+            return False
+        x = self.x[moving]
+        gap = (self.strobe.step(x) - x).norm(dim=-1)
+        still = gap <= 1e-13 * torch.clamp(x.norm(dim=-1), min=self.scale)
+        if some := bool(still.any()):
+            push = torch.randn(x[still].shape, generator=self.generator, dtype=torch.float64)
+            self.x[moving[still]] += _PUSH * self.scale * push
+        return some
 
     def turns(self, n_long: int, final: bool) -> float:
         """Name the orbits that repeat or turn; returns how many looks the undecided need before the next round."""

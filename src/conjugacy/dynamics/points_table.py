@@ -111,7 +111,16 @@ def summary_of(points: FixedPoints) -> str:
     sure = _how_sure(points)
     apart = int(((~points.reached & np.isin(points.kind, ("fixed", "held"))) | ~counted).sum())
     away = f" {apart} further points lie where no orbit from the data ends." if apart else ""
-    return f"{first}. {sure}{away}"
+    return f"{first}. {_elsewhere(points)}{sure}{away}"
+
+
+def _elsewhere(points: FixedPoints) -> str:
+    """Of orbits that end at no memory: they may keep moving for ever, which no list of points tells."""
+    n = points.record.n_unsettled
+    if not points.record.n_orbits or not n:
+        return ""
+    cycles = f" {len(points.cycles)} cycle{'s' * (len(points.cycles) > 1)} they end on were met." if points.cycles else ""
+    return f"The other {n} keep moving, or need longer: attractors() says where they end.{cycles} "
 
 
 def _stable(points: FixedPoints) -> np.ndarray:

@@ -257,7 +257,9 @@ def _basis(phases: np.ndarray, harmonics: int) -> np.ndarray:
 
 
 def turn_of(path: Tensor) -> float:
-    """About how many looks a turn of an orbit (n, D) takes: the way round its spread, over its speed."""
+    """About how many looks a turn of an orbit (n, D) takes: the way round its spread, over its speed; 2 at rest."""
     spread = (path - path.mean(0)).square().sum(-1).mean().sqrt()
     speed = (path[1:] - path[:-1]).square().sum(-1).mean().sqrt()
-    return max(2.0, float(2 * torch.pi * spread / speed.clamp_min(1e-300)))
+    if float(speed) <= 1e-14 * float(path.abs().max()):  # what is left of either is rounding
+        return 2.0
+    return max(2.0, float(2 * torch.pi * spread / speed))

@@ -101,7 +101,7 @@ class Network(nn.Module, ABC):
         self.latent_ics = nn.Parameter(torch.zeros(self.state_size))
 
     def step(self, x: Tensor, u: Tensor) -> Tensor:
-        """The state after input u (..., input) in state x (..., state); no noise."""
+        """The state after input u (..., input) in state x (..., state); no noise, and NaN where x or u hold NaN."""
         self._check_built()
         check_last("x", x, self.state_size, f"The states of this network have {self.state_size} variables.")
         check_last("u", u, self.input_size, f"This network was built for {self.input_size} inputs.")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from conjugacy._check import check_choice, check_int, check_number, shown
+from conjugacy._check import check_choice, check_int, check_number, check_optional, shown
 from conjugacy._files import read_file
 from conjugacy._notes import one_line
 from conjugacy.networks.network import Network
@@ -119,6 +119,7 @@ class Plan:
     def of(cls, config: Any, text: str | None = None, classes: Iterable[type] = ()) -> Plan:
         """The sweep that a mapping of the same form describes; see `read`."""
         own = _own_classes(classes)
+        check_optional("text", text, str)
         if not isinstance(config, Mapping):
             raise ValueError(f"`config`: expected a dict with the keys task, network and so on, got {shown(config)}.")
         for key in config:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from conjugacy._check import check_choice, check_instance, check_int, check_number
+from conjugacy._check import check_choice, check_instance, check_int, check_list, check_number
 from conjugacy.recordings import filters
 from conjugacy.recordings.recording import Recording
 
@@ -51,7 +51,7 @@ def noise_anchors(
     check_int("n", n, 1)
     check_int("seed", seed, 0)
     check_number("fano", fano, 1, open_low=True)
-    for kind in kinds:
+    for kind in check_list("kinds", kinds, "kinds of noise"):
         check_choice("kinds", kind, KINDS)
     first = recording.origin or recording
     usable = list(kinds) if first.kind != "activity" else ["gaussian"]

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from conjugacy._check import check_choice, check_number, check_text
+from conjugacy._check import check_choice, check_number, check_optional, check_options, check_text
 from conjugacy.recordings.array_input import doubtful_units, fields_of_array
 from conjugacy.recordings.nwb import read_session
 from conjugacy.recordings.processing import Processing
@@ -114,11 +114,13 @@ class Recording(Processing):
         TypeError, ValueError
             If counts are negative or no whole numbers, or something else does not fit.
         """
+        check_options(others, "a recording", fields_of_array)
         return _checked(cls(**fields_of_array("counts", counts, bin_size, **others)))
 
     @classmethod
     def from_rates(cls, rates: Any, bin_size: float, **others: Any) -> Self:
         """A recording from firing rates (spikes per second, >= 0); arguments as those of `from_counts`."""
+        check_options(others, "a recording", fields_of_array)
         return _checked(cls(**fields_of_array("rates", rates, bin_size, **others)))
 
     @classmethod
@@ -128,6 +130,7 @@ class Recording(Processing):
         `bin_size` is the time between frames (s). Traces are taken as they are: the indicator has smoothed them, which
         noise anchors do not know unless spikes were inferred before.
         """
+        check_options(others, "a recording", fields_of_array)
         return _checked(cls(**fields_of_array("activity", traces, bin_size, **others)))
 
     @classmethod
@@ -348,6 +351,7 @@ class Recording(Processing):
 
     def system(self, name: str | None = None) -> System:
         """The recording as `dynamics` and `similarity` take it: its activity as trajectories."""
+        check_optional("name", name, str)
         inputs = None if self.inputs is None else torch.from_numpy(np.ascontiguousarray(self.inputs))
         values = torch.from_numpy(np.ascontiguousarray(self.values))
         return System(name or self.name, values, inputs, torch.from_numpy(self.lengths), dt=self.bin_size)

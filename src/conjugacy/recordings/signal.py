@@ -39,6 +39,8 @@ class Signal:
     circular: bool = False
 
     def __post_init__(self):
+        values = check_finite("values", read_numbers("values", self.values, "an array (trial, sample, channel)"))
+        check_axes("values", values, "trial sample channel")
         check_number("dt", self.dt, 0, open_low=True, hint="It is the time between samples in seconds.")
         check_number("start", self.start)
         check_flag("circular", self.circular)

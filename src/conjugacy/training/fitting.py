@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from conjugacy._check import check_instance, check_int
+from conjugacy._check import check_instance, check_int, check_options
 from conjugacy._plain_torch import plain_torch
 from conjugacy._threads import torch_threads
 from conjugacy.models.autoencoder import SequentialAutoencoder
@@ -105,6 +105,7 @@ def _begun(recording: Recording, model: Network, seed: int, settings: dict[str, 
     n_inputs = 1 if recording.inputs is None else recording.inputs.shape[2]
     with torch_threads(1):
         network.init_model(n_inputs, recording.n_units, derive_seed(seed, "weights"))
+    check_options(settings, "fit", Recipe)
     run = DataRun(recording, network, seed, Recipe(**{**_DEFAULTS, **settings}).as_dict())
     rows = run.rows("train")
     means = counts[rows][recording.valid[rows]].mean(0)

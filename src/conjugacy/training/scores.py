@@ -23,8 +23,8 @@ CHUNK = 256  # trials rolled out at once: bounds memory, not the result
 def masked_r2(outputs: Tensor, targets: Tensor, mask: Tensor) -> float:
     """Variance-weighted R2 of outputs (trial, time, output) over the masked-in steps.
 
-    1 - sum (y - t)^2 / sum (t - mean t)^2 with sums over trials, steps and outputs, and the mean per output. NaN if the
-    targets do not vary.
+    1 - sum (y - t)^2 / sum (t - mean t)^2 with sums over trials, steps and outputs, and the mean per output. NaN where
+    it is undefined: if the targets do not vary, or an output is NaN.
     """
     for name, x in (("outputs", outputs), ("targets", targets), ("mask", mask)):
         check_instance(name, x, Tensor)

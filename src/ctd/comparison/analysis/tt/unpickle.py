@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conjugacy._check import shown
 from conjugacy._files import read_file
 from conjugacy.training.lightning.data_module import rebuild_data_module
 from conjugacy.training.lightning.wrapper import rebuild_wrapper
@@ -132,11 +133,12 @@ def _top(stack: list[Any], n: int) -> list[Any]:
 
 
 def _known(module: Any, name: Any, names: set[tuple[str, str]], path: Path) -> _Name:
-    if (module, name) not in names:
+    if not isinstance(module, str) or not isinstance(name, str) or (module, name) not in names:
+        asked = f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else shown((module, name))
         raise pickle.UnpicklingError(
-            f"{path}: refused to load {module}.{name}: only TaskTrainedWrapper and TaskDataModule of conjugacy "
-            f"are read from pickles. If it is a class of your own that you trust, pass classes=[{name}]; a file "
-            "written by CtDB itself has to be trained again."
+            f"{path}: refused to load {asked[:200]}: only TaskTrainedWrapper and TaskDataModule of conjugacy "
+            f"are read from pickles. If it is a class of your own that you trust, pass classes=[{str(name)[:80]}]; a "
+            "file written by CtDB itself has to be trained again."
         )
     return _Name(module, name)
 
