@@ -10,10 +10,12 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.analysis import Analysis as Analysis
     from conjugacy.analysis.comparison import Comparison as Comparison
     from conjugacy.analysis.comparison import compare as compare
+    from conjugacy.analysis.births import points_through_learning as points_through_learning
     from conjugacy.analysis.conjugacies import find_conjugacy as find_conjugacy
     from conjugacy.analysis.generalisation import generalisation_table as generalisation_table
     from conjugacy.analysis.groups import GroupComparison as GroupComparison
     from conjugacy.analysis.groups import compare_groups as compare_groups
+    from conjugacy.analysis.learning import learning_curve as learning_curve
     from conjugacy.analysis.rest_points import RestPoints as RestPoints
     from conjugacy.analysis.rest_points import rest_points as rest_points
     from conjugacy.dynamics._attractors import attractors as attractors
@@ -67,8 +69,10 @@ _PUBLIC = {
     "fixed_points": "dynamics.search",
     "generalisation_table": "analysis.generalisation",
     "input_path": "dynamics.continuation",
+    "learning_curve": "analysis.learning",
     "load": "runs.run",
     "lyapunov_spectrum": "dynamics.lyapunov",
+    "points_through_learning": "analysis.births",
     "portrait_distance": "dynamics._portrait_distance",
     "rest_points": "analysis.rest_points",
     "rollout": "runs.rollout",
