@@ -38,6 +38,7 @@ from conjugacy.dynamics.points import FixedPoints
 from conjugacy.dynamics.search import fixed_points
 from conjugacy.networks.network import Network
 from conjugacy.runs.run import Run
+from conjugacy.system import System
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -192,7 +193,9 @@ class _Line:
         first, last = self.ends
         mixed = {k: torch.lerp(v, last[k], fraction) if v.is_floating_point() else v for k, v in first.items()}
         self.network.load_state_dict(mixed)
-        return as_map(self.network)
+        n = self.network
+        blank = torch.zeros(1, 1, n.state_size, dtype=torch.float64), torch.zeros(1, 1, n.input_size).double()
+        return as_map(System("line", *blank, torch.ones(1, dtype=torch.int64), step=n.step, cell=n.cell))
 
 
 def _counted(points: FixedPoints) -> FixedPoints:

@@ -50,6 +50,7 @@ from conjugacy.runs.folder import (
     write_folder,
     writer,
 )
+from conjugacy.runs.lesions import cut, lesioned
 from conjugacy.runs.lock import at_once, locked
 from conjugacy.runs.rollout import rollout
 from conjugacy.runs.snapshots import FOLDER as SNAPSHOTS
@@ -209,6 +210,44 @@ class Run:
             dt=self.task.dt,
             parts=loop.parts,
         )
+
+    def lesion(self, *, units: Any = None, directions: Any = None, cluster: Any = None, to: Any = "zero") -> Run:
+        """The run with a part of its network's state held at every step; one of the first three says which.
+
+        Parameters
+        ----------
+        units : list of int or boolean mask (unit,), optional
+            Units that are silenced. A unit of an LSTM has two state variables, both are held.
+        directions : array (state,) or (k, state), optional
+            Directions of the state that can carry nothing; they need not be orthogonal.
+        cluster : (labels, label), optional
+            A label for each unit, and the one whose units are silenced.
+        to : "zero", "mean", number or array (state,)
+            What the state has along them instead; "mean": of the states visited on validation trials.
+
+        Returns
+        -------
+        Run
+            Untrained further; without test scores, see `conjugacy.training.evaluate`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If none or several are given, one is out of range, or nothing of the state would be left.
+        """
+        return lesioned(self, units, directions, cluster, to)
+
+    def cut(self, sources: Any = None, targets: Any = None) -> Run:
+        """The run with the recurrent weights from units to units set to 0; None: from, or to, all.
+
+        Units keep what they do to themselves by their leak or update gate, and what inputs and biases do to them.
+
+        Raises
+        ------
+        ValueError
+            If both are None, a unit is out of range, or the network has no weights between units.
+        """
+        return cut(self, sources, targets)
 
     def config(self) -> dict[str, Any]:
         """Everything that repeats the run, as plain values."""
