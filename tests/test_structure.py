@@ -43,6 +43,7 @@ DOORS = {
     "analysis/comparison.py": {"plots.overlay:affine_overlay"},
     "analysis/births.py": {"plots._learning:points_through_learning"},
     "analysis/learning.py": {"plots._learning:learning_curve"},
+    "analysis.lesion_table.py": {"plots._lesions:lesion_effects"},
     "dynamics/points.py": {
         "dynamics._attractors:attractors",
         "dynamics._held_certificate:held_certificate",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.groups import GroupComparison as GroupComparison
     from conjugacy.analysis.groups import compare_groups as compare_groups
     from conjugacy.analysis.learning import learning_curve as learning_curve
+    from conjugacy.analysis.lesion_table import lesion_effects as lesion_effects
     from conjugacy.analysis.rest_points import RestPoints as RestPoints
     from conjugacy.analysis.rest_points import rest_points as rest_points
     from conjugacy.dynamics._attractors import attractors as attractors
@@ -70,6 +71,7 @@ _PUBLIC = {
     "generalisation_table": "analysis.generalisation",
     "input_path": "dynamics.continuation",
     "learning_curve": "analysis.learning",
+    "lesion_effects": "analysis.lesion_table",
     "load": "runs.run",
     "lyapunov_spectrum": "dynamics.lyapunov",
     "points_through_learning": "analysis.births",

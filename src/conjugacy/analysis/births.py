@@ -287,8 +287,11 @@ def _end_of(line: _Line, point: FixedPoints, inside: float) -> tuple[float, Tens
     good, bad = inside, 1.0 - inside
     for k in range(_N_BISECTIONS):
         middle = (good + bad) / 2
-        y, alive = _followed(line, x, u, good, middle, max(1, _SUBSTEPS >> k))
-        if bool(alive[0]):
+        n = max(4, _SUBSTEPS >> k)
+        y, alive = _followed(line, x, u, good, middle, n)
+        # near its end Newton's method leaps to a neighbour, from which no way leads back
+        back, returned = _followed(line, y, u, middle, good, n)
+        if bool(alive[0] & returned[0]) and float((back - x).norm()) <= 1e-6 * (1 + float(x.norm())):
             good, x = middle, y
         else:
             bad = middle
@@ -302,7 +305,7 @@ def _grouped(ends: list[tuple[int, float, Tensor]]) -> list[list[tuple[int, floa
         first = left.pop(0)
         near = [e for e in left if abs(e[1] - first[1]) < 0.02]
         near.sort(key=lambda e: float((e[2] - first[2]).norm()))
-        reach = 0.25 * (1 + float(first[2].norm()))
+        reach = 0.5 * (1 + float(first[2].norm()))
         partner = next((e for e in near if float((e[2] - first[2]).norm()) < reach), None)
         if partner is not None:
             left = [e for e in left if e[0] != partner[0]]

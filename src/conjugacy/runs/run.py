@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from conjugacy._json import dump, parse
 from conjugacy._notes import one_line
 from conjugacy._plain_torch import plain_dtype
 from conjugacy._version import __version__
+from conjugacy.networks.lesioned import Lesioned
 from conjugacy.networks.network import Network
 from conjugacy.runs.classes import check_network, check_task, known_classes
 from conjugacy.runs.folder import (
@@ -50,7 +52,7 @@ from conjugacy.runs.folder import (
     write_folder,
     writer,
 )
-from conjugacy.runs.lesions import cut, lesioned
+from conjugacy.runs.lesion import cut, lesioned
 from conjugacy.runs.lock import at_once, locked
 from conjugacy.runs.rollout import rollout
 from conjugacy.runs.snapshots import FOLDER as SNAPSHOTS
@@ -156,6 +158,8 @@ class Run:
             cell=network.cell,
             readout=network.readout,
             dt=self.task.dt,
+            # a network that can no longer move covers no more than the rounding of float32
+            step_tolerance=math.inf if isinstance(network, Lesioned) else 0.05,
         )
 
     @torch.no_grad()
