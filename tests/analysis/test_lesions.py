@@ -184,7 +184,7 @@ def test_kicks_in_a_linear_system_are_powers_of_its_matrix():
 
 
 def test_closed_loops_are_lesioned_and_pushed(tmp_path):
-    task = cj.tasks.RandomTarget(max_ep_duration=0.4)
+    task = cj.tasks.RandomTarget(max_ep_duration=0.8)
     run = cj.train(task, GRU(6), steps=1, batch_size=4, progress=False)
     silent = run.lesion(units=[0, 1])
     assert bool((silent.rollout("val").latents[..., :2] == 0).all())

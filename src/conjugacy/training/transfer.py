@@ -57,8 +57,8 @@ def transfer(start: Run, task: Task, network: Network) -> Start:
             f"`start`: expected a run of the same network, {describe(network)}, got {describe(source)}. Leave out "
             "`network`: that of the run is taken."
         )
-    inputs = _shared(_labels(start.task, "input", source.input_size), _labels(task, "input", network.input_size))
-    outputs = _shared(_labels(start.task, "output", source.output_size), _labels(task, "output", network.output_size))
+    inputs = _shared(channel_labels(start.task, "input", source.input_size), channel_labels(task, "input", network.input_size))
+    outputs = _shared(channel_labels(start.task, "output", source.output_size), channel_labels(task, "output", network.output_size))
     axes = _axes(source)
     new = {k: v.clone() for k, v in network.state_dict().items()}
     copied, reset = [], []
@@ -85,7 +85,7 @@ def transfer(start: Run, task: Task, network: Network) -> Start:
         if kept or rest:
             copied.append(name if not lost else f"{name} ({role}s {', '.join(kept) or 'none'})")
         if lost:
-            labels = _labels(task, role, n_new)
+            labels = channel_labels(task, role, n_new)
             reset.append(f"{name} ({role}s {', '.join(v for v in labels if v not in kept)})")
     network.load_state_dict(new)
     _check_carried(source, network, inputs, outputs)
@@ -94,18 +94,18 @@ def transfer(start: Run, task: Task, network: Network) -> Start:
     )
 
 
-def _arguments(network: Network) -> dict[str, Any]:
-    described = describe(network)["args"]
-    return {name: copy.deepcopy(getattr(network, name)) for name in described}
-
-
-def _labels(task: Any, role: str, n: int) -> list[str]:
+def channel_labels(task: Any, role: str, n: int) -> list[str]:
     """A label for each channel: the task's, or numbers where it has no such list; those that come twice are numbered."""
     labels = list(map(str, getattr(task, f"{role}_labels", ())))
     if len(labels) != n:
         return [f"{role} {i + 1}" for i in range(n)]
     many = {label for label, count in Counter(labels).items() if count > 1}
     return [f"{v} ({labels[: i + 1].count(v)})" if v in many else v for i, v in enumerate(labels)]
+
+
+def _arguments(network: Network) -> dict[str, Any]:
+    described = describe(network)["args"]
+    return {name: copy.deepcopy(getattr(network, name)) for name in described}
 
 
 def _shared(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int]]:
