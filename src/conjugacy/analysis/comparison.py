@@ -428,7 +428,8 @@ def _compare_across(
     """A comparison of runs of several tasks: each on trials of its own, and on those of the probe for paired measures."""
     paired = [m.name for m in measures.values() if m.traits.needs == "paired trajectories"]
     if paired and probe is None:
-        tasks = ", ".join(dict.fromkeys(f"{r.task.name} ({n})" for r, n in zip(runs, names)))
+        alike = len({r.task.name for r in runs}) == 1  # then only their settings tell them apart
+        tasks = ", ".join(f"{describe(r.task) if alike else r.task.name} ({n})" for r, n in zip(runs, names))
         raise ValueError(
             f"`probe`: expected inputs to feed to all, since {', '.join(paired)} pairs trials and the runs are of "
             f"different tasks, {tasks}; got None. Give a task, trials or an array, or choose measures that pair nothing."
