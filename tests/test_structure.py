@@ -44,7 +44,7 @@ DOORS = {
     "analysis/births.py": {"plots._learning:points_through_learning"},
     "analysis/generalising_alike.py": {"plots._generalisation:generalising_alike"},
     "analysis/learning.py": {"plots._learning:learning_curve"},
-    "analysis.lesion_table.py": {"plots._lesions:lesion_effects"},
+    "analysis/lesion_table.py": {"plots._lesions:lesion_effects"},
     "analysis/motifs.py": {"plots._motifs:shared_motifs"},
     "dynamics/points.py": {
         "dynamics._attractors:attractors",

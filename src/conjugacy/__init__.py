@@ -8,9 +8,9 @@ from conjugacy._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps it equal to _PUBLIC
     from conjugacy.analysis.analysis import Analysis as Analysis
+    from conjugacy.analysis.births import points_through_learning as points_through_learning
     from conjugacy.analysis.comparison import Comparison as Comparison
     from conjugacy.analysis.comparison import compare as compare
-    from conjugacy.analysis.births import points_through_learning as points_through_learning
     from conjugacy.analysis.conjugacies import find_conjugacy as find_conjugacy
     from conjugacy.analysis.generalisation import generalisation_table as generalisation_table
     from conjugacy.analysis.generalising_alike import generalise_alike as generalise_alike

@@ -22,7 +22,9 @@ def three_bits():
 def test_measures_that_pair_nothing_are_taken_as_they_are(small_runs, three_bits):
     table = cj.compare([small_runs[0], three_bits], ["dsa", "portrait"], **FAST, interval=None).table()
     assert np.isfinite(table["a <-> b"]).all() and "matched" not in table
-    own = [r.system(r.task.trials(20, cj.runs.trial_sets.derive_seed(0, "compare"))) for r in (small_runs[0], three_bits)]
+    own = [
+        r.system(r.task.trials(20, cj.runs.trial_sets.derive_seed(0, "compare"))) for r in (small_runs[0], three_bits)
+    ]
     expected = cj.compare(own, ["dsa"], interval=None, names=["GRU-7", "GRU-8"]).table()
     assert table.loc["dsa"]["a <-> b"].iloc[0] == pytest.approx(expected.loc["dsa"]["a <-> b"].iloc[0])
 
@@ -52,7 +54,10 @@ def test_what_cannot_be_matched_gets_one_line(small_runs, three_bits):
     other = cj.train(SineWaveGenerator.small(), cj.networks.GRU(5), **QUICK)
     sine = ", ".join(other.task.input_labels)
     cases = [
-        ({}, "`probe`: expected inputs to feed to all, since cka pairs trials and the runs are of different tasks, 2BFF"),
+        (
+            {},
+            "`probe`: expected inputs to feed to all, since cka pairs trials and the runs are of different tasks, 2BFF",
+        ),
         ({"probe": three_bits.task}, f"none of which GRU-5 has ({sine})"),
         ({"probe": "2BFF"}, "`probe`: expected a task, Trials or an array (trial, time, input), got '2BFF'."),
         ({"probe": np.zeros((20, 30, 4))}, "`probe`: expected the 2 inputs of GRU-7, got 4."),

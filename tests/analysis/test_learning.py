@@ -62,7 +62,9 @@ def test_bad_input_gets_one_line(kept, more, message):
 
 
 def test_runs_without_snapshots_and_other_inputs_are_named(kept, small_runs):
-    with pytest.raises(ValueError, match=r"`run`: expected a run with snapshots, got GRU-7 without. Train it with keep="):
+    with pytest.raises(
+        ValueError, match=r"`run`: expected a run with snapshots, got GRU-7 without. Train it with keep="
+    ):
         cj.learning_curve(small_runs[0])
     with pytest.raises(ValueError, match="`run`: expected a run with snapshots"):
         cj.points_through_learning(small_runs[0])

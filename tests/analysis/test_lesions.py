@@ -150,7 +150,9 @@ def test_gramians_are_those_of_the_linear_system_in_closed_form():
     finite = (1 - np.outer(poles, poles) ** 11) / (1 - np.outer(poles, poles))
     np.testing.assert_allclose(along.controllability[1], (b @ b.T) * finite, atol=1e-10)
     np.testing.assert_allclose(
-        along.observability[0], (c.T @ c) * (1 - np.outer(poles, poles) ** 12) / (1 - np.outer(poles, poles)), atol=1e-10
+        along.observability[0],
+        (c.T @ c) * (1 - np.outer(poles, poles) ** 12) / (1 - np.outer(poles, poles)),
+        atol=1e-10,
     )
     few = gramians(cj.fixed_points(system, n_inits=16, progress=False), n_steps=11)
     np.testing.assert_allclose(few.controllability[0], (b @ b.T) * finite, atol=1e-10)

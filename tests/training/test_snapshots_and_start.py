@@ -219,9 +219,7 @@ def test_going_on_from_a_run_resumes_after_a_kill_and_loads(small_task, small_ru
     assert same(train(small_task, start=small_runs[0], out=tmp_path / "r"), whole)
     loaded = load(tmp_path / "r")
     assert loaded.start.name == "GRU-7" and loaded.config()["start"] == whole.config()["start"]
-    assert all(
-        torch.equal(a, b) for a, b in zip(loaded.start.network.parameters(), small_runs[0].network.parameters())
-    )
+    assert all(torch.equal(a, b) for a, b in zip(loaded.start.network.parameters(), small_runs[0].network.parameters()))
 
 
 def test_the_command_line_keeps_and_goes_on(tmp_path, capsys):

@@ -162,7 +162,9 @@ def points_through_learning(
     for step in tqdm(chosen, desc=f"fixed points of {run.name}", disable=not progress, leave=False):
         now = run.snapshots[step]
         networks[step] = copy.deepcopy(now.network).double().requires_grad_(False)
-        points[step] = fixed_points(now.system("val"), inputs=inputs, n_inits=n_inits, seed=seed, progress=False, **search)
+        points[step] = fixed_points(
+            now.system("val"), inputs=inputs, n_inits=n_inits, seed=seed, progress=False, **search
+        )
     branches: dict[int, tuple[int, ...]] = {chosen[0]: tuple(range(len(_counted(points[chosen[0]]))))}
     n_branches = len(branches[chosen[0]])
     events: list[dict[str, Any]] = []

@@ -210,5 +210,7 @@ def _steps_of(run: Run, steps: Any) -> list[int]:
     chosen = sorted(set(steps))
     lacking = [step for step in chosen if step not in kept]
     if lacking or not chosen:
-        raise ValueError(f"`steps`: expected steps that were kept, {', '.join(map(str, kept))}, got {lacking or chosen}.")
+        raise ValueError(
+            f"`steps`: expected steps that were kept, {', '.join(map(str, kept))}, got {lacking or chosen}."
+        )
     return chosen

@@ -149,8 +149,13 @@ def lesion_effects(
                 assert intact is not None
                 row[m.name] = m(lesioned[name].system(trials), intact, interval=None).value
             if skeleton:
-                points = fixed_points(lesioned[name].system("val"), inputs=inputs, seed=seed, n_inits=256, progress=False)
-                row |= {"memories": int(points.memories.sum()), "fixed points": int((points.fixed & points.counted).sum())}
+                points = fixed_points(
+                    lesioned[name].system("val"), inputs=inputs, seed=seed, n_inits=256, progress=False
+                )
+                row |= {
+                    "memories": int(points.memories.sum()),
+                    "fixed points": int((points.fixed & points.counted).sum()),
+                }
             rows[name] = row
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("lesion")
     return LesionEffects(run.name, score, float(whole[score]), table, drops)

@@ -2,7 +2,8 @@
 
 A place is a held input: that of an epoch of a rule, say. The stable points under the input of one place are followed
 while the input moves to that of another (Driscoll, Shenoy & Sussillo, Nat. Neurosci. 27:1349, 2024, follow them from
-one rule to another in the same way). The share of a motif between two places is
+one rule to another in the same way). One whose branch ends on the way (a fold) is let go where the network would go if
+the input moved slowly: it settles elsewhere. The share of a motif between two places is
 
     share(a, b) = (stable points of a that arrive, one to one, at stable points of b) / (the larger number of them)
                   x (mean overlap of their slowest modes before and after)
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _MOST_DIRECTIONS = 3
 _SUBSTEPS = 32
+_STEPS_EACH = 50  # of the map at each place on the way, where a point is let go
+_SETTLED = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,9 @@ class SharedMotifs:
         if not places:
             raise ValueError(f"`motif`: expected one of {sorted(set(self.motifs.values()))}, got {shown(motif)}.")
         sets = [_stable(self.points[p]) for p in places]
-        spread = np.concatenate([s.x - s.x.mean(0) for s in sets if len(s)] or [np.zeros((0, self.run.network.state_size))])
+        spread = np.concatenate(
+            [s.x - s.x.mean(0) for s in sets if len(s)] or [np.zeros((0, self.run.network.state_size))]
+        )
         if np.abs(spread).max(initial=0) < 1e-6:
             spread = np.concatenate([s.modes[0][:, :, 0].real for s in sets if len(s)] or [spread])
         if not len(spread):
@@ -237,14 +242,33 @@ def _share(a: FixedPoints, b: FixedPoints, u: np.ndarray, n_modes: int) -> float
     if not len(here) or not len(there) or here.dynamics is None:
         return 0.0
     x, alive = follow(here.dynamics, here, torch.from_numpy(u), n_substeps=_SUBSTEPS)
+    settled = _settled(here, torch.from_numpy(u), ~alive)
+    x = torch.where(alive[:, None], x, settled)
     gap = torch.cdist(x, torch.from_numpy(there.x)).numpy()
+    near = np.where(alive.numpy(), 1e-6, _SETTLED)
     taken: dict[int, float] = {}
-    for i in np.flatnonzero(alive.numpy()):
+    for i in range(len(here)):
         j = int(gap[i].argmin())
-        if gap[i, j] <= 1e-6 * (1 + float(x[i].norm())):
+        if gap[i, j] <= near[i] * (1 + float(x[i].norm())):
             overlap = _overlap(here.modes[0][i, :, :n_modes], there.modes[0][j, :, :n_modes])
             taken[j] = max(taken.get(j, 0.0), overlap)
     return sum(taken.values()) / max(len(here), len(there))
+
+
+def _settled(here: FixedPoints, u: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+    """Where the states `which` are after the input has moved slowly to `u`, and a while has passed, (P, D)."""
+    x, start = torch.from_numpy(here.x).clone(), torch.from_numpy(here.u[0])
+    dynamics = here.dynamics
+    if dynamics is None or not bool(which.any()):
+        return x
+    y = x[which]
+    with torch.no_grad():
+        for k in range(1, _SUBSTEPS + 1):
+            held = (start + k / _SUBSTEPS * (u - start)).expand(len(y), -1)
+            for _ in range(_STEPS_EACH if k < _SUBSTEPS else 20 * _STEPS_EACH):
+                y = dynamics.step(y, held)
+    x[which] = y
+    return x
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -255,14 +279,14 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
         left, sizes, _ = np.linalg.svd(parts, full_matrices=False)
         bases.append(left[:, sizes > 1e-8 * sizes[0]])
     k = min(basis.shape[1] for basis in bases)
-    return float((np.linalg.svd(bases[0].T @ bases[1])[1][:k] ** 2).mean())
+    return float(np.minimum(np.linalg.svd(bases[0].T @ bases[1])[1][:k] ** 2, 1.0).mean())
 
 
 def _clusters(shares: pd.DataFrame, threshold: float) -> dict[str, int]:
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
-    far = squareform(1 - shares.to_numpy(), checks=False)
+    far = squareform((1 - shares.to_numpy()).clip(min=0), checks=False)
     labels = fcluster(linkage(far, "average"), 1 - threshold + 1e-12, "distance")
     order = {label: k for k, label in enumerate(dict.fromkeys(labels.tolist()))}
     return {name: order[label] for name, label in zip(shares.index, labels.tolist())}

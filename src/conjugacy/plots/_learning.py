@@ -30,7 +30,9 @@ def learning_curve(curve: LearningCurve) -> Figure:
             ax.legend(frameon=False, fontsize="small")
     last = axes[-1]
     for k, name in enumerate(curve.task_scores.columns):
-        last.plot(curve.task_scores.index, curve.task_scores[name].clip(lower=-0.1), "o-", ms=3, color=f"C{k + 2}", label=name)
+        last.plot(
+            curve.task_scores.index, curve.task_scores[name].clip(lower=-0.1), "o-", ms=3, color=f"C{k + 2}", label=name
+        )
     last.set_ylabel("task score")
     last.set_xlabel("gradient step")
     last.legend(frameon=False, fontsize="small")

@@ -21,7 +21,9 @@ def lesion_effects(effects: LesionEffects) -> Figure:
     rng = np.random.default_rng(0)
     for k, (name, row) in enumerate(table.iterrows()):
         drops = effects.random_drops[str(name)]
-        ax.plot(drops, k + rng.uniform(-0.12, 0.12, len(drops)), ".", color="0.7", ms=4, label="random" if k == 0 else None)
+        ax.plot(
+            drops, k + rng.uniform(-0.12, 0.12, len(drops)), ".", color="0.7", ms=4, label="random" if k == 0 else None
+        )
         low, high = effects.intact - row["high"], effects.intact - row["low"]
         ax.plot([low, high], [k, k], "-", color="C3", lw=1.5)
         ax.plot(row["drop"], k, "o", color="C3", label="the lesion" if k == 0 else None)

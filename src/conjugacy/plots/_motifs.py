@@ -21,7 +21,9 @@ def shared_motifs(found: SharedMotifs) -> Figure:
     ax = fig.subplots()
     image = ax.imshow(values, vmin=0, vmax=1, cmap="Blues")
     table = found.table()
-    ax.set_yticks(range(len(names)), [f"{name} ({table.loc[name, 'stable']} stable)" for name in names], fontsize="small")
+    ax.set_yticks(
+        range(len(names)), [f"{name} ({table.loc[name, 'stable']} stable)" for name in names], fontsize="small"
+    )
     ax.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize="small")
     start = 0
     for motif in dict.fromkeys(found.motifs[name] for name in names):

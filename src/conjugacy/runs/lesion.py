@@ -44,7 +44,11 @@ def lesion_directions(run: Run, units: Any, directions: Any, cluster: Any) -> Te
     TypeError, ValueError
         If none or several of the three are given, one is out of range, or nothing would be left of the state.
     """
-    given = [name for name, value in (("units", units), ("directions", directions), ("cluster", cluster)) if value is not None]
+    given = [
+        name
+        for name, value in (("units", units), ("directions", directions), ("cluster", cluster))
+        if value is not None
+    ]
     if len(given) != 1:
         raise ValueError(f"`units`, `directions`, `cluster`: expected one of them, got {', '.join(given) or 'none'}.")
     n, d = run.network.latent_size, run.network.state_size
@@ -53,7 +57,9 @@ def lesion_directions(run: Run, units: Any, directions: Any, cluster: Any) -> Te
     if units is not None:
         chosen = unit_list("units", units, n)
         if len(chosen) == n:
-            raise ValueError(f"`units`: expected some of the {n} units, got all: nothing would be left. Leave some out.")
+            raise ValueError(
+                f"`units`: expected some of the {n} units, got all: nothing would be left. Leave some out."
+            )
         # a unit of an LSTM has two state variables
         rows = [i + k * n for k in range(d // n) for i in chosen]
         return torch.eye(d, dtype=torch.float64)[rows]

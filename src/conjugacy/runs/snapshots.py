@@ -1,8 +1,8 @@
 """Snapshots: the weights that a training has kept on its way, one file a step in the folder of its run.
 
 Each file is written whole or not at all while training goes on, and never changed: a training that was interrupted
-writes the same bytes again. A file is named by its step and says which training it is of (by a hash of the config), and the
-config.json of the finished run has the hashes of all.
+writes the same bytes again. A file is named by its step and says which training it is of (by a hash of the config), and
+the config.json of the finished run has the hashes of all.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ class KeptWeights:
         path = self.path(step)
         data = read_file(path)
         if sha256(data).hexdigest() != self.sha256[step]:
-            raise ValueError(f"{path}: its content is not what was kept (its hash differs). Restore it, or train again.")
+            raise ValueError(
+                f"{path}: its content is not what was kept (its hash differs). Restore it, or train again."
+            )
         return data
 
     def copy_to(self, folder: Path) -> None:

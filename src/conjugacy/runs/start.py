@@ -62,6 +62,4 @@ class Start:
             network = build("start.network", config["network"], classes)
             network.init_model(config["input_size"], config["output_size"])
         seed = check_int("start.seed", config["seed"], 0)
-        return cls(
-            str(config["name"]), task, network.eval(), seed, tuple(config["copied"]), tuple(config["reset"])
-        )
+        return cls(str(config["name"]), task, network.eval(), seed, tuple(config["copied"]), tuple(config["reset"]))

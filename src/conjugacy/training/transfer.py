@@ -57,8 +57,12 @@ def transfer(start: Run, task: Task, network: Network) -> Start:
             f"`start`: expected a run of the same network, {describe(network)}, got {describe(source)}. Leave out "
             "`network`: that of the run is taken."
         )
-    inputs = _shared(channel_labels(start.task, "input", source.input_size), channel_labels(task, "input", network.input_size))
-    outputs = _shared(channel_labels(start.task, "output", source.output_size), channel_labels(task, "output", network.output_size))
+    inputs = _shared(
+        channel_labels(start.task, "input", source.input_size), channel_labels(task, "input", network.input_size)
+    )
+    outputs = _shared(
+        channel_labels(start.task, "output", source.output_size), channel_labels(task, "output", network.output_size)
+    )
     axes = _axes(source)
     new = {k: v.clone() for k, v in network.state_dict().items()}
     copied, reset = [], []
@@ -95,7 +99,7 @@ def transfer(start: Run, task: Task, network: Network) -> Start:
 
 
 def channel_labels(task: Any, role: str, n: int) -> list[str]:
-    """A label for each channel: the task's, or numbers where it has no such list; those that come twice are numbered."""
+    """A label for each channel: the task's, or numbers where it has none; those that come twice are numbered."""
     labels = list(map(str, getattr(task, f"{role}_labels", ())))
     if len(labels) != n:
         return [f"{role} {i + 1}" for i in range(n)]
