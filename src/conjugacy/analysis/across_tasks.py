@@ -58,7 +58,7 @@ def probed(runs: Sequence[Run], names: Sequence[str], probe: Any, n_trials: int,
             if not common:
                 raise ValueError(
                     f"`probe`: expected a task that shares a channel with each run, got {probe.name} with "
-                    f"{', '.join(labels[:6])}, none of which {name} has ({', '.join(own[:6])}). Give inputs as an array."
+                    f"{', '.join(labels[:6])}, none of which {name} has ({', '.join(own[:6])}). Give an array."
                 )
             u = trials.inputs.new_zeros(*trials.inputs.shape[:2], len(own))
             for label in common:

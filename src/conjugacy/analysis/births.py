@@ -21,6 +21,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -168,7 +169,7 @@ def points_through_learning(
     branches: dict[int, tuple[int, ...]] = {chosen[0]: tuple(range(len(_counted(points[chosen[0]]))))}
     n_branches = len(branches[chosen[0]])
     events: list[dict[str, Any]] = []
-    for a, b in zip(chosen, chosen[1:]):
+    for a, b in pairwise(chosen):
         line = _Line(networks[a], networks[b])
         here, there = _counted(points[a]), _counted(points[b])
         ahead = _matched(line, here, there)

@@ -425,14 +425,14 @@ def _compare_across(
     seed: int,
     options: dict[str, Any],
 ) -> Comparison:
-    """A comparison of runs of several tasks: each on trials of its own, and on those of the probe for paired measures."""
+    """A comparison of runs of several tasks: on trials of their own, and on the probe where trials are paired."""
     paired = [m.name for m in measures.values() if m.traits.needs == "paired trajectories"]
     if paired and probe is None:
         alike = len({r.task.name for r in runs}) == 1  # then only their settings tell them apart
         tasks = ", ".join(f"{describe(r.task) if alike else r.task.name} ({n})" for r, n in zip(runs, names))
         raise ValueError(
             f"`probe`: expected inputs to feed to all, since {', '.join(paired)} pairs trials and the runs are of "
-            f"different tasks, {tasks}; got None. Give a task, trials or an array, or choose measures that pair nothing."
+            f"different tasks, {tasks}; got None. Give a task, trials or an array, or choose measures that do not."
         )
     systems = [
         _renamed(r.system(r.task.trials(n_trials, derive_seed(seed, "compare"))), n) for r, n in zip(runs, names)

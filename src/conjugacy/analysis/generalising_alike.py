@@ -98,9 +98,9 @@ def generalise_alike(
     drops = (scores - scores.loc["as trained"]).drop("as trained")
     table = comparison.table()
     similar = np.full((len(runs), len(runs)), np.nan)
-    for (_, a, b), row in table.iterrows():
-        ways = [row[w] for w in ("a <-> b", "a -> b", "b -> a") if w in table and pd.notna(row[w])]
-        i, j = called.index(a), called.index(b)
+    for key, row in zip(table.index.tolist(), table.to_dict("records")):
+        ways = [row[w] for w in ("a <-> b", "a -> b", "b -> a") if w in row and np.isfinite(row[w])]
+        i, j = called.index(key[1]), called.index(key[2])
         similar[i, j] = similar[j, i] = np.mean(ways) if ways else np.nan
     gaps = np.sqrt(np.nanmean((drops.to_numpy()[:, :, None] - drops.to_numpy()[:, None]) ** 2, axis=0))
     upper = list(itertools.combinations(range(len(runs)), 2))

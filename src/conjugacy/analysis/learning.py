@@ -71,19 +71,19 @@ class LearningCurve:
         direction : str, optional
             As in `table`, for measures with a direction; by default both have to reach it.
         """
-        table = self.table()
-        rows = table[table["measure"] == measure]
-        if direction is not None:
-            rows = rows[rows["direction"] == direction]
-        if rows.empty:
-            known = ", ".join(dict.fromkeys(f"{m!r} ({d})" for m, d in zip(table["measure"], table["direction"])))
+        records = self.table().to_dict("records")
+        rows = [r for r in records if r["measure"] == measure and direction in (None, r["direction"])]
+        if not rows:
+            known = ", ".join(dict.fromkeys(f"{r['measure']!r} ({r['direction']})" for r in records))
             raise ValueError(f"`measure`: expected one that was compared ({known}), got {measure!r} {direction or ''}.")
         sample = next(s for scores in self.scores.values() for s in scores if s.measure == measure)
         sign = 1 if sample.higher_is_more_similar else -1
-        near = (sign * rows["value"] >= sign * threshold).groupby(rows["step"]).all()
-        far = near.index[~near]
-        after = near.index if far.empty else near.index[near.index > far.max()]
-        return None if after.empty else int(after[0])
+        first = None
+        for step in sorted(self.scores, reverse=True):
+            if not all(sign * r["value"] >= sign * threshold for r in rows if r["step"] == step):
+                break
+            first = step
+        return first
 
     def plot(self) -> Figure:
         """Figure of similarity and task scores over gradient steps."""

@@ -97,7 +97,7 @@ class SharedMotifs:
             [s.x - s.x.mean(0) for s in sets if len(s)] or [np.zeros((0, self.run.network.state_size))]
         )
         if np.abs(spread).max(initial=0) < 1e-6:
-            spread = np.concatenate([s.modes[0][:, :, 0].real for s in sets if len(s)] or [spread])
+            spread = np.concatenate([np.real(s.modes[0][:, :, 0]) for s in sets if len(s)] or [spread])
         if not len(spread):
             raise ValueError(f"`motif`: {motif} has no stable points, so no directions.")
         _, sizes, basis = np.linalg.svd(spread, full_matrices=False)
@@ -105,7 +105,7 @@ class SharedMotifs:
         return basis[: min(_MOST_DIRECTIONS, int((held < variance).sum()) + 1)]
 
     def lesion_evidence(self, n_random: int = 19, n_trials: int = 200, seed: int = 0) -> pd.DataFrame:
-        """What the lesion of each motif's directions does to each condition of the task: a motif that is used is missed.
+        """What the lesion of each motif's directions does to each condition: a motif that is used is missed.
 
         Returns
         -------
@@ -275,7 +275,7 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     """Mean squared cosine of the angles between the real spans of modes (D, k)."""
     bases = []
     for modes in (a, b):
-        parts = np.concatenate([modes.real, modes.imag], 1)
+        parts = np.concatenate([np.real(modes), np.imag(modes)], 1)
         left, sizes, _ = np.linalg.svd(parts, full_matrices=False)
         bases.append(left[:, sizes > 1e-8 * sizes[0]])
     k = min(basis.shape[1] for basis in bases)

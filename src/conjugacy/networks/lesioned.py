@@ -55,6 +55,9 @@ class Lesioned(Network):
         What the state has along them.
     """
 
+    network: Network
+    cell: LesionedCell  # pyright: ignore[reportIncompatibleVariableOverride]
+
     def __init__(self, network: Network, directions: Sequence[Sequence[float]], centre: Sequence[float]):
         check_instance("network", network, Network)
         super().__init__(network.latent_size, network.noise_level, network.ic_noise)
@@ -63,7 +66,7 @@ class Lesioned(Network):
         self.directions = [list(row) for row in rows]
         self._state_size = network.state_size
         # its weights are those of this network: it is kept as the settings that it was made from
-        self.__dict__["network"] = network
+        object.__setattr__(self, "network", network)
         self.kind = f"lesioned {getattr(network, 'kind', type(network).__name__)}"
 
     @classmethod

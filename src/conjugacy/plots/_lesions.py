@@ -27,7 +27,8 @@ def lesion_effects(effects: LesionEffects) -> Figure:
         low, high = effects.intact - row["high"], effects.intact - row["low"]
         ax.plot([low, high], [k, k], "-", color="C3", lw=1.5)
         ax.plot(row["drop"], k, "o", color="C3", label="the lesion" if k == 0 else None)
-    names = [f"{name} ({int(row['size'])} dim., p {row['p']:.2g})" for name, row in table.iterrows()]
+    rows = table.to_dict("records")
+    names = [f"{name} ({row['size']} dim., p {row['p']:.2g})" for name, row in zip(table.index, rows)]
     ax.set_yticks(range(len(table)), names)
     ax.invert_yaxis()
     ax.set_xlabel(f"drop of {effects.score} (intact: {effects.intact:.3f})")
