@@ -22,7 +22,7 @@ def lesion_effects(effects: LesionEffects) -> Figure:
     for k, (name, row) in enumerate(table.iterrows()):
         drops = effects.random_drops[str(name)]
         ax.plot(
-            drops, k + rng.uniform(-0.12, 0.12, len(drops)), ".", color="0.7", ms=4, label="random" if k == 0 else None
+            drops, k + rng.uniform(-0.12, 0.12, len(drops)), ".", color="0.7", ms=4, label="random, same size" if k == 0 else None
         )
         low, high = effects.intact - row["high"], effects.intact - row["low"]
         ax.plot([low, high], [k, k], "-", color="C3", lw=1.5)
@@ -33,6 +33,6 @@ def lesion_effects(effects: LesionEffects) -> Figure:
     ax.invert_yaxis()
     ax.set_xlabel(f"drop of {effects.score} (intact: {effects.intact:.3f})")
     ax.axvline(0, color="0.4", lw=0.8, ls="--")
-    ax.set_title(f"Lesions of {effects.name} beside random ones of the same size", fontsize="medium")
+    ax.set_title(f"Lesions of {effects.name}", fontsize="medium")
     ax.legend(frameon=False, fontsize="small")
     return fig
