@@ -21,9 +21,8 @@ def lesion_effects(effects: LesionEffects) -> Figure:
     rng = np.random.default_rng(0)
     for k, (name, row) in enumerate(table.iterrows()):
         drops = effects.random_drops[str(name)]
-        ax.plot(
-            drops, k + rng.uniform(-0.12, 0.12, len(drops)), ".", color="0.7", ms=4, label="random, same size" if k == 0 else None
-        )
+        height = k + rng.uniform(-0.12, 0.12, len(drops))
+        ax.plot(drops, height, ".", color="0.7", ms=4, label=None if k else "random, same size")
         low, high = effects.intact - row["high"], effects.intact - row["low"]
         ax.plot([low, high], [k, k], "-", color="C3", lw=1.5)
         ax.plot(row["drop"], k, "o", color="C3", label="the lesion" if k == 0 else None)
