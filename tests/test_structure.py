@@ -41,6 +41,11 @@ HEIGHT = {name: i for i, layer in enumerate(LAYERS) for name in layer.split()}
 DOORS = {
     "analysis/analysis.py": {"plots._trial_io:trial_io", "plots.latents:scree", "plots.latents:latents_3d"},
     "analysis/comparison.py": {"plots.overlay:affine_overlay"},
+    "analysis/births.py": {"plots._learning:points_through_learning"},
+    "analysis/generalising_alike.py": {"plots._generalisation:generalising_alike"},
+    "analysis/learning.py": {"plots._learning:learning_curve"},
+    "analysis/lesion_table.py": {"plots._lesions:lesion_effects"},
+    "analysis/motifs.py": {"plots._motifs:shared_motifs"},
     "dynamics/points.py": {
         "dynamics._attractors:attractors",
         "dynamics._held_certificate:held_certificate",

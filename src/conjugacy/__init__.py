@@ -8,12 +8,17 @@ from conjugacy._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps it equal to _PUBLIC
     from conjugacy.analysis.analysis import Analysis as Analysis
+    from conjugacy.analysis.births import points_through_learning as points_through_learning
     from conjugacy.analysis.comparison import Comparison as Comparison
     from conjugacy.analysis.comparison import compare as compare
     from conjugacy.analysis.conjugacies import find_conjugacy as find_conjugacy
     from conjugacy.analysis.generalisation import generalisation_table as generalisation_table
+    from conjugacy.analysis.generalising_alike import generalise_alike as generalise_alike
     from conjugacy.analysis.groups import GroupComparison as GroupComparison
     from conjugacy.analysis.groups import compare_groups as compare_groups
+    from conjugacy.analysis.learning import learning_curve as learning_curve
+    from conjugacy.analysis.lesion_table import lesion_effects as lesion_effects
+    from conjugacy.analysis.motifs import shared_motifs as shared_motifs
     from conjugacy.analysis.rest_points import RestPoints as RestPoints
     from conjugacy.analysis.rest_points import rest_points as rest_points
     from conjugacy.dynamics._attractors import attractors as attractors
@@ -66,13 +71,18 @@ _PUBLIC = {
     "fit": "training.fitting",
     "fixed_points": "dynamics.search",
     "generalisation_table": "analysis.generalisation",
+    "generalise_alike": "analysis.generalising_alike",
     "input_path": "dynamics.continuation",
+    "learning_curve": "analysis.learning",
+    "lesion_effects": "analysis.lesion_table",
     "load": "runs.run",
     "lyapunov_spectrum": "dynamics.lyapunov",
+    "points_through_learning": "analysis.births",
     "portrait_distance": "dynamics._portrait_distance",
     "rest_points": "analysis.rest_points",
     "rollout": "runs.rollout",
     "run_sweep": "populations.execute",
+    "shared_motifs": "analysis.motifs",
     "simulate_spikes": "runs.spikes_of_run",
     "train": "training.train",
     "train_population": "populations.population",

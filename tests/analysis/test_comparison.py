@@ -59,7 +59,7 @@ def test_the_overlay_draws_every_system_in_the_space_of_the_reference(comparison
 
 def test_what_cannot_be_compared_is_named(small_runs):
     other = cj.train(cj.tasks.NBitFlipFlop(2, 41), cj.networks.GRU(3), steps=1, progress=False)
-    with pytest.raises(ValueError, match=r"^`things`: expected runs of one task, got "):
+    with pytest.raises(ValueError, match=r"^`probe`: expected inputs to feed to all, .* of different tasks, \{"):
         cj.compare([small_runs[0], other])
     with pytest.raises(ValueError, match=r"^`things`: expected a list of at least 2 Runs, .* got \[Run\(GRU-7"):
         cj.compare(small_runs[:1])

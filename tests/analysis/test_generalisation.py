@@ -45,9 +45,15 @@ def test_metrics_without_a_trial_are_named(run):
     assert table["bump_peak"].isna().all()
 
 
-def test_there_are_conditions_by_default_for_reaches_only(small_runs):
-    with pytest.raises(ValueError, match="`conditions`: expected a dict of changes for the task 2BFF, got None"):
-        cj.generalisation_table(small_runs[0])
+def test_a_task_with_nothing_to_vary_is_named(small_runs):
+    from dataclasses import replace
+
+    class Bare(cj.tasks.NBitFlipFlop):
+        def __init__(self):
+            super().__init__(n=2, n_timesteps=40)
+
+    with pytest.raises(ValueError, match="`conditions`: expected a dict of changes for the task 2BFF, which has no"):
+        cj.generalisation_table(replace(small_runs[0], task=Bare()))
 
 
 def test_heavier_links_accelerate_less():

@@ -12,7 +12,9 @@ import pandas as pd
 
 from conjugacy._check import check_flag, check_instance, check_int, check_optional, shown
 from conjugacy._config import describe
+from conjugacy._json import dump
 from conjugacy._lazy import higher
+from conjugacy.analysis.across_tasks import probed
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.analysis.margins import Margins, shipped_for
 from conjugacy.analysis.matching_trials import Matched, check_dt, match_trials
@@ -228,6 +230,12 @@ class Comparison:
             Printed, it is text; `table()`, `pairs`, `answer`.
         """
         check_int("n_steps", n_steps, 0)
+        tasks = dict.fromkeys(run.task.name for run in self.runs.values())
+        if len(tasks) > 1:
+            raise ValueError(
+                f"`things`: expected runs of one task for a verdict, got {', '.join(tasks)}. See `table()`, and "
+                "docs/across_tasks.md."
+            )
         if isinstance(copies, Margins):
             margins = copies
         elif copies is not None:
@@ -288,6 +296,7 @@ def compare(
     null: Any = None,
     n_surrogates: int = 20,
     match: Any = None,
+    probe: Any = None,
     progress: bool = False,
 ) -> Comparison:
     """Compare networks with each other, or with recordings.
@@ -299,7 +308,8 @@ def compare(
     ----------
     things : sequence of Run, Analysis, Recording or System
         At least two. Runs of one task are all run, without noise, on the same new trials of that task; systems bring
-        their own trials, which are paired by index. Beside recordings, trials are paired as `match` says.
+        their own trials, which are paired by index. Beside recordings, trials are paired as `match` says. Runs of
+        different tasks are run on new trials of their own tasks, and where trials are paired on those of the `probe`.
     measures : str, Measure or iterable of them
         See `conjugacy.similarity.measure_names()`.
     seed : int
@@ -324,6 +334,10 @@ def compare(
     match : {"condition", "inputs", "index"}, list of lists of indices, or None
         How trials are paired where recordings are compared, for measures that need pairs; see
         `conjugacy.analysis.matching_trials.match_trials`.
+    probe : Task, Trials or array (trial, time, input), optional
+        Inputs that are fed to all runs where they are of different tasks, for measures that pair trials; the column
+        "matched" of the table says which. The channels of a task go to the inputs of the same label, see
+        `conjugacy.analysis.across_tasks`.
     progress : bool
         Show a progress bar.
 
@@ -334,8 +348,8 @@ def compare(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of another kind or out of its range, runs are of different tasks, names are not all different,
-        or a measure cannot take the systems.
+        If an argument is of another kind or out of its range, runs are of different tasks and a measure pairs trials
+        without a probe, names are not all different, or a measure cannot take the systems.
     """
     check_int("n_trials", n_trials, 2)
     resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
@@ -370,6 +384,8 @@ def compare(
         return _compare_recordings(runs, names, chosen, n_trials, match, seed, options)
     if match is not None:
         raise ValueError(f"`match`: expected None where no recording is compared, got {shown(match)}.")
+    if probe is not None and (not trained or len(trained) < len(runs)):
+        raise ValueError(f"`probe`: expected None beside systems, which bring their trials, got {kind_of(probe)}.")
     if trained and len(trained) < len(runs):
         raise ValueError(
             "`things`: expected runs only or systems only, got both. Pass run.system(trials) on the trials that the "
@@ -378,6 +394,8 @@ def compare(
     if not trained:
         systems = [_renamed(s, n) for s, n in zip(runs, names) if isinstance(s, System)]
         return Comparison(systems, None, chosen.values(), **options)
+    if probe is not None or len({dump("task", describe(r.task), None) for r in trained}) > 1:
+        return _compare_across(trained, names, chosen, n_trials, probe, seed, options)
     task = _one_task(trained)
     held_out, fit = (task.trials(n_trials, derive_seed(seed, purpose)) for purpose in ("compare", "compare fit"))
     systems, train = ([_renamed(r.system(t), n) for r, n in zip(trained, names)] for t in (held_out, fit))
@@ -408,6 +426,40 @@ def compare(
 
 def _is_single(things: Any) -> bool:
     return not hasattr(things, "__iter__") or getattr(things, "ndim", 1) == 0
+
+
+def _compare_across(
+    runs: Sequence[Run],
+    names: Sequence[str],
+    measures: Mapping[str, Measure],
+    n_trials: int,
+    probe: Any,
+    seed: int,
+    options: dict[str, Any],
+) -> Comparison:
+    """A comparison of runs of several tasks: on trials of their own, and on the probe where trials are paired."""
+    paired = [m.name for m in measures.values() if m.traits.needs == "paired trajectories"]
+    if paired and probe is None:
+        alike = len({r.task.name for r in runs}) == 1  # then only their settings tell them apart
+        tasks = ", ".join(f"{describe(r.task) if alike else r.task.name} ({n})" for r, n in zip(runs, names))
+        raise ValueError(
+            f"`probe`: expected inputs to feed to all, since {', '.join(paired)} pairs trials and the runs are of "
+            f"different tasks, {tasks}; got None. Give a task, trials or an array, or choose measures that do not."
+        )
+    systems = [
+        _renamed(r.system(r.task.trials(n_trials, derive_seed(seed, "compare"))), n) for r, n in zip(runs, names)
+    ]
+    if any(m.traits.per_step for m in measures.values()):
+        check_dt(systems, names)
+    matched = None if probe is None else probed(runs, names, probe, n_trials, derive_seed(seed, "compare"))
+    scores = task_scores(runs, names)
+    comparison = Comparison(
+        systems, None, measures.values(), matched=matched, task_scores=scores, runs=dict(zip(names, runs)), **options
+    )
+    text = below_threshold(scores)
+    if text:
+        warnings.warn(text, stacklevel=3)
+    return comparison
 
 
 def _one_task(runs: Sequence[Run]) -> Any:

@@ -34,7 +34,7 @@ def generalisation_table(
         A trained network.
     conditions : dict, optional
         Name of each condition -> what differs from the task of the run: arguments of its class, or a whole task. By
-        default `reach_conditions` of a `RandomTarget`.
+        default `reach_conditions` of a `RandomTarget`, `task_variations` of any other.
     n_trials : int
         Trials of each condition.
     seed : int, optional
@@ -55,15 +55,18 @@ def generalisation_table(
     check_int("n_trials", n_trials, 1, limit=10**7)
     seed = derive_seed(run.seed, "generalisation") if seed is None else check_int("seed", seed, 0)
     if conditions is None:
-        if not isinstance(run.task, RandomTarget):
-            raise ValueError(f"`conditions`: expected a dict of changes for the task {run.task.name}, got None.")
-        conditions = reach_conditions(run.task)
+        conditions = reach_conditions(run.task) if isinstance(run.task, RandomTarget) else task_variations(run.task)
+        if not conditions:
+            raise ValueError(
+                f"`conditions`: expected a dict of changes for the task {run.task.name}, which has no length, noise or "
+                "rate of its own to vary, got None."
+            )
     tasks: dict[str, Any] = {"as trained": run.task}
     check_kind("conditions", conditions, Mapping, "a dict of name -> changes or task")
     for name, change in conditions.items():
         takes = "a dict of changes or a task"
         changed = check_kind(f"conditions[{name!r}]", change, (Mapping, Task), takes)
-        tasks[name] = _varied(run.task, changed) if isinstance(changed, Mapping) else changed
+        tasks[name] = varied(run.task, changed) if isinstance(changed, Mapping) else changed
     rows = {}
     for name, task in tasks.items():
         want = (run.network.input_size, run.network.output_size)
@@ -119,7 +122,37 @@ def with_masses(arm: RigidTendonArm26, factor: float) -> RigidTendonArm26:
     return type(arm)(**{**arguments, "skeleton": heavier})
 
 
-def _varied(task: Any, changes: Mapping[str, Any]) -> Any:
+def task_variations(task: Task) -> dict[str, dict[str, Any]]:
+    """Conditions that a network has not met: longer trials, more and no noise, other rates of events.
+
+    From the arguments of the task's class: "n_timesteps" or "duration" doubled, "noise" or "input_noise" doubled and 0,
+    and each "...rate", "...rates", "...prob" halved and doubled where the task takes the value.
+    """
+    known = inspect.signature(type(task)).parameters
+    given = {name: getattr(task, name) for name in known if hasattr(task, name)}
+    wanted: dict[str, dict[str, Any]] = {}
+    for name, value in given.items():
+        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+            continue
+        if name in ("n_timesteps", "duration"):
+            wanted.setdefault("trials twice as long", {name: 2 * value})
+        elif name in ("noise", "input_noise"):
+            wanted.setdefault("twice the noise", {name: 2 * value})
+            wanted.setdefault("no noise", {name: 0.0})
+        elif name.endswith(("rate", "rates", "prob")):
+            wanted |= {f"{word} the {name}": {name: k * value} for word, k in (("half", 0.5), ("twice", 2.0))}
+    return {label: changes for label, changes in wanted.items() if _taken(task, changes)}
+
+
+def _taken(task: Task, changes: Mapping[str, Any]) -> bool:
+    try:
+        return (input_size(varied(task, changes)), output_size(task)) == (input_size(task), output_size(task))
+    except (ValueError, TypeError):  # twice a probability of 0.7, say
+        return False
+
+
+def varied(task: Any, changes: Mapping[str, Any]) -> Any:
+    """The task with other values of some arguments of its class."""
     arguments = {name: getattr(task, name) for name in inspect.signature(type(task)).parameters}
     unknown = sorted(set(map(str, changes)) - set(arguments))
     if unknown:

@@ -10,12 +10,14 @@ from typing import Any
 
 def train(
     task: Any,
-    network: Any,
     out: str,
+    network: Any = None,
     recipe: dict[str, Any] | None = None,
     seed: int = 0,
     device: str = "cpu",
     threads: int | None = None,
+    keep: str | None = None,
+    start: str | None = None,
     keep_trials: bool = False,
     progress: bool = True,
 ) -> None:
@@ -23,25 +25,38 @@ def train(
 
     Args:
         task: Task to learn, for example NBitFlipFlop; its settings as --task.n 3.
-        network: Network that learns it, for example GRU; its settings as --network.latent_size 128.
         out: Folder for the run. The same command resumes it after an interruption.
+        network: Network that learns it, for example GRU; its settings as --network.latent_size 128.
         recipe: Settings of the training that replace those of the task, for example --recipe.steps 300.
         seed: Seed of everything random: weights, trials, noise.
         device: Device to train on, for example cpu or cuda.
         threads: Number of CPU threads; by default one, or more for a large network.
+        keep: Steps after which the weights are kept, separated by commas, or log for steps that grow by one factor.
+        start: Folder of a run whose network goes on from its weights; then no --network is given.
         keep_trials: Also store the trials in the folder, as trials.h5.
         progress: Show a progress bar.
     """
+    from conjugacy.runs.run import load
     from conjugacy.training.train import train as fit
 
     settings = {k: v for k, v in (recipe or {}).items() if v is not None}
-    run = fit(task, network, seed, progress, out=out, device=device, threads=threads, **settings)
+    steps = None if keep is None or keep == "log" else _steps(keep)
+    source = None if start is None else load(start)
+    kept: dict[str, Any] = {"keep": keep if steps is None else steps, "start": source}
+    run = fit(task, network, seed, progress, out=out, device=device, threads=threads, **kept, **settings)
     if run.metrics["stopped"] == "interrupted":
         print(f"Interrupted. The same command goes on from {out}.")
         return
     if keep_trials:
         run.save(out, keep_trials=True, overwrite=True)
     _print_run(run, out)
+
+
+def _steps(keep: str) -> list[int]:
+    try:
+        return [int(step) for step in keep.split(",")]
+    except ValueError:
+        raise ValueError(f"`keep`: expected steps separated by commas, or log, got {keep!r}.") from None
 
 
 def repeat(run: str, out: str, progress: bool = True) -> None:

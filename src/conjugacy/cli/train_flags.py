@@ -100,7 +100,10 @@ class TrainFlags(Flags):
         from_file = any(flag == "--config" for flag, _ in _pairs(args))
         if from_file or any(a in ("-h", "--help") for a in args):
             return
+        goes_on = any(flag == "--start" for flag, _ in _pairs(args))
         for flag in _OF_A_CLASS:
+            if goes_on and flag == "--network" and flag not in named:
+                continue
             if flag not in named:
                 near = ", ".join(name for name, _ in documented_classes(_OF_A_CLASS[flag]))
                 raise UsageError(f"`{flag}`: required, and not given. Name one of {near}.")
@@ -117,7 +120,7 @@ class TrainFlags(Flags):
         parser.add_argument("--config", action="config", help="Read flags from a yaml or json file.")
         parser.add_subclass_arguments(Task, "task", required=True, help="Task to learn, for example NBitFlipFlop.")
         parser.add_subclass_arguments(
-            Network, "network", required=True, help="Network that learns it, for example GRU."
+            Network, "network", required=False, help="Network that learns it, for example GRU."
         )
         said = dict(documented_settings())
         for name, kind in get_type_hints(Recipe).items():

@@ -34,6 +34,12 @@ _PUBLIC = {
     "horizon_curve": "_held_certificate",
     "AffineForm": "affine_form",
     "participation": "mode_shares",
+    "gramians": "_gramians",
+    "gramians_along": "_gramians",
+    "Gramians": "_gramians",
+    "perturb": "perturbation",
+    "Perturbed": "perturbation",
+    "random_directions": "perturbation",
 }
 
 __getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ from matplotlib.figure import Figure
 from conjugacy._check import check_choice, check_text
 from conjugacy.analysis._given import check_kind, counted
 from conjugacy.plots.figure import new_figure
+
+if TYPE_CHECKING:
+    from conjugacy.analysis.generalising_alike import GeneralisingAlike
 
 _FAR = 20  # times the reference: beyond, a logarithmic axis shows the others too
 
@@ -54,6 +58,18 @@ def generalisation(table: pd.DataFrame, metric: str = "end_error", *, merit: str
     ax.set_xlabel(label)
     ax.set_title(f"The trained network under {counted(len(values) - 1, 'other condition')}", fontsize="medium")
     ax.legend(frameon=False, fontsize="small")
+    return fig
+
+
+def generalising_alike(found: GeneralisingAlike) -> Figure:
+    """How differently two networks generalise, over how similar they are: a point a pair."""
+    fig = new_figure(4.6, 3.6)
+    ax = fig.subplots()
+    ax.plot(found.pairs["similarity"], found.pairs["difference"], "o", color="C0")
+    ax.set_xlabel(found.measure)
+    ax.set_ylabel(f"difference of {found.score} (root mean square over conditions)")
+    ax.yaxis.label.set_fontsize("small")
+    ax.set_title(f"rank correlation {found.correlation:.2f}, p {found.p_value:.2g}", fontsize="medium")
     return fig
 
 

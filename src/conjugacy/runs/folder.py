@@ -31,9 +31,10 @@ FORMAT = 1
 CONFIG = "config.json"
 FILES = ("weights.safetensors", "history.csv", "metrics.json")
 KEPT_TRIALS = "trials.h5"
+START = "start.safetensors"  # weights of the run that training went on from
 CHECKPOINT = "checkpoint.safetensors"  # of a training that goes on
 _OWN_HASH = "config_sha256"
-_ALL = (*FILES, KEPT_TRIALS, CONFIG)
+_ALL = (*FILES, KEPT_TRIALS, START, CONFIG)
 _KINDS: dict[str, type] = {"name": str, "task": dict, "network": dict, "recipe": dict, "trials": dict, "sha256": dict}
 _COUNTS = {"input_size": 1, "output_size": 1, "seed": 0}
 # what systems put into folders by themselves
@@ -132,7 +133,8 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     for last in (False, False, True):
         config = read_config(folder)
         try:
-            return config, {name: read_checked(folder / name, config) for name in FILES}
+            names = (*FILES, *(name for name in (START,) if name in config["sha256"]))
+            return config, {name: read_checked(folder / name, config) for name in names}
         except (ValueError, OSError):
             if last or read_config(folder) == config:  # else another run was saved there while we read
                 raise
@@ -165,8 +167,9 @@ def write_folder(folder: Path, files: dict[str, bytes]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     before = finish(folder)
     write_sealed(folder, files, CONFIG)
-    if KEPT_TRIALS in before and KEPT_TRIALS not in files:  # of the old run
-        (folder / KEPT_TRIALS).unlink(missing_ok=True)
+    for name in (KEPT_TRIALS, START):
+        if name in before and name not in files:  # of the old run
+            (folder / name).unlink(missing_ok=True)
 
 
 def finish(folder: Path) -> dict[str, Any]:

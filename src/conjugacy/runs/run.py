@@ -6,12 +6,15 @@ A run folder holds numbers and names, never code or pickles:
     weights.safetensors   the network's parameters
     history.csv           loss and validation scores during training
     metrics.json          scores on the test trials
+    start.safetensors     where training went on from another run: its weights
+    snapshots             where weights were kept while it trained: a file for each step, see `runs/snapshots.py`
 """
 
 from __future__ import annotations
 
 import copy
 import io
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,8 +24,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
 from conjugacy._arrays import read_trials
 from conjugacy._check import check_choice, check_flag, check_instance, check_int
@@ -31,6 +32,7 @@ from conjugacy._json import dump, parse
 from conjugacy._notes import one_line
 from conjugacy._plain_torch import plain_dtype
 from conjugacy._version import __version__
+from conjugacy.networks.lesioned import Lesioned
 from conjugacy.networks.network import Network
 from conjugacy.runs.classes import check_network, check_task, known_classes
 from conjugacy.runs.folder import (
@@ -38,6 +40,7 @@ from conjugacy.runs.folder import (
     CONFIG,
     FORMAT,
     KEPT_TRIALS,
+    START,
     as_folder,
     check_holds_no_more_than,
     check_path,
@@ -49,9 +52,14 @@ from conjugacy.runs.folder import (
     write_folder,
     writer,
 )
+from conjugacy.runs.lesion import cut, lesioned
 from conjugacy.runs.lock import at_once, locked
 from conjugacy.runs.rollout import rollout
+from conjugacy.runs.snapshots import FOLDER as SNAPSHOTS
+from conjugacy.runs.snapshots import KeptWeights, Snapshots
+from conjugacy.runs.start import Start
 from conjugacy.runs.trial_sets import PHASES, TrialSets
+from conjugacy.runs.weights import load_weights, weight_bytes
 from conjugacy.system import System
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.trials import Rollout, Trials
@@ -79,6 +87,10 @@ class Run:
         "seconds").
     name : str
         Its name in tables and figures.
+    start : Start or None
+        The run whose weights training began with, and what of them was copied; None where it began with new ones.
+    kept : KeptWeights or None
+        Where the weights that were kept while it trained are; `snapshots` has them as runs.
     """
 
     task: Task
@@ -89,6 +101,8 @@ class Run:
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     metrics: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    start: Start | None = None
+    kept: KeptWeights | None = None
 
     def __post_init__(self):
         check_task("task", self.task)
@@ -97,9 +111,20 @@ class Run:
         check_instance("sets", self.sets, TrialSets)
         for name, kind in (("recipe", Mapping), ("history", pd.DataFrame), ("metrics", Mapping), ("name", str)):
             check_instance(name, getattr(self, name), kind)
+        for name, kind in (("start", Start), ("kept", KeptWeights)):
+            check_instance(name, getattr(self, name), (kind, type(None)))
         if not self.name:
             kind = getattr(self.network, "kind", type(self.network).__name__)
             object.__setattr__(self, "name", f"{kind}-{self.network.latent_size}")
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """By step, the run as it was after so many gradient steps: a mapping, whose runs are read when asked for.
+
+        Their weights are the averaged ones, those that are scored and kept; the run itself has the best of these.
+        Empty where none were kept, see `conjugacy.train`.
+        """
+        return Snapshots(self)
 
     def trials(self, phase: str = "test") -> Trials:
         """The trials of a phase: "train", "val", "all" (both) or "test"."""
@@ -134,6 +159,8 @@ class Run:
             cell=network.cell,
             readout=network.readout,
             dt=self.task.dt,
+            # a network that can no longer move covers no more than the rounding of float32
+            step_tolerance=math.inf if isinstance(network, Lesioned) else 0.05,
         )
 
     @torch.no_grad()
@@ -189,6 +216,44 @@ class Run:
             parts=loop.parts,
         )
 
+    def lesion(self, *, units: Any = None, directions: Any = None, cluster: Any = None, to: Any = "zero") -> Run:
+        """The run with a part of its network's state held at every step; one of the first three says which.
+
+        Parameters
+        ----------
+        units : list of int or boolean mask (unit,), optional
+            Units that are silenced. A unit of an LSTM has two state variables, both are held.
+        directions : array (state,) or (k, state), optional
+            Directions of the state that can carry nothing; they need not be orthogonal.
+        cluster : (labels, label), optional
+            A label for each unit, and the one whose units are silenced.
+        to : "zero", "mean", number or array (state,)
+            What the state has along them instead; "mean": of the states visited on validation trials.
+
+        Returns
+        -------
+        Run
+            Untrained further; without test scores, see `conjugacy.training.evaluate`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If none or several are given, one is out of range, or nothing of the state would be left.
+        """
+        return lesioned(self, units, directions, cluster, to)
+
+    def cut(self, sources: Any = None, targets: Any = None) -> Run:
+        """The run with the recurrent weights from units to units set to 0; None: from, or to, all.
+
+        Units keep what they do to themselves by their leak or update gate, and what inputs and biases do to them.
+
+        Raises
+        ------
+        ValueError
+            If both are None, a unit is out of range, or the network has no weights between units.
+        """
+        return cut(self, sources, targets)
+
     def config(self) -> dict[str, Any]:
         """Everything that repeats the run, as plain values."""
         config = {
@@ -203,6 +268,11 @@ class Run:
             "trials": {**vars(self.sets)},
             "versions": {"conjugacy": __version__, "torch": str(torch.__version__)},
         }
+        # only where there is one: the configs of all other runs stay as they were
+        if self.start is not None:
+            config["start"] = self.start.config()
+        if self.kept is not None:
+            config["keep"] = list(self.kept.steps)
         return plain("config", config)
 
     def save(self, folder: str | os.PathLike, keep_trials: bool = False, overwrite: bool = False) -> Path:
@@ -236,13 +306,16 @@ class Run:
         check_flag("overwrite", overwrite)
         files = self.files(check_flag("keep_trials", keep_trials))
         if not holds_run(path):
-            check_holds_no_more_than("folder", path, [CHECKPOINT] if overwrite else [])
+            check_holds_no_more_than("folder", path, [CHECKPOINT, SNAPSHOTS] if overwrite else [])
         with locked(path, at_once, "folder"):
             if holds_run(path) and not overwrite and not _is_same(path, files):
                 raise FileExistsError(
                     f"`folder`: {path} holds another run. Name another folder, or give overwrite=True to replace it."
                 )
+            if self.kept is not None:
+                self.kept.copy_to(path)
             write_folder(path, files)
+            KeptWeights.clear(path, self.kept)
             (path / CHECKPOINT).unlink(missing_ok=True)
         return Path(folder)
 
@@ -256,7 +329,11 @@ class Run:
         }
         if keep_trials:
             files[KEPT_TRIALS] = _trials_as_h5(trials)
+        if self.start is not None:
+            files[START] = weight_bytes(self.start.network)
         config = self.config()
+        if self.kept is not None:
+            config["snapshots"] = {str(step): digest for step, digest in self.kept.sha256.items()}
         config["trials"]["sha256"] = trials.digest()
         return sealed(config, files)
 
@@ -313,6 +390,8 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
         _history(folder / "history.csv", data["history.csv"]),
         _metrics(folder / "metrics.json", data["metrics.json"]),
         config["name"],
+        _start(folder, config, data, known),
+        _kept(folder, config),
     )
     if check_trials and digest is not None:
         with _named(path):
@@ -325,6 +404,22 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
             )
     note_if_unchecked(folder, config)
     return run
+
+
+def _start(folder: Path, config: dict[str, Any], data: dict[str, bytes], known: list[type]) -> Start | None:
+    if START not in data:
+        return None
+    with _named(folder / CONFIG):
+        start = Start.from_config(config["start"], known)
+    load_weights(start.network, data[START], folder / START)
+    return start
+
+
+def _kept(folder: Path, config: dict[str, Any]) -> KeptWeights | None:
+    if "keep" not in config:
+        return None
+    with _named(folder / CONFIG):
+        return KeptWeights.from_config(folder, config["keep"], config.get("snapshots", {}))
 
 
 @contextmanager
@@ -361,39 +456,6 @@ def _is_same(folder: Path, files: dict[str, bytes]) -> bool:
     weights = "weights.safetensors"
     same = all(there.get(k) == new[k] for k in ("name", "task", "network", "seed", "recipe", "trials"))
     return same and there["sha256"].get(weights) == new["sha256"][weights]
-
-
-def weight_bytes(network: Network) -> bytes:
-    """The parameters of a network as a safetensors file."""
-    return save_tensors({k: v.contiguous() for k, v in network.state_dict().items()})
-
-
-def load_weights(network: Network, data: bytes, source: str | os.PathLike) -> None:
-    """Fill a network with the parameters in safetensors `data`, or say which one of `source` does not fit."""
-    try:
-        weights = load_tensors(data)
-    except Exception as error:
-        raise ValueError(f"{source}: not a whole safetensors file ({one_line(error)}). Save the run again.") from None
-    wanted = network.state_dict()
-    for name in sorted(set(wanted) ^ set(weights)):
-        where = "is missing" if name in wanted else "is not part of the network"
-        raise ValueError(f"{source}: the weight {name!r} {where}. It was saved from another network.")
-    for name, value in wanted.items():
-        if value.shape != weights[name].shape:
-            raise ValueError(
-                f"{source}: the weight {name!r} has shape {tuple(weights[name].shape)}, "
-                f"the network takes {tuple(value.shape)}. It was saved from another network."
-            )
-        if value.is_floating_point() != weights[name].is_floating_point():
-            raise ValueError(
-                f"{source}: the weight {name!r} is {weights[name].dtype}, the network takes {value.dtype}."
-            )
-        if not bool(torch.isfinite(weights[name]).all()):
-            raise ValueError(f"{source}: the weight {name!r} holds NaN or infinite values. Train the network again.")
-    kinds = {weights[name].dtype for name, value in wanted.items() if value.is_floating_point()}
-    if len(kinds) == 1:
-        network.to(kinds.pop())  # saved in double precision, say
-    network.load_state_dict(weights)
 
 
 def _trials_as_h5(trials: Trials) -> bytes:

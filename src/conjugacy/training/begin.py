@@ -17,19 +17,30 @@ from conjugacy._plain_torch import plain_torch
 from conjugacy._threads import torch_threads
 from conjugacy.networks.network import Network
 from conjugacy.runs.folder import as_folder, check_holds_no_more_than, holds_run, read_config
-from conjugacy.runs.run import Run, weight_bytes
+from conjugacy.runs.run import Run
+from conjugacy.runs.snapshots import FOLDER as SNAPSHOTS
+from conjugacy.runs.snapshots import KeptWeights, check_snapshots, steps_to_keep
 from conjugacy.runs.trial_sets import TrialSets, derive_seed
+from conjugacy.runs.weights import weight_bytes
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training import checkpoint
 from conjugacy.training.checkpoint import Progress
 from conjugacy.training.finished import finished_run
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.training import Training
+from conjugacy.training.transfer import transfer
 
 
 @plain_torch()
 def begin(
-    task: Task, network: Network, seed: int, recipe: Recipe, out: str | Path | None, device: str
+    task: Task,
+    network: Network,
+    seed: int,
+    recipe: Recipe,
+    out: str | Path | None,
+    device: str,
+    keep: Any = None,
+    start: Run | None = None,
 ) -> Training | Run:
     """The training that starts or resumes, or the run if it has ended. Checks everything, writes nothing."""
     device = check_device("device", device)
@@ -50,9 +61,16 @@ def begin(
             f"got {model.input_size} and {model.output_size}. Build it with init_model({input_size(task)}, "
             f"{output_size(task)})."
         )
+    source = None if start is None else transfer(start, task, model)
     folder = None if out is None else as_folder("out", out)
     recipe = recipe if folder is None else as_begun_in(folder, task, network, recipe)
-    run = Run(task, model, seed, TrialSets.from_seed(seed), recipe.as_dict())
+    kept = None
+    if keep is not None:
+        steps = steps_to_keep(keep, recipe.steps)
+        if folder is None:
+            raise ValueError("`keep`: expected None without `out`, got steps. Name a folder, which they are kept in.")
+        kept = KeptWeights(folder, steps)
+    run = Run(task, model, seed, TrialSets.from_seed(seed), recipe.as_dict(), start=source, kept=kept)
     if folder is not None:
         if not fresh:
             raise ValueError(
@@ -61,7 +79,8 @@ def begin(
         config = run.config()
         if holds_run(folder):
             return finished_run(folder, config, task, network)
-        check_holds_no_more_than("out", folder, checkpoint.FILES)
+        check_holds_no_more_than("out", folder, (*checkpoint.FILES, SNAPSHOTS))
+        check_snapshots("out", folder, config)
         try:
             weight_bytes(model)
         except Exception as error:

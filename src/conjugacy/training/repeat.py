@@ -9,6 +9,7 @@ import torch
 
 from conjugacy.runs.folder import as_folder
 from conjugacy.runs.run import Run, load
+from conjugacy.runs.trial_sets import TrialSets
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.train import train
 
@@ -40,12 +41,20 @@ def repeat(run: str | Path, out: str | Path, progress: bool = True) -> tuple[Run
         raise ValueError(f"`run`: {run} was trained by a Lightning Trainer, whose settings are not in the run.")
     if old.metrics.get("stopped") == "interrupted":
         raise ValueError(f"`run`: {run} was saved when its training was interrupted, and so cannot be repeated.")
+    if old.metrics.get("stopped") == "snapshot":
+        raise ValueError(f"`run`: {run} is a snapshot of a training. Repeat the run that it is of.")
     try:
         recipe = Recipe(**old.recipe)
     except (TypeError, ValueError) as error:
         raise ValueError(f"`run`: the recipe of {run} cannot be repeated ({error}).") from None
-    network = type(old.network)(**old.config()["network"]["args"])
-    new = train(old.task, network, old.seed, progress, recipe=recipe, out=folder)
+    keep = None if old.kept is None else old.kept.steps
+    if old.start is None:
+        network = type(old.network)(**old.config()["network"]["args"])
+        new = train(old.task, network, old.seed, progress, recipe=recipe, out=folder, keep=keep)
+    else:
+        source = old.start
+        start = Run(source.task, source.network, source.seed, TrialSets.from_seed(source.seed), name=source.name)
+        new = train(old.task, None, old.seed, progress, recipe=recipe, out=folder, keep=keep, start=start)
     weights = old.network.state_dict(), new.network.state_dict()
     same = weights[0].keys() == weights[1].keys() and all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
     return new, same and new.metrics["stopped"] != "interrupted"

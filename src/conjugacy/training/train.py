@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,19 @@ from conjugacy.training.check_training import check_training
 from conjugacy.training.interrupts import interrupts
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.training import Training
+from conjugacy.training.transfer import network_of
 
 
 def train(
     task: Task,
-    network: Network,
+    network: Network | None = None,
     seed: int = 0,
     progress: bool = True,
     *,
     recipe: Recipe | None = None,
     out: str | Path | None = None,
+    keep: Sequence[int] | str | None = None,
+    start: Run | None = None,
     device: str = "cpu",
     threads: int | None = None,
     **settings: Any,
@@ -45,7 +48,7 @@ def train(
         What to learn.
     network : Network
         What learns. It is copied: the one passed in stays as it is. Its weights are drawn from `seed`, or, if it has
-        been built already (`init_model`), training starts from those it has.
+        been built already (`init_model`), training starts from those it has. Left out where there is a `start`.
     seed : int
         The one source of all randomness: weights, trials, noise. The same seed gives the same weights, bit for bit, on
         the same machine with the same number of threads.
@@ -56,6 +59,15 @@ def train(
     out : path, optional
         Folder for the run. While it trains, a checkpoint is kept there: the same call resumes it after an
         interruption, and returns the saved run if it had finished.
+    keep : list of int or "log", optional
+        Steps after which the weights are kept in the folder `out`, 0 being before the first; "log": 0, and up to 25
+        steps that grow by one factor. `Run.snapshots` has them as runs. Steps after the one at which training stops
+        are left out.
+    start : Run, optional
+        Go on from the weights of this run, on the same or on another task. Weights of inputs and outputs are carried
+        over by the labels that both tasks have, those of new channels are drawn from `seed`, all others are copied;
+        optimiser, learning rate and lengths of trials begin anew. `Run.start` says what was copied and what was not,
+        and the new run keeps the weights that it started from, so that it can be repeated.
     device : str
         "cpu", "cuda", ...; trials are drawn on the CPU and moved.
     threads : int, optional
@@ -69,12 +81,25 @@ def train(
     Run
         With the weights that scored best on the validation trials. Ctrl-C ends training early and returns the best so
         far; ``run.metrics["stopped"]`` says how it ended: "learned", "steps", "interrupted" or "diverged".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of another kind or out of its range, a step to keep lies beyond the end, there is no folder to
+        keep it in, or the weights of `start` cannot be carried over.
+    FileExistsError
+        If `out` holds something else.
     """
+    if start is not None:
+        if network is not None:
+            raise ValueError("`network`: expected none beside `start`, whose network is taken, got one. Leave it out.")
+        network = network_of(start)
     recipe = check_training(task, network, recipe, progress, settings)
+    assert network is not None
     if threads is not None:
         threads = check_int("threads", threads, 1)
     with plain_torch():
-        training = begin(task, network, seed, recipe, out, device)
+        training = begin(task, network, seed, recipe, out, device, keep, start)
         if isinstance(training, Run):
             return training
         with training.alone_in_folder() as finished:
@@ -114,10 +139,12 @@ def _trained(training: Training, progress: bool, threads: int | None) -> Run:
 def fit(training: Training, after_step: Callable[[Training], None]) -> None:
     """Take gradient steps until the training stops; `after_step` is called after each."""
     training.start_clock()
+    training.keep_weights()
     while not training.stopped:
         loss = _gradient_step(training)
         training.move_average()
         training.count_step(loss)
+        training.keep_weights()
         after_step(training)
         if training.checkpoint_due:
             training.save_checkpoint()

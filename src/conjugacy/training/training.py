@@ -195,6 +195,17 @@ class Training:
             "Its best weights so far are kept. Try a smaller learning_rate."
         )
 
+    def keep_weights(self) -> None:
+        """Keep the averaged weights, if the present step is one that is to be kept; a failure to write is a warning."""
+        kept, step = self.run.kept, self.state.step
+        if kept is None or step not in kept.steps:
+            return
+        try:
+            kept.write(step, self.average, self.run.config())
+        except Exception as error:
+            why = one_line(error)
+            note(f"the weights of {self.run.name} at step {step} could not be kept ({why}). Training goes on.")
+
     def save_checkpoint(self) -> None:
         """Write a checkpoint, if there is a folder; the first failure to write one is a warning."""
         self._saved_at = time.monotonic()
@@ -250,7 +261,8 @@ class Training:
         test = evaluate(model, self.run.task, self.run.trials("test"), self.recipe.rollout)
         metrics = {f"test_{k}": v for k, v in test.items()}
         metrics |= {"stopped": self.stopped, "steps": state.step, "seconds": round(state.seconds, 3)}
-        return replace(self.run, history=pd.DataFrame(state.history), metrics=metrics)
+        kept = None if self.run.kept is None else self.run.kept.found(self.run.config())
+        return replace(self.run, history=pd.DataFrame(state.history), metrics=metrics, kept=kept)
 
 
 @torch.no_grad()

@@ -15,8 +15,9 @@ from conjugacy._config import build, describe
 from conjugacy.networks.network import Network
 from conjugacy.runs.classes import check_network, check_task, known_classes
 from conjugacy.runs.rollout import rollout
-from conjugacy.runs.run import Run, load_weights
+from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
+from conjugacy.runs.weights import load_weights
 from conjugacy.tasks.task import Task, input_size, output_size
 from conjugacy.training.lightning.data_module import TaskDataModule, own_classes
 from conjugacy.training.scores import activity_loss, masked_r2
