@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.comparison import Comparison as Comparison
     from conjugacy.analysis.comparison import compare as compare
     from conjugacy.analysis.conjugacies import find_conjugacy as find_conjugacy
+    from conjugacy.analysis.context import ContextMechanism as ContextMechanism
+    from conjugacy.analysis.context import context_mechanism as context_mechanism
     from conjugacy.analysis.generalisation import generalisation_table as generalisation_table
     from conjugacy.analysis.groups import GroupComparison as GroupComparison
     from conjugacy.analysis.groups import compare_groups as compare_groups
@@ -47,6 +49,7 @@ _PUBLIC = {
     "AttractorSet": "dynamics.attractor_results",
     "Comparison": "analysis.comparison",
     "Conjugacy": "similarity.conjugacy_result",
+    "ContextMechanism": "analysis.context",
     "DataRun": "runs.data_run",
     "FixedPoints": "dynamics.points",
     "GroupComparison": "analysis.groups",
@@ -62,6 +65,7 @@ _PUBLIC = {
     "attractors": "dynamics._attractors",
     "compare": "analysis.comparison",
     "compare_groups": "analysis.groups",
+    "context_mechanism": "analysis.context",
     "find_conjugacy": "analysis.conjugacies",
     "fit": "training.fitting",
     "fixed_points": "dynamics.search",

@@ -12,6 +12,7 @@ _PUBLIC = {
     "parameter_surface": "similarity",
     "known_answers": "similarity",
     "conjugacy": "_conjugacy",
+    "context_triangle": "_context",
     "fixed_points_3d": "fixed_points",
     "spectrum": "fixed_points",
     "portrait_graph": "_portrait_graph",
