@@ -92,3 +92,64 @@ def test_a_mixture_lies_between(parts):
     for m, share in zip(MECHANISMS, shares):
         low, high = found.intervals[m]
         assert low - 1e-9 <= share <= high + 1e-9
+
+
+def test_states_in_other_order_and_rotated_rates_lie_in_the_same_place():
+    net = HandBuilt((1, 1, 1), seed=2)
+    order = torch.randperm(net.n, generator=torch.Generator().manual_seed(0))
+    back = order.argsort()
+    plain = net.system()
+    moved = cj.System.from_arrays(
+        "moved", plain.trajectories[..., order], plain.inputs, step=lambda x, u: net.step(x[..., back], u)[..., order]
+    )
+    contexts, evidence = np.eye(4)[2:], np.eye(4)[:2]
+    one, other = (cj.context_mechanism(s, contexts, evidence, rates=torch.tanh) for s in (plain, moved))
+    for m in MECHANISMS:
+        assert abs(one.shares[m] - other.shares[m]) < 1e-6
+
+
+def test_bad_input_gets_one_line():
+    contexts, evidence = np.eye(4)[2:], np.eye(4)[:2]
+    system = HandBuilt((1, 0, 0)).system()
+    with pytest.raises(ValueError, match="`contexts`: expected an array"):
+        cj.context_mechanism(system)
+    with pytest.raises(ValueError, match="two contexts that differ"):
+        cj.context_mechanism(system, contexts[[0, 0]], evidence)
+    with pytest.raises(TypeError, match="`thing`: expected a Run"):
+        cj.context_mechanism(3)
+    one = cj.System.from_arrays("one context", system.trajectories[::2], system.inputs[::2], step=system.step)
+    with pytest.raises(ValueError, match="at least 5 trials in each context"):
+        cj.context_mechanism(one, contexts, evidence)
+
+    def forgets(x, u):
+        return 0.5 * x + u @ torch.ones(4, 3, dtype=x.dtype)
+
+    u = system.inputs
+    x, states = torch.zeros(len(u), 3, dtype=torch.float64), []
+    for t in range(u.shape[1]):
+        x = forgets(x, u[:, t])
+        states.append(x)
+    leaky = cj.System.from_arrays("leaky", torch.stack(states, 1), u, step=forgets)
+    with pytest.raises(ValueError, match="no line attractor in context 0: its slowest mode lasts 1.4 steps"):
+        cj.context_mechanism(leaky, contexts, evidence)
+
+
+def test_a_network_that_does_not_select_has_no_mechanism():
+    net = HandBuilt((1, 0, 0))
+    ungated = lambda x, u: net.step(x, torch.cat([u[..., :2], torch.ones_like(u[..., 2:])], -1))  # noqa: E731
+    u = net.system().inputs
+    x, states = torch.zeros(len(u), net.n, dtype=torch.float64), []
+    for t in range(u.shape[1]):
+        x = ungated(x, u[:, t])
+        states.append(x)
+    system = cj.System.from_arrays("ungated", torch.stack(states, 1), u, step=ungated)
+    with pytest.raises(ValueError, match="does not select evidence 1"):
+        cj.context_mechanism(system, np.eye(4)[2:], np.eye(4)[:2], rates=torch.tanh)
+
+
+def test_the_triangle_is_drawn_of_one_and_of_groups():
+    found = HandBuilt((0, 1, 0)).mechanism()
+    for given in (found, [found], {"kind": [found, found]}):
+        assert cj.plots.context_triangle(given).axes[0].get_title().startswith("How context selects evidence")
+    with pytest.raises(TypeError, match="expected a ContextMechanism"):
+        cj.plots.context_triangle([3])

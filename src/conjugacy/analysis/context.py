@@ -7,7 +7,7 @@ has a negative share, and the point lies outside.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,6 @@ from conjugacy.similarity.samples import kind_of
 from conjugacy.system import System
 from conjugacy.tasks.contextual_integration import ContextualIntegration
 from conjugacy.tasks.multitask import MultiTask
-from conjugacy.trials import Trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +41,7 @@ MECHANISMS = ("direct", "indirect", "selection")
 _ELEMENTWISE = (nn.Tanh, nn.ReLU, nn.Sigmoid, nn.Softplus, nn.Identity)
 _LEAST_PAIRS = 5
 _HOLDS = 0.5  # of the duration of the evidence: a slow mode that forgets faster is no line attractor
+_LEAST_SHARE = 0.1  # of the states, that have to be on the line
 _GAP, _TILT, _LOW_SELECTION = 2.0, np.pi / 6, 0.5
 _RULES = ("ContextIntMod1", "ContextIntMod2")
 
@@ -95,7 +95,9 @@ class ContextMechanism:
 
     def __repr__(self) -> str:
         said = {"direct": "direct input", "indirect": "indirect input", "selection": "selection vector"}
-        parts = [f"{said[m]} {self.shares[m]:.2f} [{self.intervals[m][0]:.2f}, {self.intervals[m][1]:.2f}]" for m in said]
+        parts = [
+            f"{said[m]} {self.shares[m]:.2f} [{self.intervals[m][0]:.2f}, {self.intervals[m][1]:.2f}]" for m in said
+        ]
         lines = [f"{self.name}: modulation of {', '.join(parts)}"]
         for name, row in self.streams.iterrows():
             lines.append(f"  {name}: {row['selected']:.0%} of its effect is taken away where it does not count")
@@ -173,7 +175,7 @@ def context_mechanism(
     k = default_modes if n_modes is None else check_int("n_modes", n_modes, 1, limit=system.n_units - 1)
     dynamics = as_map(system)
     found = [slow_points_near(dynamics, x, u, k, function) for x, u in zip(starts, held)]
-    constants = _check_attractors(found, duration, k, system.name, system.dt, doubts)
+    found, constants = _check_attractors(found, duration, k, system.name, system.dt, doubts)
     at = paired_places(found[0], found[1], k)
     if len(at[0]) < _LEAST_PAIRS:
         raise ValueError(
@@ -239,34 +241,41 @@ def _summed(
 def _row(part: np.ndarray, steps: np.ndarray) -> dict[str, float]:
     whole = part.sum()
     row = {m: float(p / whole) for m, p in zip(MECHANISMS, part)}
-    return row | {"relevant": float(steps[0]), "irrelevant": float(steps[1]), "selected": float(1 - steps[1] / steps[0])}
+    return row | {
+        "relevant": float(steps[0]),
+        "irrelevant": float(steps[1]),
+        "selected": float(1 - steps[1] / steps[0]),
+    }
 
 
 def _check_attractors(
     found: Sequence[SlowPoints], duration: float, k: int, name: str, dt: float | None, doubts: list[str]
-) -> Tensor:
-    """Medians of the time constants (context, k + 1), if there is a line attractor in both contexts."""
+) -> tuple[list[SlowPoints], Tensor]:
+    """Points that hold for the evidence, and medians of the time constants (context, k + 1)."""
     kind = "line" if k == 1 else f"{k}-dimensional"
+    unit, scale = ("steps", 1.0) if dt is None else ("s", dt)
+    kept = []
     for context, points in enumerate(found):
         if len(points) < _LEAST_PAIRS:
             raise ValueError(
-                f"`thing`: no {kind} attractor was found in context {context} of {name}: from {len(points)} states only "
-                "did the search end where the flow across the slowest mode vanishes."
+                f"`thing`: no {kind} attractor was found in context {context} of {name}: only from {len(points)} states "
+                "did the search end where the flow across the slow modes vanishes."
             )
-    constants = torch.stack([p.time_constants.median(0).values for p in found])
-    unit, scale = ("steps", 1.0) if dt is None else ("s", dt)
-    for context, (slow, following) in enumerate(constants[:, -2:].tolist()):
-        if slow < _HOLDS * duration:
+        # the ends of the line, where a decision is made and kept, are stable points that forget evidence at once
+        slow, following = points.time_constants[:, -2], points.time_constants[:, -1]
+        holds = (slow >= _HOLDS * duration).nonzero()[:, 0]
+        if len(holds) < max(_LEAST_PAIRS, _LEAST_SHARE * len(points)):
             raise ValueError(
                 f"`thing`: {name} has no {kind} attractor in context {context}: its slowest mode lasts "
-                f"{slow * scale:.2g} {unit}, the evidence {duration * scale:.2g} {unit}."
+                f"{float(slow.median()) * scale:.2g} {unit} (median), the evidence {duration * scale:.2g} {unit}."
             )
-        if slow < _GAP * following:
+        if float((slow / following)[holds].median()) < _GAP:
             doubts.append(
-                f"in context {context} the next mode is nearly as slow ({following * scale:.2g} and "
-                f"{slow * scale:.2g} {unit}): try n_modes={k + 1}"
+                f"in context {context} another mode is nearly as slow ({float(following[holds].median()) * scale:.2g} "
+                f"{unit} and {float(slow[holds].median()) * scale:.2g} {unit})"
             )
-    return constants
+        kept.append(picked(points, holds))
+    return kept, torch.stack([p.time_constants.median(0).values for p in kept])
 
 
 def _rate_function(rates: Any, readout: Any) -> Callable[[Tensor], Tensor]:

@@ -89,9 +89,7 @@ def slow_points_near(
     slope = _slopes(rates, x).clamp_min(_LEAST_SLOPE)
     projector = slope[:, :, None] * projector / slope[:, None, :]
     constants = 1 / moduli.clamp_min(1e-300).log().abs().clamp_min(1e-12)
-    return SlowPoints(
-        x[good], rates(x)[good], projector[good], (slope[..., None] * effect)[good], constants[good]
-    )
+    return SlowPoints(x[good], rates(x)[good], projector[good], (slope[..., None] * effect)[good], constants[good])
 
 
 def shares_of_selection(relevant: SlowPoints, irrelevant: SlowPoints, evidence: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,8 @@ _PUBLIC = {
     "parameter_surface": "similarity",
     "known_answers": "similarity",
     "conjugacy": "_conjugacy",
+    "group_map": "_groups",
+    "class_counts": "_groups",
     "context_triangle": "_context",
     "fixed_points_3d": "fixed_points",
     "spectrum": "fixed_points",

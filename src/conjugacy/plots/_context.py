@@ -17,7 +17,9 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#
 _MOST_CLOUD = 200
 
 
-def context_triangle(found: ContextMechanism | Sequence[ContextMechanism] | Mapping[str, Sequence[ContextMechanism]]) -> Figure:
+def context_triangle(
+    found: ContextMechanism | Sequence[ContextMechanism] | Mapping[str, Sequence[ContextMechanism]],
+) -> Figure:
     """Networks in the triangle of the three mechanisms: a dot each, with the cloud of its resamples.
 
     A corner is a pure mechanism, the middle an equal mixture. Points outside have a mechanism that works against the
@@ -68,7 +70,9 @@ def _groups(found: object) -> dict[str, list[ContextMechanism]]:
     for label, members in sets.items():
         things = [members] if isinstance(members, ContextMechanism) else items_of("found", members, "ContextMechanisms")
         for k, thing in enumerate(things):
-            check_kind(f"found[{k}]", thing, ContextMechanism, "a ContextMechanism", "Make it with context_mechanism().")
+            check_kind(
+                f"found[{k}]", thing, ContextMechanism, "a ContextMechanism", "Make it with context_mechanism()."
+            )
         if not things:
             raise ValueError("`found`: expected at least one ContextMechanism, got none.")
         made[str(label)] = things
