@@ -8,8 +8,8 @@ from conjugacy._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps it equal to _PUBLIC
     from conjugacy.analysis.analysis import Analysis as Analysis
-    from conjugacy.analysis.classes import SolutionClasses as SolutionClasses
-    from conjugacy.analysis.classes import solution_classes as solution_classes
+    from conjugacy.analysis.population_classes import SolutionClasses as SolutionClasses
+    from conjugacy.analysis.population_classes import solution_classes as solution_classes
     from conjugacy.analysis.comparison import Comparison as Comparison
     from conjugacy.analysis.comparison import compare as compare
     from conjugacy.analysis.conjugacies import find_conjugacy as find_conjugacy
@@ -61,7 +61,7 @@ _PUBLIC = {
     "RestPoints": "analysis.rest_points",
     "Rollout": "trials",
     "Run": "runs.run",
-    "SolutionClasses": "analysis.classes",
+    "SolutionClasses": "analysis.population_classes",
     "System": "system",
     "TrialSets": "runs.trial_sets",
     "Trials": "trials",
@@ -81,7 +81,7 @@ _PUBLIC = {
     "rollout": "runs.rollout",
     "run_sweep": "populations.execute",
     "simulate_spikes": "runs.spikes_of_run",
-    "solution_classes": "analysis.classes",
+    "solution_classes": "analysis.population_classes",
     "train": "training.train",
     "train_population": "populations.population",
 }

@@ -185,7 +185,9 @@ def context_mechanism(
     pair = [picked(p, i) for p, i in zip(found, at)]
     angle = float(angle_between(pair[0], pair[1]).median())
     if angle > _TILT:
-        doubts.append(f"the attractors of the two contexts are not parallel (angle {np.degrees(angle):.0f} degrees)")
+        doubts.append(
+            f"the attractors of the two contexts are not parallel (angle {np.degrees(angle):.0f} degrees), as the theory takes them to be"
+        )
     return _summed(system.name, pair, streams, constants, angle, doubts, level, seed)
 
 
@@ -258,8 +260,8 @@ def _check_attractors(
     for context, points in enumerate(found):
         if len(points) < _LEAST_PAIRS:
             raise ValueError(
-                f"`thing`: no {kind} attractor was found in context {context} of {name}: only from {len(points)} states "
-                "did the search end where the flow across the slow modes vanishes."
+                f"`thing`: no {kind} attractor was found in context {context} of {name}: only from {len(points)} "
+                "states did the search end where the flow across the slow modes vanishes."
             )
         # the ends of the line, where a decision is made and kept, are stable points that forget evidence at once
         slow, following = points.time_constants[:, -2], points.time_constants[:, -1]

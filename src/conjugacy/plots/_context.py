@@ -15,6 +15,7 @@ _CORNERS = np.array([[0.0, 0.0], [0.5, np.sqrt(3) / 2], [1.0, 0.0]])  # direct, 
 _LABELS = ("direct input\nmodulation", "indirect input modulation", "selection vector\nmodulation")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _MOST_CLOUD = 200
+_FRAME = np.array([0.85, 0.8])  # half the width and height of what is shown
 
 
 def context_triangle(
@@ -23,7 +24,7 @@ def context_triangle(
     """Networks in the triangle of the three mechanisms: a dot each, with the cloud of its resamples.
 
     A corner is a pure mechanism, the middle an equal mixture. Points outside have a mechanism that works against the
-    selection.
+    selection. Hollow dots have doubts; the title counts those too far outside to be shown.
 
     Parameters
     ----------
@@ -38,6 +39,7 @@ def context_triangle(
     groups = _groups(found)
     figure = new_figure(5.6, 5.0)
     axes = figure.subplots()
+    outside = 0
     outline = np.vstack([_CORNERS, _CORNERS[:1]])
     axes.plot(*outline.T, color="0.4", linewidth=1.0)
     for share in (0.25, 0.5, 0.75):
@@ -51,14 +53,20 @@ def context_triangle(
             cloud = member.resampled[:_MOST_CLOUD] @ _CORNERS
             axes.plot(*cloud.T, ".", color=colour, alpha=0.08, markersize=3, markeredgewidth=0)
         dots = np.array([[m.shares[name] for name in MECHANISMS] for m in members]) @ _CORNERS
-        axes.plot(*dots.T, "o", color=colour, markersize=6, markeredgecolor="white", label=label)
+        sure = np.array([not m.doubts for m in members])
+        axes.plot(*dots[sure].T, "o", color=colour, markersize=6, markeredgecolor="white")
+        axes.plot(*dots[~sure].T, "o", color=colour, markersize=5, fillstyle="none")
+        axes.plot([], [], "o", color=colour, markersize=6, label=label)
+        outside += int((np.abs(dots - _CORNERS.mean(0)) > _FRAME).any(1).sum())
+    axes.set_xlim(0.5 - _FRAME[0], 0.5 + _FRAME[0])
+    axes.set_ylim(_CORNERS[:, 1].mean() - _FRAME[1], _CORNERS[:, 1].mean() + _FRAME[1])
     if len(groups) > 1 or next(iter(groups)):
         axes.legend(fontsize=8, frameon=False, loc="upper left")
     n = sum(map(len, groups.values()))
-    axes.set_title(f"How context selects evidence: {n} network{'s' if n != 1 else ''}", pad=18)
+    beyond = f", {outside} far outside" if outside else ""
+    axes.set_title(f"How context selects evidence: {n} network{'s' if n != 1 else ''}{beyond}", fontsize=11)
     axes.set_aspect("equal")
     axes.axis("off")
-    axes.margins(0.12)
     return figure
 
 

@@ -9,7 +9,7 @@ from scipy.spatial.distance import squareform
 
 from conjugacy._check import check_choice
 from conjugacy.analysis._given import check_kind
-from conjugacy.analysis.classes import SolutionClasses
+from conjugacy.analysis.population_classes import SolutionClasses
 from conjugacy.analysis.groups import GroupComparison
 from conjugacy.plots.figure import new_figure
 

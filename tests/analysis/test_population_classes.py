@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import conjugacy as cj
-from conjugacy.analysis.classes import connected, unseen_classes
+from conjugacy.analysis.population_classes import connected, unseen_classes
 
 
 def _bistable(name, gain, turn=0.0):

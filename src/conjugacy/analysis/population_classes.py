@@ -123,8 +123,8 @@ class SolutionClasses:
             what = f": {c.what}" if c.what else ""
             lines.append(f"  {number}  {len(c.members)} of {n}{what}; for example {c.representative}")
         lines.append(
-            f"  At least about {u.n_classes:.1f} classes in all [{u.low:.1f}, {u.high:.1f}]; one more network is of a new "
-            f"class with a chance of about {u.new_share:.0%} (at most {u.new_share_high:.0%})."
+            f"  At least about {u.n_classes:.1f} classes in all [{u.low:.1f}, {u.high:.1f}]; one more network is of a "
+            f"new class with a chance of about {u.new_share:.0%} (at most {u.new_share_high:.0%})."
         )
         lines += [f"  not sorted: {name}: {why}" for name, why in self.left_out.items()]
         return "\n".join(lines)
