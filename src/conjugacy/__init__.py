@@ -8,8 +8,6 @@ from conjugacy._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps it equal to _PUBLIC
     from conjugacy.analysis.analysis import Analysis as Analysis
-    from conjugacy.analysis.population_classes import SolutionClasses as SolutionClasses
-    from conjugacy.analysis.population_classes import solution_classes as solution_classes
     from conjugacy.analysis.comparison import Comparison as Comparison
     from conjugacy.analysis.comparison import compare as compare
     from conjugacy.analysis.conjugacies import find_conjugacy as find_conjugacy
@@ -18,6 +16,8 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.generalisation import generalisation_table as generalisation_table
     from conjugacy.analysis.groups import GroupComparison as GroupComparison
     from conjugacy.analysis.groups import compare_groups as compare_groups
+    from conjugacy.analysis.population_classes import SolutionClasses as SolutionClasses
+    from conjugacy.analysis.population_classes import solution_classes as solution_classes
     from conjugacy.analysis.rest_points import RestPoints as RestPoints
     from conjugacy.analysis.rest_points import rest_points as rest_points
     from conjugacy.dynamics._attractors import attractors as attractors

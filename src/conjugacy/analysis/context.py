@@ -290,7 +290,8 @@ def _rate_function(rates: Any, readout: Any) -> Callable[[Tensor], Tensor]:
             if not isinstance(layer, _ELEMENTWISE):
                 break
             layers.append(layer)
-    return nn.Sequential(*layers) if layers else lambda x: x
+    layers = layers or [nn.Identity()]
+    return nn.Sequential(*layers)
 
 
 def _of_run(run: Run, n: int, seed: int) -> tuple[Any, list[Stream], Any, float, int]:

@@ -9,8 +9,8 @@ from scipy.spatial.distance import squareform
 
 from conjugacy._check import check_choice
 from conjugacy.analysis._given import check_kind
-from conjugacy.analysis.population_classes import SolutionClasses
 from conjugacy.analysis.groups import GroupComparison
+from conjugacy.analysis.population_classes import SolutionClasses
 from conjugacy.plots.figure import new_figure
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
