@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.comparison import Comparison as Comparison
     from conjugacy.analysis.comparison import compare as compare
     from conjugacy.analysis.conjugacies import find_conjugacy as find_conjugacy
+    from conjugacy.analysis.context import ContextMechanism as ContextMechanism
+    from conjugacy.analysis.context import context_mechanism as context_mechanism
     from conjugacy.analysis.generalisation import generalisation_table as generalisation_table
     from conjugacy.analysis.generalising_alike import generalise_alike as generalise_alike
     from conjugacy.analysis.groups import GroupComparison as GroupComparison
@@ -19,6 +21,8 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.learning import learning_curve as learning_curve
     from conjugacy.analysis.lesion_table import lesion_effects as lesion_effects
     from conjugacy.analysis.motifs import shared_motifs as shared_motifs
+    from conjugacy.analysis.population_classes import SolutionClasses as SolutionClasses
+    from conjugacy.analysis.population_classes import solution_classes as solution_classes
     from conjugacy.analysis.rest_points import RestPoints as RestPoints
     from conjugacy.analysis.rest_points import rest_points as rest_points
     from conjugacy.dynamics._attractors import attractors as attractors
@@ -52,6 +56,7 @@ _PUBLIC = {
     "AttractorSet": "dynamics.attractor_results",
     "Comparison": "analysis.comparison",
     "Conjugacy": "similarity.conjugacy_result",
+    "ContextMechanism": "analysis.context",
     "DataRun": "runs.data_run",
     "FixedPoints": "dynamics.points",
     "GroupComparison": "analysis.groups",
@@ -61,12 +66,14 @@ _PUBLIC = {
     "RestPoints": "analysis.rest_points",
     "Rollout": "trials",
     "Run": "runs.run",
+    "SolutionClasses": "analysis.population_classes",
     "System": "system",
     "TrialSets": "runs.trial_sets",
     "Trials": "trials",
     "attractors": "dynamics._attractors",
     "compare": "analysis.comparison",
     "compare_groups": "analysis.groups",
+    "context_mechanism": "analysis.context",
     "find_conjugacy": "analysis.conjugacies",
     "fit": "training.fitting",
     "fixed_points": "dynamics.search",
@@ -84,6 +91,7 @@ _PUBLIC = {
     "run_sweep": "populations.execute",
     "shared_motifs": "analysis.motifs",
     "simulate_spikes": "runs.spikes_of_run",
+    "solution_classes": "analysis.population_classes",
     "train": "training.train",
     "train_population": "populations.population",
 }

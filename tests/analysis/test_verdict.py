@@ -129,3 +129,14 @@ def test_margins_that_ship_are_those_of_copies_that_learned():
         assert len(margins.distances[name]) == pairs
         assert np.isfinite(margins.distances[name]).all()
         assert margins.of(name) > 0
+
+
+def test_a_certain_difference_of_scores_that_is_small_is_said_to_be_small():
+    from conjugacy.analysis.verdict import _beyond_copies
+
+    said = _beyond_copies([("twice the noise", "a", 0.018, 0.024), ("as trained", "b", 0.2, 0.25)], 0.008)
+    assert (
+        said[0]
+        == "a is better by 0.018 in twice the noise (copies: up to 0.008), a small difference, though a certain one"
+    )
+    assert said[1] == "b is better by 0.200 as trained (copies: up to 0.008)"

@@ -175,3 +175,15 @@ def test_no_command_line_ends_in_a_traceback(monkeypatch, tmp_path):
         except SystemExit as end:
             codes.append(end.code)
     assert set(codes) <= {0, 2}, [c for c in codes if c not in (0, 2)]
+
+
+def test_compare_says_its_verdict_and_keeps_it(tmp_path, capsys):
+    folders = [str(tmp_path / name) for name in ("a", "b")]
+    for seed, folder in enumerate(folders):
+        main([*TRAIN, "--network.latent_size", "4", "--seed", str(seed), *QUICK, "--out", folder])
+    capsys.readouterr()
+    with pytest.warns(UserWarning, match="below the threshold"):
+        main(["compare", *folders, "--measures", "procrustes", "--n_trials", "8", "--verdict", "--out", str(tmp_path)])
+    said = (tmp_path / "verdict.txt").read_text()
+    assert "neither does the task" in said
+    assert said.strip() in capsys.readouterr().out

@@ -38,6 +38,12 @@ if TYPE_CHECKING:
 SAME, DIFFERENT, CANNOT_TELL = "same", "different", "cannot tell"
 LEVELS = ("task", "geometry", "dynamics", "skeleton", "conjugacy")
 _MEASURES = {"geometry": ("state_r2",), "dynamics": ("dsa", "spectrum_w2", "timescales")}
+_SMALL = 0.05  # of a score: what a reader of a table would not call another performance
+_WHEN = {
+    "as trained": "as trained",
+    "trials twice as long": "in trials twice as long",
+    "twice the noise": "in twice the noise",
+}
 _T_95 = 2.262  # Student's quantile for the ten blocks of a condition
 
 
@@ -221,16 +227,30 @@ def _task_level(a: Side, b: Side, failing: dict[str, str], tasks: _TaskScores, m
         return Level(name, DIFFERENT if len(failing) == 1 else CANNOT_TELL, text, "Train further first.")
     of_a, of_b = tasks.of(a.run), tasks.of(b.run)
     margin = None if margins is None else margins.of("task")
-    texts, answers = [], []
+    texts, answers, beyond = [], [], []
     for label in of_a:
         d = of_a[label] - of_b[label]
         half = _T_95 * d.std(ddof=1) / len(d) ** 0.5
         low, high = max(abs(d.mean()) - half, 0.0), abs(d.mean()) + half
         texts.append(f"{label} {of_a[label].mean():.3f} and {of_b[label].mean():.3f}")
-        if margin is not None:
-            answers.append(_against(low, high, margin))
+        if margin is None:
+            continue
+        answers.append(_against(low, high, margin))
+        if answers[-1] == DIFFERENT:
+            better = a.name if d.mean() > 0 else b.name
+            beyond.append((label, better, abs(float(d.mean())), high))
+    evidence = "; ".join([*texts, *_beyond_copies(beyond, margin)])
     rests = f"{N_BLOCKS * BLOCK} new trials each; {_margin_text(margins)}"
-    return Level(name, _joined(answers), "; ".join(texts), rests)
+    return Level(name, _joined(answers), evidence, rests)
+
+
+def _beyond_copies(beyond: Sequence[tuple[str, str, float, float]], margin: float | None) -> list[str]:
+    """In which conditions scores differ by more than those of copies, by how much, and whether that is much."""
+    said = []
+    for label, better, size, high in beyond:
+        small = ", a small difference, though a certain one" if high < _SMALL else ""
+        said.append(f"{better} is better by {size:.3f} {_WHEN.get(label, label)} (copies: up to {margin:.3f}){small}")
+    return said
 
 
 def _measured_level(
@@ -280,7 +300,7 @@ def _skeleton_level(a: Side, b: Side) -> Level:
         return Level(name, CANNOT_TELL, f"{' and '.join(missing)} has no map", "A skeleton needs a step function.")
     (p, complete_a), (q, complete_b) = a.portrait, b.portrait
     distance = portrait_distance(p, q)
-    texts = [f"{s.name}: {_counted(x)}" for s, x in ((a, p), (b, q))]
+    texts = [f"{s.name}: {counted_points(x)}" for s, x in ((a, p), (b, q))]
     searched = "without input, on the horizon of a trial"
     if not (p.n_unstable or q.n_unstable):
         return Level(name, CANNOT_TELL, "neither has fixed points or held ones", f"{searched}; see cj.attractors")
@@ -373,7 +393,8 @@ def _trials_needed(name: str, ends: Sequence[float], value: float, margin: float
     return f"{name} could be told from about {max(needed, n)} trials"
 
 
-def _counted(portrait: Any) -> str:
+def counted_points(portrait: Any) -> str:
+    """Memories, saddles and cycles of a portrait, in words."""
     stable = sum(k == 0 for k in portrait.n_unstable)
     saddles = len(portrait.n_unstable) - stable
     text = f"{stable} {'memory' if stable == 1 else 'memories'}, {saddles} saddle{'' if saddles == 1 else 's'}"

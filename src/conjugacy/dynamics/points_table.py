@@ -119,7 +119,9 @@ def _elsewhere(points: FixedPoints) -> str:
     n = points.record.n_unsettled
     if not points.record.n_orbits or not n:
         return ""
-    cycles = f" {len(points.cycles)} cycle{'s' * (len(points.cycles) > 1)} they end on were met." if points.cycles else ""
+    cycles = (
+        f" {len(points.cycles)} cycle{'s' * (len(points.cycles) > 1)} they end on were met." if points.cycles else ""
+    )
     return f"The other {n} keep moving, or need longer: attractors() says where they end.{cycles} "
 
 
