@@ -1,9 +1,10 @@
 """A zoo of trained networks: are the memories that the search for fixed points names those at which orbits end?
 
 Small networks of seven kinds learn the flip-flop of two and three bits by recipes that were tuned, by untuned ones and
-by the one of the notebook. In each the search on a horizon of 5000 steps, and where orbits keep moving `attractors`, is compared with brute force: 2000 noise-free
-orbits that start in states of test trials are followed for 5000 steps without input, and their ends (means over 840
-steps, so that a cycle counts once) fall into clusters. The rule by which a network is judged was fixed before looking:
+by the one of the notebook. In each the search on a horizon of 5000 steps, and where orbits keep moving `attractors`, is
+compared with brute force: 2000 noise-free orbits that start in states of test trials are followed for 5000 steps
+without input, and their ends (means over 840 steps, so that a cycle counts once) fall into clusters. The rule
+by which a network is judged was fixed before looking:
 
 - clusters are the finest cut of the ends, by single linkage, that leaves every two clusters at least ten of their own
   spreads apart (the larger root mean square distance from the mean), and each cluster ten times smaller than the

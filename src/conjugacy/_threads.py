@@ -20,6 +20,8 @@ from typing import Any
 
 import torch
 
+from conjugacy._progress import progress_bar
+
 _SMALL = 2**17  # state variables of all trials at one step
 _KERNEL_THREADS: ContextVar[int | None] = ContextVar("kernel threads", default=None)
 _blas_lock = threading.Lock()
@@ -108,10 +110,8 @@ def map_threads(
 
     BLAS runs on one thread meanwhile: with its own threads below ours, cores would be asked for many times over.
     """
-    from tqdm.auto import tqdm
-
     n_threads = min(n_threads or _MOST.get() or cores(), max(len(items), 1))
-    bar = tqdm(total=len(items), desc=label, disable=not progress, leave=False)
+    bar = progress_bar(total=len(items), desc=label, show=progress)
     with one_blas_thread(), bar:
         if n_threads == 1:
             return [_and_count(work, item, bar) for item in items]

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import conjugacy as cj
+from conjugacy import _progress
 from conjugacy.training import checkpoint
 from conjugacy.training import train as train_function
 from conjugacy.training.recipe import Recipe
@@ -123,7 +124,8 @@ def test_a_diverging_training_keeps_its_best_weights(small_task, monkeypatch):
     assert run.metrics["test_r2"] == run.metrics["test_r2"]
 
 
-def test_a_progress_bar_tells_what_matters(small_task, capsys):
+def test_progress_tells_what_matters(small_task, capsys, monkeypatch):
+    monkeypatch.setattr(_progress, "_FIRST_LINE", 0.0)
     cj.train(small_task, cj.networks.GRU(7), **{**QUICK, "progress": True})
     shown = capsys.readouterr().err
     assert "GRU-7 on 2BFF" in shown and "held-out R2" in shown and "accuracy" in shown

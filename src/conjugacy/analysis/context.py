@@ -186,7 +186,8 @@ def context_mechanism(
     angle = float(angle_between(pair[0], pair[1]).median())
     if angle > _TILT:
         doubts.append(
-            f"the attractors of the two contexts are not parallel (angle {np.degrees(angle):.0f} degrees), as the theory takes them to be"
+            f"the attractors of the two contexts are not parallel (angle {np.degrees(angle):.0f} degrees), as the "
+            "theory takes them to be"
         )
     return _summed(system.name, pair, streams, constants, angle, doubts, level, seed)
 

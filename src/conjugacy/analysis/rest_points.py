@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_axes, check_choice, check_finite, check_flag, check_int, check_number
+from conjugacy._progress import progress_bar
 from conjugacy.analysis._given import PHASES, as_run, check_kind, counted, items_of
 from conjugacy.dynamics import FixedPoints, fixed_points
 from conjugacy.runs.run import Run
@@ -132,8 +133,6 @@ def rest_points(
     TypeError, ValueError
         If an argument is of another kind or out of its range, or the task has no arm.
     """
-    from tqdm import tqdm
-
     run = as_run("run", run)
     if getattr(run.task, "plant", None) is None:
         raise ValueError(f"`run`: expected one whose task has an arm, got {run!r}. Use fixed_points(run).")
@@ -152,7 +151,7 @@ def rest_points(
     places = _targets(targets, trials)
     search = {"n_orbits": 0, "slow_speed": 0.0, **search}
     found, radii, limits = [], [], []
-    for target in tqdm(places, desc="rest points", delay=2, leave=False, disable=None if progress else True):
+    for target in progress_bar(places, desc="Searching for points of rest", show=progress, unit="targets"):
         # a rotation turns about where the hand starts; any start will do, take the target itself
         origin = target if "origin" in loop.inputs else None
         u = loop.held([*target.tolist(), cue], pushed, origin)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_axes, check_finite, check_int, check_number
+from conjugacy._progress import progress_bar
 from conjugacy.dynamics.audit import SearchRecord
 from conjugacy.dynamics.eigenmodes import sorted_eigenvalues
 from conjugacy.dynamics.jacobian import chunks
@@ -85,13 +86,11 @@ def adam_search(
 
 
 def _descend(dynamics, start, held, learning_rate, max_iters, progress) -> tuple[Tensor, bool]:
-    from tqdm import tqdm
-
     x = start.clone().requires_grad_(True)
     optimiser = torch.optim.Adam([x], lr=learning_rate)
     step = _in_dtype(dynamics, start.dtype)
     try:
-        for _ in tqdm(range(max_iters), desc="adam", delay=2, leave=False, disable=None if progress else True):
+        for _ in progress_bar(range(max_iters), desc="Descending with Adam", show=progress, unit="steps"):
             optimiser.zero_grad()
             with torch.enable_grad():
                 velocity = step(x, held) if dynamics.flow else step(x, held) - x

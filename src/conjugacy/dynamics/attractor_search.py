@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from conjugacy._progress import progress_bar
 from conjugacy.dynamics.attractor_results import Attractor
 from conjugacy.dynamics.clouds import apart, groups
 from conjugacy.dynamics.curve_cycles import cycle_of_flow, cycle_of_map, rational_groups
@@ -58,13 +59,11 @@ class AttractorSearch:
 
     def run(self, n_transient: int, max_steps: int) -> None:
         """Rounds, until all orbits have an attractor or `max_steps` steps are over; Ctrl-C ends them."""
-        from tqdm import tqdm
-
         per_look = len(self.strobe.inputs)
         first = max(1, n_transient // per_look, min(200, n_transient))
         most = max(first, max_steps // per_look)
-        with tqdm(
-            total=len(self.owner), desc="attractors", delay=2, leave=False, disable=None if self.progress else True
+        with progress_bar(
+            total=len(self.owner), desc="Following orbits to attractors", show=self.progress, unit="orbits"
         ) as bar:
             try:
                 need = first

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_axes, check_int, check_list
+from conjugacy._progress import progress_bar
 from conjugacy.dynamics._as_map import as_input, as_map
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.map import Map
@@ -132,12 +133,10 @@ def input_path(
     if len(first) != len(last) and 1 in (len(first), len(last)):  # a number fills all channels of the other
         first, last = (x.expand(max(len(first), len(last))).clone() for x in (first, last))
     check_axes("stop", last, "input", input=len(first), hint="`start` and `stop` have one number a channel.")
-    from tqdm import tqdm
-
     fractions = torch.linspace(0, 1, n_nodes, dtype=torch.float64)
     inputs = first + fractions[:, None] * (last - first)
     points: list[FixedPoints] = []
-    for s in tqdm(range(n_nodes), desc="input path", delay=2, leave=False, disable=None if progress else True):
+    for s in progress_bar(range(n_nodes), desc="Following fixed points along the inputs", show=progress, unit="inputs"):
         n = 4 * n_inits if s in (0, n_nodes - 1) else n_inits
         now = fixed_points(dynamics, x0, inputs[s], n, seed, kind=kind, progress=False, n_orbits=0, **search)
         points.append(_with(dynamics, now, points[-1] if points else None, inputs[s]))

@@ -17,6 +17,7 @@ import torch
 from torch import Generator, Tensor
 
 from conjugacy._check import check_axes, check_choice, check_finite, check_int, check_number, shown
+from conjugacy._progress import progress_bar
 from conjugacy._threads import torch_threads
 from conjugacy.dynamics.orbits import time_step
 from conjugacy.dynamics.search import prepare
@@ -300,9 +301,7 @@ class _Bar:
     """A progress bar that appears after two seconds."""
 
     def __init__(self, show: bool):
-        from tqdm import tqdm
-
-        self._bar = tqdm(desc="lyapunov", delay=2, leave=False, disable=None if show else True)
+        self._bar = progress_bar(desc="Lyapunov exponents", show=show, unit="steps")
 
     def __enter__(self) -> _Bar:
         return self

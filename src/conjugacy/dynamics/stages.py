@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from conjugacy._progress import progress_bar
 from conjugacy.dynamics.audit import SearchRecord, well_covered
 from conjugacy.dynamics.search_problem import Problem
 from conjugacy.dynamics.search_settings import SearchSettings
@@ -85,10 +86,8 @@ class Stages:
         """Run `starts` to their zeros; with `sample`, count them as independent draws."""
         if not len(starts):
             return None
-        from tqdm import tqdm
-
-        hidden = None if self.settings.progress else True
-        with tqdm(total=len(starts), desc="fixed points", delay=2, leave=False, disable=hidden) as bar:
+        show = self.settings.progress
+        with progress_bar(total=len(starts), desc="Searching for fixed points", show=show, unit="starts") as bar:
 
             def tick(n: int) -> None:
                 bar.update(n - bar.n)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from conjugacy._check import check_flag, check_int, check_number
+from conjugacy._progress import progress_bar
 from conjugacy.analysis._given import check_kind, counted
 from conjugacy.plots.figure import leave_to_caller, new_figure
 from conjugacy.plots.reaching import _BUMP, _PER_NEWTON, _closed_loop
@@ -76,11 +77,7 @@ def animate_arm(
     fig, show = _scene(analysis, trials[[trial]], out[[trial]])
     animation = FuncAnimation(fig, show, frames=list(steps), interval=1000 / fps, blit=False, cache_frame_data=False)
     if path is not None:
-        from tqdm import tqdm
-
-        with tqdm(
-            total=len(steps), desc="writing the animation", delay=2, leave=False, disable=None if progress else True
-        ) as bar:
+        with progress_bar(total=len(steps), desc="Writing the animation", show=progress, unit="frames") as bar:
             animation.save(str(path), writer=writer, dpi=90, progress_callback=lambda i, n: bar.update(1))
     return animation
 

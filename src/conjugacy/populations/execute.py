@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 from safetensors.torch import load as load_tensors
-from tqdm.auto import tqdm
 
 from conjugacy._check import check_int, check_number
 from conjugacy._csv import as_csv
 from conjugacy._files import write_file
+from conjugacy._progress import progress_bar, say
 from conjugacy._threads import cores
 from conjugacy.populations.plan import Plan, PlannedRun
 from conjugacy.populations.processes import Workers, job_of
@@ -102,7 +102,7 @@ def run_sweep(
                     pool.interrupt()
                     _do(pool, {}, records, bar)
                     if progress:
-                        tqdm.write(f"Interrupted. The same call goes on from {folder}.")
+                        say(f"Interrupted. The same call goes on from {folder}.")
     return records.write_table()
 
 
@@ -260,8 +260,8 @@ class _Bar:
     def __init__(self, plan: Plan, records: _Records, show: bool):
         self.records, self.steps = records, {run.name: run.recipe.steps for run in plan.runs}
         done = sum(status == "finished" for status in records.status.values())
-        self._bar = tqdm(
-            total=len(plan.runs), initial=done, desc="sweep", disable=not show, unit="run", mininterval=0.5
+        self._bar = progress_bar(
+            total=len(plan.runs), initial=done, desc="Training the sweep", show=show, unit="runs", delay=0
         )
         self._at: dict[str, int] = {}
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import pandas as pd
 from safetensors.torch import load as load_tensors
-from tqdm.auto import tqdm
 
 from conjugacy._check import check_choice, check_flag, check_int, check_list, shown
 from conjugacy._config import describe, plain
+from conjugacy._progress import progress_bar, say
 from conjugacy._threads import cores, torch_threads
 from conjugacy.networks.network import Network
 from conjugacy.populations.processes import Workers, job_of
@@ -141,7 +141,7 @@ def train_population(
             _fit_in_turn(left, runs, bar)
         except KeyboardInterrupt:
             if progress:
-                tqdm.write("Interrupted: the best weights so far are kept.")
+                say("Interrupted: the best weights so far are kept.")
     for i, training in left.items():  # whose turn did not come
         training.stopped = training.stopped or "interrupted"
         runs[i] = training.end()
@@ -226,13 +226,13 @@ class _Bar:
         self._at = {id(t): t.state.step for t in going}
         self._left, self._total = len(going), len(members)
         some = members[0].run if isinstance(members[0], Training) else members[0]
-        self._bar = tqdm(
+        self._bar = progress_bar(
             total=sum(t.recipe.steps for t in going),
             initial=sum(self._at.values()),
-            desc=f"{len(members)} x {type(some.network).__name__} on {some.task.name}",
-            disable=not show,
-            unit="step",
-            mininterval=0.5,
+            desc=f"Training {len(members)} x {type(some.network).__name__} on {some.task.name}",
+            show=show,
+            unit="steps",
+            delay=0,
         )
 
     def __enter__(self) -> _Bar:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conjugacy._check import check_choice, check_flag, check_int
+from conjugacy._progress import progress_bar
 from conjugacy._threads import at_most_threads, map_threads, one_blas_thread
 from conjugacy.similarity.measure import Measure, measure_list, measure_names
 from conjugacy.similarity.nulls import Side, default_null, null_kind
@@ -307,11 +308,9 @@ def _scores_of(
 
 def _compared(measure: Measure, a: list[Side], b: list[Side], pairs: list[tuple[int, int]], progress: bool):
     """Values and diagnostics of the pairs, block by block, so that an interrupt loses one block."""
-    from tqdm.auto import tqdm
-
     left, right = ([side.features for side in sides] for sides in (a, b))
     size = measure.pairs_at_once
-    with tqdm(total=len(pairs), desc=measure.name, disable=not progress, leave=False) as bar:
+    with progress_bar(total=len(pairs), desc=f"Comparing by {measure.name}", show=progress, unit="pairs") as bar:
         for start in range(0, len(pairs), size):
             block = pairs[start : start + size]
             done = measure.compare_many(left, right, block)

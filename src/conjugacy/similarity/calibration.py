@@ -26,6 +26,7 @@ import numpy as np
 
 from conjugacy._check import check_flag, check_int
 from conjugacy._files import check_path, write_file
+from conjugacy._progress import progress_bar
 from conjugacy._threads import one_blas_thread
 from conjugacy.similarity.measure import Measure, get_measure
 from conjugacy.similarity.nulls import default_null
@@ -106,8 +107,6 @@ def calibrate(
     progress : bool
         Show a bar.
     """
-    from tqdm.auto import tqdm
-
     folder = check_path("out", out)
     check_int("n_worlds", n_worlds, 2)
     check_int("n_draws", n_draws, 2)
@@ -115,7 +114,8 @@ def calibrate(
     i, n = part
     check_int("part", i, 1, check_int("part", n, 1))
     folder.mkdir(parents=True, exist_ok=True)
-    for cell in tqdm(cells(measures, families)[i - 1 :: n], desc="calibration", disable=not progress, leave=False):
+    mine = cells(measures, families)[i - 1 :: n]
+    for cell in progress_bar(mine, desc="Calibrating intervals and tests", show=progress, unit="cells"):
         path = folder / f"{cell.name}.json"
         if not path.exists():
             made = (

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from conjugacy._check import check_flag, check_int, check_number
+from conjugacy._progress import progress_bar
 from conjugacy._threads import torch_threads
 from conjugacy.similarity.agreement import Metrics, TrialShares, of_pair, residuals
 from conjugacy.similarity.conjugacy_result import FOLLOWS, N_RESAMPLES, Conjugacy, Direction, Question
@@ -88,9 +89,8 @@ def fit_conjugacy(
 
 
 def _fitted(c: Correspondence, n_steps: int, seed: int, progress: bool) -> tuple[StateMap, StateMap]:
-    from tqdm.auto import tqdm
-
-    with tqdm(total=total_steps(n_steps), desc="change of coordinates", disable=not progress, leave=False) as bar:
+    label, n = "Learning a change of coordinates", total_steps(n_steps)
+    with progress_bar(total=n, desc=label, show=progress, unit="steps") as bar:
         return fit_maps(c, n_steps=n_steps, seed=seed, tick=bar.update)
 
 

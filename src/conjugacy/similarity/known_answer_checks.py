@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from conjugacy._check import check_flag, check_int, check_list
+from conjugacy._progress import progress_bar
 from conjugacy.similarity.known_answers import KnownPair, known_pairs
 from conjugacy.similarity.measure import Measure, measure_list, measure_names
 from conjugacy.similarity.samples import Samples, steps_differ
@@ -58,14 +59,13 @@ def check_measures(
         value, deviation (relative to an unrelated pair), observed, expected, verdict.
     """
     import pandas as pd
-    from tqdm.auto import tqdm
 
     check_int("seed", seed, 0)
     check_flag("progress", progress)
     chosen = list(measure_list(measure_names() if measures is None else measures).values())
     pairs = known_pairs(seed)
     records = []
-    for measure in tqdm(chosen, desc="known answers", disable=not progress, leave=False):
+    for measure in progress_bar(chosen, desc="Checking measures", show=progress, unit="measures"):
         records += check_measure(measure, pairs)
     return pd.DataFrame(records)
 
@@ -84,13 +84,12 @@ def check_draws(
         As of `check_measures`, with a column "seed".
     """
     import pandas as pd
-    from tqdm.auto import tqdm
 
     seeds = [check_int(f"seeds[{i}]", s, 0) for i, s in enumerate(check_list("seeds", seeds, "seeds"))]
     check_flag("progress", progress)
     tables = [
         check_measures(measures, seed=seed).assign(seed=seed)
-        for seed in tqdm(seeds, desc="draws of the suite", disable=not progress, leave=False)
+        for seed in progress_bar(seeds, desc="Repeating the checks", show=progress, unit="draws")
     ]
     return pd.concat(tables, ignore_index=True)
 

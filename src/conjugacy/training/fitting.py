@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from conjugacy._check import check_instance, check_int, check_options
 from conjugacy._plain_torch import plain_torch
+from conjugacy._progress import progress_bar
 from conjugacy._threads import torch_threads
 from conjugacy.models.autoencoder import SequentialAutoencoder
 from conjugacy.networks.network import Network
@@ -126,7 +126,8 @@ def _fitted(run: DataRun, recipe: Recipe, folder: Path | None, progress: bool) -
     state = Progress() if folder is None else checkpoint.read(folder, run.config(), network, average, optimizer)
     data = {part: run.tensors(run.rows(part)) for part in ("train", "val")}
     started, saved, stopped = time.monotonic() - state.seconds, time.monotonic(), state.stopped
-    bar = tqdm(total=recipe.steps, initial=state.step, desc=f"{run.name} on {run.recording.name}", disable=not progress)
+    label = f"Fitting {run.name} to {run.recording.name}"
+    bar = progress_bar(total=recipe.steps, initial=state.step, desc=label, show=progress, unit="steps", delay=0)
     try:
         with bar:
             while not stopped and state.step < recipe.steps:

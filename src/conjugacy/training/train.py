@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from conjugacy._check import check_int
 from conjugacy._plain_torch import plain_torch
+from conjugacy._progress import progress_bar, say
 from conjugacy._threads import torch_threads
 from conjugacy.networks.network import Network
 from conjugacy.runs.rollout import rollout
@@ -108,13 +108,13 @@ def train(
 
 def _trained(training: Training, progress: bool, threads: int | None) -> Run:
     run = training.run
-    bar = tqdm(
+    bar = progress_bar(
         total=training.recipe.steps,
         initial=training.state.step,
-        desc=f"{run.name} on {run.task.name}",
-        disable=not progress,
-        unit="step",
-        mininterval=0.5,
+        desc=f"Training {run.name} on {run.task.name}",
+        show=progress,
+        unit="steps",
+        delay=0,
     )
     with interrupts() as pressed:
 
@@ -129,7 +129,7 @@ def _trained(training: Training, progress: bool, threads: int | None) -> Run:
         except KeyboardInterrupt:
             training.interrupt(in_a_step=pressed.count > 1)
             if progress:
-                tqdm.write(f"Interrupted at step {training.state.step}: the best weights so far are kept.")
+                say(f"Interrupted at step {training.state.step}: the best weights so far are kept.")
         if training.stopped == "diverged":
             warnings.warn(training.why_diverged(), stacklevel=4)
         return training.end()
