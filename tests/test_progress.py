@@ -26,6 +26,7 @@ def test_a_log_gets_few_lines_with_the_time_left(clock, capsys):
         clock[0] += 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "Working: 30 of 3600 steps after 30 s, about 59 min 30 s left"
+    assert lines[-1] == "Working: 3600 of 3600 steps after 1 h 00 min"
     assert 8 <= len(lines) <= 16 and not any("\r" in line for line in lines)
 
 

@@ -101,6 +101,7 @@ class _Lines:
         self._note = ""
         self._began = time.monotonic()
         self._due = self._began + _FIRST_LINE
+        self._written = False
 
     def __enter__(self) -> _Lines:
         return self
@@ -112,6 +113,7 @@ class _Lines:
         for item in self._iterable or ():
             yield item
             self.update()
+        self.close()
 
     def update(self, n: float = 1) -> None:
         """Count `n` more units as done."""
@@ -120,15 +122,19 @@ class _Lines:
         if now >= self._due:
             spent = now - self._began
             self._due = now + min(max(_FIRST_LINE, (_GROWTH - 1) * spent), _LONGEST_PAUSE)
-            sys.stderr.write(f"{self._line(spent)}\n")
-            sys.stderr.flush()
+            self._write(self._line(spent))
+
+    def _write(self, line: str) -> None:
+        self._written = True
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
     def _line(self, spent: float) -> str:
         unit = f" {self.unit}" if self.unit else ""
         if not self.total:
             return f"{self.desc}: {self.n:g}{unit} after {duration(spent)}"
-        done = self.n - self._first
-        left = f", about {duration(spent * (self.total - self.n) / done)} left" if done > 0 else ""
+        done, rest = self.n - self._first, self.total - self.n
+        left = f", about {duration(spent * rest / done)} left" if done > 0 and rest > 0 else ""
         note = f"; {self._note}" if self._note else ""
         return f"{self.desc}: {self.n:g} of {self.total:g}{unit} after {duration(spent)}{left}{note}"
 
@@ -144,7 +150,10 @@ class _Lines:
         """Nothing: lines come when they are due."""
 
     def close(self) -> None:
-        """Nothing: what was written stays."""
+        """Where lines were written, one more says how far the work came; what was written stays."""
+        if self._written:
+            self._write(self._line(time.monotonic() - self._began))
+            self._written = False
 
 
 def _isatty(stream: Any) -> bool:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import conjugacy as cj
-from conjugacy import cli
+from conjugacy import _progress, cli
 from conjugacy.populations import execute as sweep_run
 from conjugacy.populations.execute import run_sweep
 from conjugacy.populations.plan import Plan
@@ -265,10 +265,11 @@ def test_an_interrupted_sweep_goes_on(here, tmp_path, monkeypatch, capsys):
         return next_message(pool)
 
     monkeypatch.setattr(WorkersHere, "next_message", interrupted)
+    monkeypatch.setattr(_progress, "_FIRST_LINE", 0.0)
     table = run_sweep(SMALL, tmp_path / "s")
     assert table["status"].value_counts().to_dict() == {"waiting": 6, "finished": 4, "begun": 2}
     shown = capsys.readouterr()
-    assert "The same call goes on from" in shown.out + shown.err and "/12" in shown.err
+    assert "The same call goes on from" in shown.out + shown.err and "of 12 runs" in shown.err
     table = run_sweep(SMALL, tmp_path / "s", progress=False)
     assert (table["status"] == "finished").all() and len(here[1].begun) == 8
 

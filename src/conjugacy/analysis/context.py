@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -283,7 +283,7 @@ def _check_attractors(
 
 def _rate_function(rates: Any, readout: Any) -> Callable[[Tensor], Tensor]:
     if callable(rates):
-        return rates
+        return cast("Callable[[Tensor], Tensor]", rates)
     check_choice("rates", rates, ("readout", "states"), "Or give a function of states, unit by unit.")
     layers: list[nn.Module] = []
     if rates == "readout" and isinstance(readout, nn.Sequential):
