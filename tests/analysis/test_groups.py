@@ -109,6 +109,15 @@ def test_systems_of_two_kinds():
     assert list(found.table().index.names) == ["measure", "a", "b"]
 
 
+def test_arrays_are_systems():
+    rng = np.random.default_rng(6)
+    arrays = [rng.normal(size=(6, 12, 3)) for _ in range(4)]
+    found = cj.compare_groups({"a": arrays[:2], "b": arrays[2:]}, ["procrustes"])
+    named = [cj.System.from_arrays(str(k), x) for k, x in enumerate(arrays)]
+    same = cj.compare_groups({"a": named[:2], "b": named[2:]}, ["procrustes"])
+    assert np.array_equal(found.distances["procrustes"], same.distances["procrustes"])
+
+
 @pytest.mark.parametrize(
     ("groups", "error", "words"),
     [
@@ -117,6 +126,7 @@ def test_systems_of_two_kinds():
         ({"a": "runs", "b": [1, 2]}, TypeError, r"`groups\['a'\]`"),
         ({"a": [1], "b": [2, 3]}, ValueError, r"`groups\['a'\]`: expected at least 2"),
         ({"a": [True, None], "b": [None, 3]}, ValueError, "twice"),
+        ({"a": ["x", np.zeros((5, 9, 2))], "b": [1, 2]}, TypeError, r"`groups\['a'\]\[0\]`.*conjugacy\.load"),
     ],
 )
 def test_bad_groups(groups, error, words):

@@ -140,3 +140,8 @@ def test_slips_get_one_line(run):
         cj.simulate_spikes(run, 5, 4, n_held_out=1, fanoo=2)
     with pytest.raises(ValueError, match="`mean_rate"):
         cj.simulate_spikes(run, 5, 4, n_held_out=1, mean_rate=-1)
+    for huge in ({"mean_rate": 1e30}, {"bin_size": 1e20}):
+        with pytest.raises(ValueError, match="^`mean_rate`: expected at most 1e\\+06 spikes in a bin"):
+            cj.simulate_spikes(run, 5, 4, n_held_out=1, **huge)
+    with pytest.raises(ValueError, match="^`depth`: expected at most 20"):
+        cj.simulate_spikes(run, 5, 4, n_held_out=1, depth=1e3)

@@ -165,3 +165,9 @@ def test_a_file_can_name_no_other_method_than_a_step(tmp_path, method):
     with pytest.raises(ValueError, match=r"r\.npz: "):
         cj.Recording.load(tmp_path / "r.npz")
     assert not (tmp_path / "evil.npz").exists()
+
+
+@pytest.mark.parametrize("lengths", [[20, np.nan], [20, 2.5], [20, 21], [20], None, "all"])
+def test_a_signal_has_whole_lengths_within_its_samples(lengths):
+    with pytest.raises(ValueError, match="^`lengths"):
+        Signal(np.zeros((2, 20, 1)), lengths, 0.01)

@@ -20,7 +20,7 @@ import numpy as np
 from conjugacy._check import check_flag, check_instance, check_int, check_number
 from conjugacy.analysis.comparison import compare, distinct_names
 from conjugacy.similarity.measure import Measure, measure_list
-from conjugacy.similarity.samples import kind_of
+from conjugacy.similarity.samples import as_system, kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,6 +175,11 @@ def compare_groups(
     everything = [t for things in members.values() for t in things]
     if len({id(t) for t in everything}) < len(everything):
         raise ValueError("`groups`: expected each network once, got one of them twice.")
+    for name, things in members.items():
+        members[name] = [
+            t if hasattr(t, "name") else as_system(f"groups[{name!r}][{k}]", t) for k, t in enumerate(things)
+        ]
+    everything = [t for things in members.values() for t in things]
     chosen = measure_list(measures)
     names = distinct_names([f"{name}: {t.name}" for name, things in members.items() for t in things])
     comparison = compare(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from conjugacy._arrays import read_numbers, read_trials
-from conjugacy._check import check_axes, check_finite, check_flag, check_number, shown
+from conjugacy._check import check_axes, check_finite, check_flag, check_number, check_numbers, shown
 
 _SLACK = 1e-6  # of a step: rounding of times given in floats
 
@@ -40,7 +40,10 @@ class Signal:
 
     def __post_init__(self):
         values = check_finite("values", read_numbers("values", self.values, "an array (trial, sample, channel)"))
-        check_axes("values", values, "trial sample channel")
+        n, longest, _ = check_axes("values", values, "trial sample channel")
+        lengths = check_numbers("lengths", self.lengths, n, 0, longest, hint="Samples of each trial.")
+        if any(k != int(k) for k in lengths):
+            raise ValueError(f"`lengths`: expected whole numbers of samples, got {shown(self.lengths)}.")
         check_number("dt", self.dt, 0, open_low=True, hint="It is the time between samples in seconds.")
         check_number("start", self.start)
         check_flag("circular", self.circular)

@@ -15,6 +15,9 @@ from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.trials import Trials
 
+_MOST_DEPTH = 20.0  # rates that differ by a factor of exp(20) between times are a slip
+_MOST_PER_BIN = 1e6
+
 
 def simulate_spikes(
     run: Run,
@@ -75,7 +78,7 @@ def simulate_spikes(
     check_instance("run", run, Run)
     n_units = check_int("n_units", n_units, 1)
     n_held_out = check_int("n_held_out", n_held_out, 0, n_units - 1, hint="One unit at least has to be seen.")
-    depth = check_number("depth", depth, 0, open_low=True, hint="It is a standard deviation.")
+    depth = check_number("depth", depth, 0, open_low=True, hint="It is a standard deviation.", limit=_MOST_DEPTH)
     check_int("seed", seed, 0)
     rates = [mean_rate] * n_units if isinstance(mean_rate, int | float) else mean_rate
     means = np.array(check_numbers("mean_rate", rates, n_units, 0, open_low=True, hint="In spikes per second."))
@@ -85,6 +88,11 @@ def simulate_spikes(
             f"`options`: expected fano, shape or refractory, got {unknown[0]}={shown(options[unknown[0]])}."
         )
     width = run.task.dt if bin_size is None else check_number("bin_size", bin_size, 0, open_low=True)
+    if means.max() * width > _MOST_PER_BIN:
+        raise ValueError(
+            f"`mean_rate`: expected at most {_MOST_PER_BIN:g} spikes in a bin, got {means.max():g} per second in bins of "
+            f"{width:g} s. Lower it, or `bin_size`."
+        )
     if trials is None:
         trials = run.task.trials(check_int("n_trials", n_trials, 1), derive_seed(seed, "recorded trials"))
     system = run.system(check_instance("trials", trials, Trials))
