@@ -90,8 +90,8 @@ def simulate_spikes(
     width = run.task.dt if bin_size is None else check_number("bin_size", bin_size, 0, open_low=True)
     if means.max() * width > _MOST_PER_BIN:
         raise ValueError(
-            f"`mean_rate`: expected at most {_MOST_PER_BIN:g} spikes in a bin, got {means.max():g} per second in bins of "
-            f"{width:g} s. Lower it, or `bin_size`."
+            f"`mean_rate`: expected at most {_MOST_PER_BIN:g} spikes in a bin, got {means.max():g} per second in "
+            f"bins of {width:g} s. Lower it, or `bin_size`."
         )
     if trials is None:
         trials = run.task.trials(check_int("n_trials", n_trials, 1), derive_seed(seed, "recorded trials"))
