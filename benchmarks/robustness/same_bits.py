@@ -69,7 +69,7 @@ def compute(seed: int, workers: int, threads: int | None) -> dict[str, str]:
         if measure.startswith("input_dsa") or measure in ("portrait", "conjugacy"):
             continue
         score = cj.similarity.pairwise(
-            systems, measure, progress=False, seed=seed, interval=0.9, n_resamples=8, null=None
+            systems, measure, progress=False, seed=seed, interval=0.9, n_resamples=10, null=None
         )
         found[f"pairwise {measure}"] = score.table()
     points = cj.fixed_points(systems[0], None, [0.0, 0.0], 128, seed, progress=False)
