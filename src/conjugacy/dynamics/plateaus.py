@@ -15,12 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from conjugacy._check import check_last
 from conjugacy.dynamics.distances import distances
 from conjugacy.dynamics.horizon import STATE_MOVES, TOLERANCE, carried
+from conjugacy.dynamics.loops import Loop, widest_gap
 from conjugacy.dynamics.map import Map
 
 _N_REFINED, _TEAR = 5, 0.4
 _MOST_LEADERS = 48
+_SILENT = 0.5  # of what the readout would vary by if states moved in directions drawn at random
 _FLAT = 0.02  # of the spread: states nearer than this are not told apart
 
 
@@ -41,7 +44,8 @@ class Plateau:
     extent : float
         Root mean square distance of its states from their mean, in units of the spread of the visited states.
     topology : str
-        "point", "ring" (a closed line), "line" (an open one), "sheet" (two dimensions) or "plateau" (more).
+        "point", "ring" (closed round a hole; more than one direction may be neutral), "line" (an open one), "sheet"
+        (two dimensions) or "plateau" (more).
     """
 
     states: Tensor
@@ -51,14 +55,43 @@ class Plateau:
     extent: float
     topology: str
 
+    def angles(self, x: Any = None) -> Tensor:
+        """Where states lie on the way round a ring.
+
+        Parameters
+        ----------
+        x : array (..., D), optional
+            Default: `states`.
+
+        Returns
+        -------
+        Tensor (...)
+            Angles in rad, in (-pi, pi], about the centre of the ring in the plane of its two leading principal
+            components. Where 0 is, and which way round is positive, are arbitrary.
+
+        Raises
+        ------
+        ValueError
+            If the plateau is no ring, or states have another size.
+        """
+        if self.topology != "ring":
+            raise ValueError(f"`topology`: expected a ring, whose places are angles, got a {self.topology}.")
+        at = self.states if x is None else torch.as_tensor(x)
+        check_last("x", at, self.states.shape[1], hint="The last axis is the state.")
+        return Loop(self.states).angles(at)
+
 
 class Ruler:
-    """Distances between states in units of what is visited: of the states, and of the readout where there is one."""
+    """Distances between states in units of what is visited: of the states, and of the readout where there is one.
+
+    Channels of the readout that states avoid to move (before a response is due, say) tell nothing of a memory.
+    """
 
     def __init__(self, dynamics: Map, visited: Tensor, scale: float):
         self.read, self.scale = dynamics.readout, scale
         y = self.readout(visited[:: max(1, len(visited) // 2000)])
         self.ranges = y.quantile(0.95, 0) - y.quantile(0.05, 0) if y.shape[1] else y.new_zeros(0)
+        self.ranges[self._silent(visited, y)] = 0.0
         # a constant readout tells nothing
         self.range = float(self.ranges.square().mean().sqrt()) if y.shape[1] else 0.0
         if not self.range > 0:
@@ -74,7 +107,19 @@ class Ruler:
 
     def coordinates(self, x: Tensor) -> Tensor:
         """Coordinates (N, D + O) in which distances are taken."""
-        return torch.cat([x / self.scale, self.readout(x) / self.range], 1)
+        return torch.cat([x / self.scale, self.readout(x)[:, self.ranges > 0] / self.range], 1)
+
+    def _silent(self, visited: Tensor, y: Tensor) -> Tensor:
+        """Which channels (O,) vary less over `visited` than along directions drawn at random: y (N, O) is a readout."""
+        if not y.shape[1]:
+            return torch.zeros(0, dtype=torch.bool)
+        x = visited.double()
+        spread = float(x.var(0).mean().sqrt())
+        try:
+            slopes = torch.autograd.functional.jacobian(lambda z: self.read(z).double(), x.mean(0, keepdim=True))
+        except RuntimeError:  # it cannot be differentiated
+            return torch.zeros(y.shape[1], dtype=torch.bool)
+        return y.std(0) < _SILENT * spread * slopes.reshape(y.shape[1], -1).norm(dim=1)
 
 
 def joined(dynamics: Map, a: Tensor, b: Tensor, u: Tensor, h: float, n_steps: int, ruler: Ruler) -> Tensor:
@@ -223,9 +268,19 @@ def shape_of(dynamics: Map, states: Tensor, u: Tensor, h: float, n_steps: int, r
     extent = float((states - centre).square().sum(-1).mean().sqrt()) / ruler.scale
     if n_neutral == 0 or extent < TOLERANCE:
         return 0, extent, "point"
+    if _round_a_hole(dynamics, states, u, h, n_steps, ruler):
+        return n_neutral, extent, "ring"
     if n_neutral > 1:
         return n_neutral, extent, "sheet" if n_neutral == 2 else "plateau"
     return 1, extent, "ring" if _closed(dynamics, states, u, h, n_steps, ruler) else "line"
+
+
+def _round_a_hole(dynamics, states, u, h, n_steps, ruler) -> bool:
+    gap = widest_gap(states)
+    if gap is None:
+        return False
+    a, b = gap
+    return bool(joined(dynamics, states[a : a + 1], states[b : b + 1], u, h, n_steps, ruler)[0])
 
 
 def _closed(dynamics, states, u, h, n_steps, ruler) -> bool:
