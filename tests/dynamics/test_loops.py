@@ -36,7 +36,7 @@ def test_rings_go_round_though_they_are_thick_uneven_and_oval(thickness):
 def test_what_has_no_hole_or_does_not_close_is_no_ring():
     disc = on_circle(RNG.uniform(0, 2 * np.pi, 200), np.sqrt(RNG.uniform(0, 1, 200)))
     line = np.stack([np.linspace(-1, 1, 100), np.zeros(100)], 1)
-    horseshoe = on_circle(np.linspace(0, 1.6 * np.pi, 100))
+    horseshoe = on_circle(np.linspace(0, 1.2 * np.pi, 100))
     corners = np.repeat(np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T, 10, 0) + 0.01
     three = on_circle(np.repeat([0.0, 2.1, 4.2], 20) + RNG.normal(0, 0.05, 60))
     assert all(widest_gap(embedded(x)) is None for x in (disc, line, horseshoe, three))

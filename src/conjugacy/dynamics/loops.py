@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 _LEAST = 12  # states; fewer show no hole
-_WIDEST_GAP = math.pi / 3
+_WIDEST_GAP = 1.75  # rad, 100 degrees: whether states in between hold is asked elsewhere
 _HOLE = 0.35  # its radius in units of the median; of a filled disc the 2 % quantile lies at 0.2
 _LARGEST_STEP = 0.6  # between neighbours on the way round, in units of the diameter
 

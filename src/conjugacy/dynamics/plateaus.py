@@ -111,12 +111,13 @@ class Ruler:
 
     def _silent(self, visited: Tensor, y: Tensor) -> Tensor:
         """Which channels (O,) vary less over `visited` than along directions drawn at random: y (N, O) is a readout."""
-        if not y.shape[1]:
-            return torch.zeros(0, dtype=torch.bool)
+        read = self.read
+        if read is None or not y.shape[1]:
+            return torch.zeros(y.shape[1], dtype=torch.bool)
         x = visited.double()
         spread = float(x.var(0).mean().sqrt())
         try:
-            slopes = torch.autograd.functional.jacobian(lambda z: self.read(z).double(), x.mean(0, keepdim=True))
+            slopes = torch.autograd.functional.jacobian(lambda z: read(z).double(), x.mean(0, keepdim=True))
         except RuntimeError:  # it cannot be differentiated
             return torch.zeros(y.shape[1], dtype=torch.bool)
         return y.std(0) < _SILENT * spread * slopes.reshape(y.shape[1], -1).norm(dim=1)
