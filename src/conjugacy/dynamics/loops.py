@@ -11,14 +11,15 @@ import math
 import torch
 from torch import Tensor
 
-_LEAST = 12  # states; fewer show no hole
+_LEAST = 24  # states; fewer show no hole
+_FLAT = 0.6  # share of the variance in the plane: a cloud of many dimensions has holes in every plane, by chance
 _WIDEST_GAP = 1.75  # rad, 100 degrees: whether states in between hold is asked elsewhere
-_HOLE = 0.35  # its radius in units of the median; of a filled disc the 2 % quantile lies at 0.2
+_HOLE = 0.5  # its radius in units of the median; of a filled disc the 2 % quantile lies at 0.2
 _LARGEST_STEP = 0.6  # between neighbours on the way round, in units of the diameter
 
 
 class Loop:
-    """A plane and a centre in it, about which states go round.
+    """A plane and a centre in it, about which states go round; `share` is that of their variance in the plane.
 
     Parameters
     ----------
@@ -28,7 +29,9 @@ class Loop:
     def __init__(self, states: Tensor):
         x = states.double()
         self.mean = x.mean(0)
-        self.axes = torch.linalg.svd(x - self.mean, full_matrices=False)[2][:2]
+        _, sizes, axes = torch.linalg.svd(x - self.mean, full_matrices=False)
+        self.axes = axes[:2]
+        self.share = float(sizes[:2].square().sum() / sizes.square().sum().clamp_min(1e-300))
         plane = (x - self.mean) @ self.axes.T
         # states crowd at some places of a ring: the middle of their range is nearer to its centre than their mean
         self.centre = (plane.amax(0) + plane.amin(0)) / 2
@@ -48,6 +51,8 @@ def widest_gap(states: Tensor) -> tuple[int, int] | None:
     if len(states) < _LEAST or states.shape[1] < 2:
         return None
     loop = Loop(states)
+    if loop.share < _FLAT:
+        return None
     radii = loop.radii(states)
     if float(radii.quantile(0.02)) < _HOLE * float(radii.median()):
         return None
