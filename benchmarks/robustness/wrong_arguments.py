@@ -193,7 +193,7 @@ def nans(thing: Any, where: str = "", depth: int = 0) -> set[str]:
         items = enumerate(thing[:20])
     elif dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         items = [(f.name, getattr(thing, f.name, None)) for f in dataclasses.fields(thing)]
-        if getattr(thing, "kind", None) in ("fixed", "held"):  # a point has no period, as its kind says
+        if str(getattr(thing, "kind", "")) in ("fixed", "held"):  # a point has no period, as its kind says
             items = [(name, value) for name, value in items if name != "period"]
     else:
         return found

@@ -159,7 +159,7 @@ class KernelCKA(Measure):
 
     def __post_init__(self):
         if self.bandwidth is not None:
-            check_number("bandwidth", self.bandwidth, 0, open_low=True)
+            check_number("bandwidth", self.bandwidth, 0, open_low=True, limit=1e100)
         check_int("max_samples", self.max_samples, 4)
         check_flag("unbiased", self.unbiased)
 

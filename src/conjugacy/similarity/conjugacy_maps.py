@@ -63,9 +63,11 @@ def fit_conjugacy(
     """
     a, b = as_system("a", a), as_system("b", b)
     if speed is not None:
-        check_number("speed", speed, 0, open_low=True, hint="It is how many steps of a there are in one of b.")
+        check_number(
+            "speed", speed, 0, open_low=True, hint="It is how many steps of a there are in one of b.", limit=1e4
+        )
     if reach is not None:
-        check_number("reach", reach, 0, open_low=True, hint="It is in spreads of the visited states.")
+        check_number("reach", reach, 0, open_low=True, hint="It is in spreads of the visited states.", limit=1e6)
     check_int("n_steps", n_steps, 0)
     check_int("n_states", n_states, 100)
     check_number("level", level, 0, 1, open_low=True)

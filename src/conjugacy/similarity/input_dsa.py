@@ -24,6 +24,7 @@ import scipy.linalg as sla
 import torch
 from typing_extensions import override
 
+from conjugacy._arrays import read_numbers
 from conjugacy._check import check_axes, check_choice, check_int
 from conjugacy.similarity.alignment import Operator, align
 from conjugacy.similarity.dmd import embed
@@ -363,7 +364,7 @@ class InputDSA(Measure):
 def _pair(name: str, pair: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise ValueError(f"`{name}`: expected a pair (A, B), got {type(pair).__name__}.")
-    a, b = (np.array(m.detach().cpu() if isinstance(m, torch.Tensor) else m, dtype=np.float64) for m in pair)
+    a, b = (read_numbers(f"{name}[{k}]", m, "a matrix").numpy() for k, m in enumerate(pair))
     if a.ndim != 2 or a.shape[0] != a.shape[1] or b.ndim != 2 or len(b) != len(a):
         raise ValueError(f"`{name}`: expected A (n, n) and B (n, m), got {a.shape} and {b.shape}.")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):

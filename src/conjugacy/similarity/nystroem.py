@@ -40,14 +40,20 @@ def kernel_features(system: System | Any, n_centres: int = 100, *, bandwidth: fl
     """
     system = as_system("system", system)
     check_int("n_centres", n_centres, 2)
-    check_number("bandwidth", bandwidth, 0, open_low=True)
+    check_number("bandwidth", bandwidth, 0, open_low=True, limit=1e100)
     check_int("seed", seed, 0)
     samples = Samples.of(system)
     check_varies(samples, "kernel_features")
     rows = samples.rows()
     chosen = np.random.default_rng(seed).permutation(len(rows))[:n_centres]
     centres = rows[np.sort(chosen)]
-    apart = _squares(centres, centres)
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = _squares(centres, centres)
+    if not np.isfinite(apart).all():
+        raise ValueError(
+            f"`system`: expected states with finite squared distances, got values up to {np.abs(rows).max():.2g}. "
+            "Scale them."
+        )
     if not (apart > 0).any():
         raise ValueError(
             f"`n_centres`: expected centres that differ, got {len(centres)} equal states of {system.name!r}. Use more."

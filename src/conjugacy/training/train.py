@@ -91,9 +91,10 @@ def train(
         If `out` holds something else.
     """
     if start is not None:
+        of_start = network_of(start)
         if network is not None:
             raise ValueError("`network`: expected none beside `start`, whose network is taken, got one. Leave it out.")
-        network = network_of(start)
+        network = of_start
     recipe = check_training(task, network, recipe, progress, settings)
     assert network is not None
     if threads is not None:
