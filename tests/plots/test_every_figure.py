@@ -177,7 +177,7 @@ def learning(n, measures=("state_r2", "procrustes")):
         value = 1 - np.exp(-step / 3000)
         ways = [("state_r2", "x -> y"), ("state_r2", "y -> x"), ("procrustes", "x <-> y")]
         scores[step] = tuple(
-            Score(m, "1", "x", "y", value, way, True, Interval(value - 0.05, value + 0.05, 0.95, "bootstrap", 100))
+            Score(m, "1", "x", "y", value, way, True, Interval(value - 0.05, value + 0.05, 0.95, "bootstrap", 0.0, 100))
             for m, way in ways
         )
     table = pd.DataFrame(
@@ -191,7 +191,11 @@ def births(n):
     sizes = np.linspace(1, n, len(steps)).astype(int)
     found = {s: replace(points(k, kinds=False), n_unstable=np.arange(k) % 4) for s, k in zip(steps, sizes)}
     return PointsThroughLearning(
-        "GRU-128", tuple(steps), found, {s: tuple(range(k)) for s, k in zip(steps, sizes)}, pd.DataFrame()
+        "GRU-128",
+        tuple(steps),
+        found,
+        {s: tuple(range(k)) for s, k in zip(steps, sizes)},
+        pd.DataFrame({"before": [], "branches": [], "kind": []}),
     )
 
 
