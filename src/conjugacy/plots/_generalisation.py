@@ -57,7 +57,7 @@ def generalisation(table: pd.DataFrame, metric: str = "end_error", *, merit: str
     ax.plot(scale * values[0], 0, "o", color=palette.REFERENCE, zorder=2)
     if np.nanmin(values) > 0 and np.nanmax(values) > _FAR * values[0]:
         ax.set_xscale("log")
-    name_ticks(ax, "y", [str(name) for name in table.index], step * len(values))
+    name_ticks(ax, "y", [str(name) for name in table.index], step * len(values), letters=44)
     ax.invert_yaxis()
     ax.set(xlabel=label, ylabel="condition")
     title(ax, f"The trained network under {counted(len(values) - 1, 'other condition')}")
@@ -81,6 +81,7 @@ def generalising_alike(found: GeneralisingAlike) -> Figure:
         ax,
         f"Do similar networks generalise alike? {pairs}, rank correlation {found.correlation:.2f} "
         f"(p {found.p_value:.2g})",
+        alone=True,
     )
     return fig
 

@@ -27,14 +27,14 @@ def short(name: str, most: int = 24) -> str:
     return f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
 
 
-def title(ax: Any, text: str, size: str = "medium") -> None:
-    """A title in as many lines as its axes are wide."""
+def title(ax: Any, text: str, *, alone: bool = False) -> None:
+    """A title in as many lines as its axes are wide; `alone`: where no legend and no bar stands beside them."""
     spec, figure = ax.get_subplotspec(), ax.get_figure()
     share = 1.0 if spec is None else len(spec.colspan) / spec.get_gridspec().ncols
     width = figure.bbox.width / figure.get_figure(root=True).dpi
     # beside a single column stands a legend or a bar, and a title in its middle must not leave on the left
-    width = share * width if share < 1 else max(0.55 * width, width - 2.4)
-    ax.set_title(_wrapped(text, width), fontsize=size)
+    width = share * width if share < 1 else width - 0.6 if alone else max(0.55 * width, width - 2.4)
+    ax.set_title(_wrapped(text, width), fontsize="medium")
 
 
 def over_all(figure: Any, text: str) -> None:

@@ -59,7 +59,9 @@ def trial_io(analysis: Analysis | Run, num_trials: int = 2, phase: str = "val") 
         row[0].set_ylabel(what)
         legend_beside(row[-1], row[-1].lines[: len(labels)], labels)
     for k in range(num_trials):
-        axes[0, k].set_title(f"{PHASE_NAMES[phase]} trial {k + 1}" if num_trials <= 8 else f"trial {k + 1}")
+        axes[0, k].set_title(
+            f"{PHASE_NAMES[phase]} trial {k + 1}" if num_trials <= 8 else f"trial {k + 1}", fontsize="medium"
+        )
         axes[-1, k].set_xlabel("time (s)")
         axes[-1, k].locator_params(axis="x", nbins=max(2, int(2.2 * wide)))
     over_all(fig, name)

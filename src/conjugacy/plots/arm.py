@@ -114,7 +114,9 @@ def _scene(analysis: Analysis, trials: Any, out: Any) -> tuple[Any, Any]:
     names = task.output_labels
     columns = bars.barh(np.arange(len(names)), np.zeros(len(names)), color=palette.BLUE)
     bars.set_yticks(np.arange(len(names)), names)
-    bars.set(xlim=(0, max(0.2, 1.05 * float(activation.max()))), xlabel="activation")
+    bars.set(
+        xlim=(0, max(0.2, 1.05 * float(activation.max()))), xlabel="activation (1: largest possible)", ylabel="muscle"
+    )
     bars.invert_yaxis()
     shown, cue = epochs["target"][0].tolist(), epochs["reach"][0].tolist()
 

@@ -25,7 +25,7 @@ HELD, SLOW, UNRESOLVED = GREEN, "0.55", "0.8"
 
 # what happens in a trial
 CUE = GREEN  # a target appears, a go cue is given
-PUSH = VERMILLION  # a force on the hand
+PUSH = BLACK  # a force on the hand: no colour of a direction
 TARGET = "0.3"
 
 # what a value is held against

@@ -177,7 +177,9 @@ def muscle_commands(analysis: Analysis | Run, num_trials: int = 3, phase: str = 
             ax.set_ylim(0, 1.02 * max(0.2, commands[:num_trials].max(), activation[:num_trials].max()))
         axes[-1, k].set_xlabel("time (s)")
         axes[-1, k].locator_params(axis="x", nbins=max(2, int(2.2 * wide)))
-        axes[0, k].set_title(f"{PHASE_NAMES[phase]} trial {k + 1}" if num_trials <= 4 else f"trial {k + 1}")
+        axes[0, k].set_title(
+            f"{PHASE_NAMES[phase]} trial {k + 1}" if num_trials <= 4 else f"trial {k + 1}", fontsize="medium"
+        )
     for name, ax in zip(names, axes[:, 0]):
         ax.set_ylabel(name, rotation=0, ha="right", va="center", fontsize="small")
     legend_below(fig, marks.values(), marks)

@@ -86,9 +86,8 @@ def similarity_matrix(
     image = ax.imshow(data, cmap=colours, aspect="equal", vmin=0 if unbounded else None)
     name_ticks(ax, "x", list(matrix.columns), cell * m)
     name_ticks(ax, "y", list(matrix.index), cell * n)
-    if not traits.symmetric:
-        ax.set_xlabel("to")
-        ax.set_ylabel("from")
+    ax.set_xlabel("system" if traits.symmetric else "to")
+    ax.set_ylabel("system" if traits.symmetric else "from")
     if values if values is not None else max(n, m) <= 12:
         threshold = np.nanmean([max(np.nanmin(data), 0) if unbounded else np.nanmin(data), np.nanmax(data)])
         for i in range(n):
@@ -249,6 +248,9 @@ def known_answers(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
             words = text if count > 4 else text.replace(" ", "\n")
             ax.text(start + count / 2 - 0.5, -0.7, words, ha="center", va="bottom", fontsize=text_size(8.0))
     handles = [Patch(facecolor=c, edgecolor="0.6", label=f"{k}: {_MEANINGS[k]}") for k, c in _VERDICTS.items()]
+    given_room = ax.get_figure(root=True).get_constrained_layout()
+    if given_room:
+        over_all(figure, "What each measure sees of pairs whose relation is known")
     legend = legend_beside(ax, handles, [f"{k}: {_MEANINGS[k]}" for k in _VERDICTS])
     for text, (kind, said) in zip(legend.get_texts(), _MEANINGS.items()):
         text.set_text(f"{kind}: {textwrap.fill(said, 26)}")
