@@ -34,7 +34,7 @@ LAYERS = (
     "_own_step",
     "_calling _recurrent",
     "_arrays _model_use",
-    "_check _config _csv _files _jit _json _lazy _moved _notes _npz _plain_torch _progress "
+    "_check _config _csv _files _html _jit _json _lazy _moved _notes _npz _plain_torch _progress "
     "_renamed _threads _torch _version",
 )
 HEIGHT = {name: i for i, layer in enumerate(LAYERS) for name in layer.split()}

@@ -9,12 +9,15 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 _FIRST_LINE = 30.0  # s until the first line in a log
 _GROWTH = 1.5  # the next line is due when this many times as much time has passed
 _LONGEST_PAUSE = 600.0  # s; a log that says nothing for longer looks dead
+_COUNTS: ContextVar[Callable[[float], Any] | None] = ContextVar("counts", default=None)
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left{postfix}]"
 
 
@@ -64,6 +67,23 @@ def progress_bar(
     from tqdm import tqdm
 
     return tqdm(iterable, **options)
+
+
+@contextmanager
+def counting(bar: Any) -> Iterator[None]:
+    """Within the block, work further down that calls `count_one` moves this bar."""
+    token = _COUNTS.set(bar.update)
+    try:
+        yield
+    finally:
+        _COUNTS.reset(token)
+
+
+def count_one() -> None:
+    """A unit of work is done: move the bar of whoever waits for it, if there is one in this thread."""
+    update = _COUNTS.get()
+    if update is not None:
+        update(1)
 
 
 def say(text: str) -> None:

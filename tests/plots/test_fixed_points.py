@@ -38,14 +38,16 @@ def test_points_stand_where_they_are(n, space):
     fig = fixed_points_3d(points, made, space=space, n_trials=3)
     assert isinstance(fig, matplotlib.figure.Figure)
     ax = fig.axes[0]
-    labels = [t.get_text() for t in ax.get_legend().get_texts()]
+    # the first entry is that of the trajectories
+    labels = [t.get_text() for t in ax.get_legend().get_texts()][1:]
     assert [int(label.split()[0]) for label in labels] == list(points.counts.values())
     kinds = ["stable" if k == 0 else "source" if k == n else "saddle" for k in points.counts]
     assert [label.split()[1].strip(",s") for label in labels] == [kind.strip("s") for kind in kinds]
     total = sum(points.counts.values())
-    assert ax.get_title().startswith(f"{total} fixed point{'s' if total > 1 else ''}: {points.counts[0]} stable")
-    dots = [line for line in ax.lines if line.get_marker() == "o"]
-    lines = [line for line in ax.lines if line.get_marker() != "o"]
+    title = " ".join(ax.get_title().split())
+    assert title.startswith(f"ff: {total} fixed point{'s' if total > 1 else ''}: {points.counts[0]} stable")
+    dots = [line for line in ax.lines if line.get_marker() != "None"]
+    lines = [line for line in ax.lines if line.get_marker() == "None"]
     # three trials, and a line for each unstable direction
     assert len(lines) == 3 + int(points.n_unstable.sum())
     drawn = np.concatenate([np.stack(d.get_data_3d() if n > 2 else d.get_data(), 1) for d in dots])
@@ -62,12 +64,13 @@ def test_points_stand_where_they_are(n, space):
 def test_the_other_figures_draw_what_they_say():
     points = cj.fixed_points(system(2), progress=False, n_inits=200)
     ax = spectrum(points).axes[0]
-    assert sum(len(line.get_xdata()) for line in ax.lines if line.get_marker() == ".") == 18
+    assert sum(len(line.get_xdata()) for line in ax.lines if line.get_marker() != "None") == 18
     ax = hits(points).axes[0]
     assert sum(bar.get_height() for bar in ax.patches) == int(points.hits.sum()) and len(ax.patches) == 9
     ax = portrait_graph(points.portrait()).axes[0]
-    assert sum(line.get_marker() == "o" for line in ax.lines) == 4 and len(ax.lines) == 8
-    assert sorted(t.get_text() for t in ax.texts) == ["++", "+-", "-+", "--"]
+    # four memories, a line with a diamond for each of the four saddles between them, and the source, which is not drawn
+    assert [len([m for m in ax.lines if m.get_marker() == mark]) for mark in ("o", "D", "None")] == [4, 4, 4]
+    assert "1 source" in ax.get_title() and sorted(t.get_text() for t in ax.texts) == ["++", "+-", "-+", "--"]
 
 
 def test_portraits_without_labels_loops_and_lost_branches():
@@ -75,9 +78,15 @@ def test_portraits_without_labels_loops_and_lost_branches():
     made = Portrait({0: 3, 1: 5}, None, (0, 0, 0, 1, 1, 1, 1, 1), edges, ("",) * 8, torch.zeros(8, 1) + 0j)
     ax = portrait_graph(made).axes[0]
     assert [t.get_text() for t in ax.texts] == ["0", "1", "2"]
-    # two parallel lines, a loop, a stub, a saddle that leads nowhere; three points
-    assert len(ax.lines) == 5 + 3
-    a, b = ax.lines[0].get_xydata(), ax.lines[1].get_xydata()
+    lines = [line for line in ax.lines if line.get_marker() == "None" and line.get_zorder() == 1]
+    # two parallel lines, a loop, a stub, a saddle that leads nowhere; a diamond each; three points
+    assert len(lines) == 5 and len([line for line in ax.lines if line.get_marker() == "D"]) == 5
+    assert [line.get_xydata().shape[0] for line in ax.lines if line.get_marker() == "x"] == [1, 2]
+    assert len([line for line in ax.lines if line.get_marker() == "o"]) == 3
+    named = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert named == ["saddle", "dead end: reaches no memory", "memory (stable)"]
+    assert "3 branches of saddles end at no memory" in ax.get_title()
+    a, b = lines[0].get_xydata(), lines[1].get_xydata()
     np.testing.assert_allclose(a[[0, -1]], b[[0, -1]])
     assert not np.allclose(a[15], b[15])
 

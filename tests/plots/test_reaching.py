@@ -6,6 +6,7 @@ from PIL import Image
 
 import conjugacy as cj
 from conjugacy import plots
+from conjugacy.plots import palette
 from conjugacy.runs.trial_sets import TrialSets
 
 
@@ -26,8 +27,8 @@ def test_paths_start_and_end_where_the_hand_does(analysis):
     reach, bump = trials.epochs["reach"][:5], trials.epochs["bump"][:5]
     crosses = [line for line in ax.lines if line.get_marker() == "x" and len(line.get_xdata())]
     assert len(crosses) == int((reach[:, 1] > reach[:, 0]).sum())
-    red = [line for line in ax.lines if line.get_color() == "C3" and len(line.get_xdata())]
-    assert len(red) == int((bump[:, 1] > bump[:, 0]).sum()) == len(ax.texts)
+    pushes = [line for line in ax.lines if line.get_color() == palette.PUSH and len(line.get_xdata())]
+    assert len(pushes) == int((bump[:, 1] > bump[:, 0]).sum()) == len(ax.texts)
     assert "(m)" in ax.get_xlabel()
 
 
@@ -37,13 +38,16 @@ def test_what_is_aligned_to_the_cue_is(analysis):
     ax = plots.hand_speed(analysis, before=0.1, after=0.3).axes[0]
     speed = task.effector.hand_velocity(out.plant.q, out.plant.qd).norm(dim=-1)
     cue, end = trials.epochs["reach"].unbind(1)
-    drawn = [line for line in ax.lines if len(line.get_xdata()) == 41 and line.get_color() != "black"]
+    drawn = [line for line in ax.lines if line.get_linewidth() == 0.5]
     assert len(drawn) == int((cue < end).sum())
     at_cue = sorted(float(line.get_ydata()[10]) for line in drawn)
     np.testing.assert_allclose(at_cue, sorted(speed[cue < end, cue[cue < end]].tolist()), rtol=1e-6)
     np.testing.assert_allclose(drawn[0].get_xdata()[[0, 10, -1]], [-0.1, 0, 0.3], atol=1e-12)
     fig = plots.latents_at_cue(analysis, before=0.1, after=0.2)
-    assert fig.axes[0].get_ylabel().startswith("PC 1 (") and len(fig.axes[0].lines) == len(drawn) + 1
+    assert fig.axes[0].get_ylabel().startswith("PC 1 (")
+    single = [line for line in fig.axes[0].lines if line.get_linewidth() == 0.4]
+    means = [line for line in fig.axes[0].lines if line.get_linewidth() == 2.0]
+    assert len(single) == len(drawn) and 1 <= len(means) <= 8
     assert fig.axes[3].name == "3d" and fig.axes[4].get_ylabel() == "direction of the reach (degrees)"
 
 
@@ -81,13 +85,13 @@ def test_files_that_cannot_be_written_are_refused_before_anything_is_drawn(analy
 def test_rest_points_are_drawn_beside_their_targets(analysis):
     rest = analysis.rest_points([[0.1, 0.4], [-0.1, 0.3]], n_inits=6, progress=False)
     fig = plots.rest_map(rest)
-    where, plane = fig.axes
+    where = fig.axes[0]
     crosses = [line.get_xydata()[0] for line in where.lines if line.get_marker() == "x" and len(line.get_xdata())]
     np.testing.assert_allclose(crosses, rest.targets)
     dots = [line.get_xydata()[0] for line in where.lines if line.get_marker() == "o" and len(line.get_xdata())]
     np.testing.assert_allclose(dots, rest.table()[["hand_x", "hand_y"]].to_numpy())
-    names = [t.get_text() for t in plane.get_legend().get_texts()]
-    assert names == ["network alone", "network with arm"]
+    names = [t.get_text() for t in fig.legends[0].get_texts()]
+    assert names[-3:] == ["network alone", "network with arm", "border of stability"]
 
 
 def test_generalisation_is_drawn_against_its_reference():

@@ -12,6 +12,7 @@ import pandas as pd
 
 from conjugacy._check import check_flag, check_instance, check_int, check_optional, shown
 from conjugacy._config import describe
+from conjugacy._html import bullets, card, html_table
 from conjugacy._json import dump
 from conjugacy._lazy import higher
 from conjugacy.analysis.across_tasks import probed
@@ -279,6 +280,15 @@ class Comparison:
             self.systems, self.train or self.systems, at, num_trials, angle
         )
 
+    def _repr_html_(self) -> str:
+        """The scores, a row each and only what is known of them; `table` has every column."""
+        rows = [s.cells() for s in self.scores]
+        warned = dict.fromkeys(f"{s.measure}, {s.direction}: {text}" for s in self.scores for text in s.warnings)
+        meanings = [
+            f"{m.traits.name}: {m.traits.summary}; {m.traits.perfect:g} for equal systems" for m in self.measures
+        ]
+        return card(repr(self), html_table(rows, ".pairs.table() has all of them"), bullets(warned), bullets(meanings))
+
     def __repr__(self) -> str:
         return f"Comparison of {', '.join(s.name for s in self.systems)} by {', '.join(m.name for m in self.measures)}"
 
@@ -297,7 +307,7 @@ def compare(
     n_surrogates: int = 20,
     match: Any = None,
     probe: Any = None,
-    progress: bool = False,
+    progress: bool = True,
 ) -> Comparison:
     """Compare networks with each other, or with recordings.
 
@@ -339,7 +349,7 @@ def compare(
         "matched" of the table says which. The channels of a task go to the inputs of the same label, see
         `conjugacy.analysis.across_tasks`.
     progress : bool
-        Show a progress bar.
+        Show a bar while values are computed, if that takes longer than two seconds.
 
     Returns
     -------

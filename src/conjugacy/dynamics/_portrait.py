@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from conjugacy._check import check_int, check_number, check_option, options_of, shown
+from conjugacy._html import card, html_table, sentence
 from conjugacy._threads import torch_threads
 from conjugacy.dynamics.branches import saddle_edges
 from conjugacy.dynamics.horizon import GROWTH
@@ -97,6 +98,16 @@ class Portrait:
         parts += [f"{len(self.cycles)} cycles"] if self.cycles else []
         parts += [f"{len(self.apart)} points apart"] if self.apart else []
         return f"Portrait({counts}, {', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        pairs = self.pairs()
+        names = [label or str(k) for k, label in enumerate(self.labels)]
+        rows = [
+            {"memory": names[p.a], "joined to": names[p.b], "by saddles": p.saddles, "walls seen": p.walls or None}
+            for p in pairs.itertuples()
+        ]
+        known = f"{self.counts.get(0, 0)} memories, {sum(n for k, n in self.counts.items() if k)} saddles"
+        return card(f"{self.name or 'Portrait'}: {known}", sentence(repr(self)), html_table(rows, ".pairs()"))
 
     @property
     def n_lost(self) -> int:

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from conjugacy._html import bullets, card
+
 
 @dataclass(frozen=True)
 class SearchRecord:
@@ -86,6 +88,10 @@ class Audit:
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
+
+    def _repr_html_(self) -> str:
+        known = {True: "yes, as far as index and coverage tell", False: "no", None: "cannot be told"}
+        return card(f"Is the set of points complete? {known[self.complete]}", bullets(self.lines))
 
 
 def unseen_points(sample: tuple[int, ...], n_known: int) -> float:

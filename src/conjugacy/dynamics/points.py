@@ -27,7 +27,7 @@ from conjugacy.dynamics.notebook_names import NOTEBOOK_NAMES
 from conjugacy.dynamics.plateaus import Plateau
 from conjugacy.dynamics.points_arrays import AXES, LATER, as_array, check_shapes, rows_of, unknown
 from conjugacy.dynamics.points_file import read, write
-from conjugacy.dynamics.points_table import horizons_of, repr_of, summary_of, table_of
+from conjugacy.dynamics.points_table import horizons_of, html_of, repr_of, summary_of, table_of
 
 
 def _nothing() -> np.ndarray:
@@ -167,6 +167,9 @@ class FixedPoints:
 
     def __repr__(self) -> str:
         return repr_of(self)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     @property
     def fixed(self) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from conjugacy._check import check_number, shown
+from conjugacy._html import card, html_table, sentence
 from conjugacy.dynamics.horizon import TOLERANCE, on_horizon
 
 if TYPE_CHECKING:
@@ -31,6 +32,26 @@ def repr_of(points: FixedPoints) -> str:
     parts += [f"{far} beyond reach"] if far else []
     sum_ = "" if points.index_sum is None else f"; index sum {points.index_sum:+d}"
     return f"FixedPoints({int((points.fixed & points.counted).sum())} fixed: {', '.join(parts)}{sum_})"
+
+
+def html_of(points: FixedPoints) -> str:
+    """What was found in words, and a short table of the points: how stable, how slow, how often found."""
+    n = len(points)
+    readout = points.readout if n else None
+    slowest = points.time_constants[:, 0] if n else np.zeros(0)
+    unit = "units of time" if points.flow else "steps"
+    rows = []
+    for k in range(n):
+        # infinity: a mode that neither grows nor decays
+        row: dict[str, Any] = {"point": k, "kind": str(points.kind[k])}
+        row["unstable directions"] = int(points.n_unstable[k])
+        row[f"slowest time constant ({unit})"] = float(slowest[k])
+        if readout is not None:
+            row["readout"] = ", ".join(f"{v:.2f}" for v in readout[k][:6])
+        row["found by starts"] = int(points.hits[k])
+        rows.append(row)
+    heading = f"{n} point{'s' * (n != 1)} at one held input"
+    return card(heading, sentence(summary_of(points)), html_table(rows, ".table() has all of them", 12))
 
 
 def table_of(points: FixedPoints):

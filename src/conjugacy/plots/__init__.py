@@ -29,6 +29,8 @@ _PUBLIC = {
     "rest_map": "rest_points",
     "generalisation": "_generalisation",
     "animate_arm": "arm",
+    "training_curves": "_training",
+    "style": "_style",
 }
 
 __getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from conjugacy.analysis._given import check_kind
+from conjugacy.plots import palette
+from conjugacy.plots._labels import short, title
 from conjugacy.plots.figure import new_figure
 from conjugacy.similarity.conjugacy_result import FOLLOWS, Conjugacy
 
-_COLOURS = ("#0072b2", "#d55e00")
+_COLOURS = (palette.BLUE, palette.VERMILLION)
 _MOST_DOTS = 4000
 _WORST_SHOWN = 1.0
 
@@ -32,31 +36,37 @@ def conjugacy(found: Conjugacy) -> Figure:
         If `found` is something else.
     """
     check_kind("found", found, Conjugacy, "a Conjugacy", "Make it with find_conjugacy(a, b).")
-    figure = new_figure(11.0, 3.4)
+    figure = new_figure(12.0, 3.8)
     left, middle, right = figure.subplots(1, 3)
     for direction, colour in zip((found.there, found.back), _COLOURS):
         steps = np.arange(1, len(direction.curve) + 1)
-        left.plot(steps, np.clip(direction.curve, -0.1, 1.0), color=colour, label=f"{direction.a} → {direction.b}")
-    left.axhline(FOLLOWS, color="0.6", linewidth=0.8, linestyle="--")
+        way = f"{short(direction.a, 16)} → {short(direction.b, 16)}"
+        left.plot(steps, np.clip(direction.curve, -0.1, 1.0), color=colour, label=way)
+    left.axhline(FOLLOWS, color=palette.REFERENCE, linewidth=0.8, linestyle="--", label="follows, above this")
     left.set(xlabel="steps", ylabel="orbit stays with the image (1: on it)", ylim=(-0.12, 1.04))
-    left.set_title("How long do orbits stay together?")
-    left.legend(fontsize=8, frameon=False, loc="lower right")
+    title(left, "How long do orbits stay together?")
+    _legend_under(left)
     table = found.residuals()
     time = table["time"].to_numpy()
     counts = np.bincount(time)
     at = np.flatnonzero(counts)
-    for name, label, colour in (("states", "states", "#009e73"), ("flow", "changes", "#cc79a7")):
+    kinds = (("states", "states", palette.GREEN), ("flow", "changes of states", palette.PURPLE))
+    for name, label, colour in kinds:
         means = np.bincount(time, weights=table[name].to_numpy())[at] / counts[at]
         middle.plot(at, means, color=colour, label=label, linewidth=1.0)
     middle.set(xlabel="time step in the trial", ylabel="share missed")
     middle.set_ylim(bottom=0.0)
-    middle.set_title(f"{found.there.a} → {found.there.b}: when does it miss?")
-    middle.legend(fontsize=8, frameon=False)
+    title(middle, f"{short(found.there.a, 16)} → {short(found.there.b, 16)}: when does it miss?")
+    _legend_under(middle)
     shown = table.iloc[:_MOST_DOTS].sort_values("flow")
     dots = right.scatter(
-        shown["pc 1"], shown["pc 2"], c=np.minimum(shown["flow"], _WORST_SHOWN), s=4, cmap="viridis", linewidths=0
+        shown["pc 1"], shown["pc 2"], c=np.minimum(shown["flow"], _WORST_SHOWN), s=4, cmap=palette.VALUES, linewidths=0
     )
-    right.set(xlabel=f"{found.there.a}, component 1 (spreads)", ylabel="component 2 (spreads)")
-    right.set_title("Where does it miss?")
+    right.set(xlabel=f"{short(found.there.a, 16)}, PC 1 (spreads)", ylabel="PC 2 (spreads)")
+    title(right, "Where does it miss?")
     figure.colorbar(dots, ax=right, label="share missed (1 or more: yellow)")
     return figure
+
+
+def _legend_under(ax: Any) -> None:
+    ax.legend(fontsize="small", frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=1)

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from conjugacy.analysis._given import check_kind, items_of
+from conjugacy.analysis._given import check_kind, counted, items_of
 from conjugacy.analysis.context import MECHANISMS, ContextMechanism
+from conjugacy.plots import palette
+from conjugacy.plots._labels import legend_beside, title
 from conjugacy.plots.figure import new_figure
 
 _CORNERS = np.array([[0.0, 0.0], [0.5, np.sqrt(3) / 2], [1.0, 0.0]])  # direct, indirect, selection
 _LABELS = ("direct input\nmodulation", "indirect input modulation", "selection vector\nmodulation")
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _MOST_CLOUD = 200
 _FRAME = np.array([0.85, 0.8])  # half the width and height of what is shown
 
@@ -37,7 +38,7 @@ def context_triangle(
         If `found` holds something else.
     """
     groups = _groups(found)
-    figure = new_figure(5.6, 5.0)
+    figure = new_figure(7.4, 5.2)
     axes = figure.subplots()
     outside = 0
     outline = np.vstack([_CORNERS, _CORNERS[:1]])
@@ -47,8 +48,9 @@ def context_triangle(
             ends = [share * _CORNERS[k] + (1 - share) * _CORNERS[j] for j in range(3) if j != k]
             axes.plot(*np.transpose(ends), color="0.9", linewidth=0.6, zorder=0)
     for corner, text, side, shift in zip(_CORNERS, _LABELS, ("top", "bottom", "top"), (-0.04, 0.04, -0.04)):
-        axes.text(corner[0], corner[1] + shift, text, ha="center", va=side, fontsize=9)
-    for (label, members), colour in zip(groups.items(), _cycled(len(groups))):
+        axes.text(corner[0], corner[1] + shift, text, ha="center", va=side, fontsize="small")
+    for k, (label, members) in enumerate(groups.items()):
+        colour = palette.series(k)
         for member in members:
             cloud = member.resampled[:_MOST_CLOUD] @ _CORNERS
             axes.plot(*cloud.T, ".", color=colour, alpha=0.08, markersize=3, markeredgewidth=0)
@@ -56,17 +58,18 @@ def context_triangle(
         sure = np.array([not m.doubts for m in members])
         axes.plot(*dots[sure].T, "o", color=colour, markersize=6, markeredgecolor="white")
         axes.plot(*dots[~sure].T, "o", color=colour, markersize=5, fillstyle="none")
-        axes.plot([], [], "o", color=colour, markersize=6, label=label)
+        if label:
+            axes.plot([], [], "o", color=colour, markersize=6, label=label)
         outside += int((np.abs(dots - _CORNERS.mean(0)) > _FRAME).any(1).sum())
     axes.set_xlim(0.5 - _FRAME[0], 0.5 + _FRAME[0])
     axes.set_ylim(_CORNERS[:, 1].mean() - _FRAME[1], _CORNERS[:, 1].mean() + _FRAME[1])
-    if len(groups) > 1 or next(iter(groups)):
-        axes.legend(fontsize=8, frameon=False, loc="upper left")
+    axes.plot([], [], "o", color="0.4", markersize=5, fillstyle="none", label="with doubts")
     n = sum(map(len, groups.values()))
     beyond = f", {outside} far outside" if outside else ""
-    axes.set_title(f"How context selects evidence: {n} network{'s' if n != 1 else ''}{beyond}", fontsize=11)
+    title(axes, f"How context selects evidence: {counted(n, 'network')}{beyond}")
     axes.set_aspect("equal")
     axes.axis("off")
+    legend_beside(axes)
     return figure
 
 
@@ -85,7 +88,3 @@ def _groups(found: object) -> dict[str, list[ContextMechanism]]:
             raise ValueError("`found`: expected at least one ContextMechanism, got none.")
         made[str(label)] = things
     return made
-
-
-def _cycled(n: int) -> list[str]:
-    return [_COLOURS[k % len(_COLOURS)] for k in range(n)]

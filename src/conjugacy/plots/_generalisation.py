@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 from conjugacy._check import check_choice, check_text
 from conjugacy.analysis._given import check_kind, counted
+from conjugacy.plots import palette
+from conjugacy.plots._labels import legend_beside, name_ticks, short, title
 from conjugacy.plots.figure import new_figure
 
 if TYPE_CHECKING:
@@ -44,32 +46,43 @@ def generalisation(table: pd.DataFrame, metric: str = "end_error", *, merit: str
     check_choice("metric", metric, numeric)
     values = table[metric].to_numpy(dtype=float)
     label, scale = _METRICS.get(metric, (metric, 1.0))
-    fig = new_figure(6.8, 0.32 * len(values) + 1.2)
+    step = 0.32 if len(values) <= 24 else 0.18
+    fig = new_figure(8.0, step * len(values) + 1.3)
     ax = fig.subplots()
     row = np.arange(len(values))
-    ax.axvline(scale * values[0], color="0.4", lw=1, ls="--", label=f"{table.index[0]}: {scale * values[0]:.3g}")
+    as_trained = f"{short(str(table.index[0]))}: {scale * values[0]:.3g}"
+    ax.axvline(scale * values[0], color=palette.REFERENCE, lw=1, ls="--", label=as_trained)
     ax.hlines(row, scale * values[0], scale * values, color="0.8", lw=1.2, zorder=1)
-    ax.plot(scale * values[1:], row[1:], "o", color="C0", zorder=2)
-    ax.plot(scale * values[0], 0, "o", color="0.3", zorder=2)
+    ax.plot(scale * values[1:], row[1:], "o", color=palette.BLUE, zorder=2, label="in another condition")
+    ax.plot(scale * values[0], 0, "o", color=palette.REFERENCE, zorder=2)
     if np.nanmin(values) > 0 and np.nanmax(values) > _FAR * values[0]:
         ax.set_xscale("log")
-    ax.set_yticks(row, [str(name) for name in table.index])
+    name_ticks(ax, "y", [str(name) for name in table.index], step * len(values), letters=44)
     ax.invert_yaxis()
-    ax.set_xlabel(label)
-    ax.set_title(f"The trained network under {counted(len(values) - 1, 'other condition')}", fontsize="medium")
-    ax.legend(frameon=False, fontsize="small")
+    ax.set(xlabel=label, ylabel="condition")
+    title(ax, f"The trained network under {counted(len(values) - 1, 'other condition')}")
+    legend_beside(ax)
     return fig
 
 
 def generalising_alike(found: GeneralisingAlike) -> Figure:
     """How differently two networks generalise, over how similar they are: a point a pair."""
-    fig = new_figure(4.6, 3.6)
+    fig = new_figure(5.2, 4.0)
     ax = fig.subplots()
-    ax.plot(found.pairs["similarity"], found.pairs["difference"], "o", color="C0")
-    ax.set_xlabel(found.measure)
-    ax.set_ylabel(f"difference of {found.score} (root mean square over conditions)")
-    ax.yaxis.label.set_fontsize("small")
-    ax.set_title(f"rank correlation {found.correlation:.2f}, p {found.p_value:.2g}", fontsize="medium")
+    small = len(found.pairs) > 200
+    style = {"ms": 2.5 if small else 6, "alpha": 0.5 if small else 0.9, "mec": "none"}
+    ax.plot(found.pairs["similarity"], found.pairs["difference"], "o", color=palette.BLUE, **style)
+    ax.set_xlabel(f"{found.measure} of two networks")
+    ax.set_ylabel(
+        f"how differently they generalise\n(rms difference of {found.score} over conditions)", fontsize="small"
+    )
+    pairs = counted(len(found.pairs), "pair")
+    title(
+        ax,
+        f"Do similar networks generalise alike? {pairs}, rank correlation {found.correlation:.2f} "
+        f"(p {found.p_value:.2g})",
+        alone=True,
+    )
     return fig
 
 

@@ -8,12 +8,13 @@ from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 
 from conjugacy._check import check_choice
-from conjugacy.analysis._given import check_kind
+from conjugacy.analysis._given import check_kind, counted
 from conjugacy.analysis.groups import GroupComparison
 from conjugacy.analysis.population_classes import SolutionClasses
+from conjugacy.plots import palette
+from conjugacy.plots._labels import legend_below, name_ticks, short, title
+from conjugacy.plots._style import points as text_size
 from conjugacy.plots.figure import new_figure
-
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 
 
 def group_map(found: GroupComparison, measure: str | None = None) -> Figure:
@@ -37,24 +38,26 @@ def group_map(found: GroupComparison, measure: str | None = None) -> Figure:
     check_kind("found", found, GroupComparison, "a GroupComparison", "Make it with compare_groups(groups).")
     name = next(iter(found.distances)) if measure is None else check_choice("measure", measure, tuple(found.distances))
     d, names = found.distances[name], found.names
-    colours = {n: _COLOURS[k % len(_COLOURS)] for k, ns in enumerate(found.groups.values()) for n in ns}
+    colours = {n: palette.series(k) for k, ns in enumerate(found.groups.values()) for n in ns}
     points, kept = _scaled(d)
-    figure = new_figure(9.0, max(3.4, 0.9 + 0.16 * len(names)))
+    height = max(3.6, 1.0 + 0.15 * len(names))
+    figure = new_figure(10.0, height)
     left, right = figure.subplots(1, 2)
     for group, members in found.groups.items():
         at = points[[names.index(n) for n in members]]
         left.plot(*at.T, "o", color=colours[members[0]], markeredgecolor="white", label=group)
     left.set(xlabel=f"dimension 1 ({name})", ylabel=f"dimension 2 ({name})")
-    left.set_title(f"Map: {kept:.0%} of the squared distances")
+    title(left, f"Map: {kept:.0%} of the squared distances")
     left.set_aspect("equal", "datalim")
     left.margins(0.15)
-    left.legend(fontsize=8, frameon=False)
+    legend_below(figure, *left.get_legend_handles_labels())
     tree = linkage(squareform(d, checks=False), "average")
     dendrogram(tree, labels=list(names), orientation="right", ax=right, color_threshold=0, above_threshold_color="0.4")
+    size = min(text_size(9.0), 0.72 * 72 * (height - 1.4) / len(names))
     for label in right.get_yticklabels():
-        label.set(color=colours[label.get_text()], fontsize=7)
+        label.set(color=colours[label.get_text()], fontsize=size, text=short(label.get_text()))
     right.set_xlabel(f"distance at which branches join ({name})")
-    right.set_title("Tree (average linkage)")
+    title(right, "Tree: networks that are alike join early")
     return figure
 
 
@@ -74,23 +77,26 @@ def class_counts(found: SolutionClasses) -> Figure:
     check_kind("found", found, SolutionClasses, "SolutionClasses", "Make them with solution_classes(runs).")
     counts, unseen = found.counts, found.unseen
     n = sum(counts)
-    figure = new_figure(6.4, 1.4 + 0.4 * len(counts))
+    row = 0.4 if len(counts) <= 12 else 0.2
+    figure = new_figure(7.6, 1.4 + row * len(counts))
     axes = figure.subplots()
     rows = np.arange(len(counts) + 1)
-    axes.barh(rows[:-1], counts, color="#0072b2")
-    axes.barh(rows[-1], unseen.new_share * n, color="0.75")
+    axes.barh(rows[:-1], counts, color=palette.BLUE)
+    axes.barh(rows[-1], unseen.new_share * n, color=palette.UNKNOWN)
     axes.errorbar(
         unseen.new_share * n,
         rows[-1],
         xerr=[[0.0], [(unseen.new_share_high - unseen.new_share) * n]],
-        color="0.4",
+        color=palette.REFERENCE,
         capsize=3,
     )
     labels = [c.what or c.representative for c in found.classes]
-    axes.set_yticks(rows, [*labels, f"not seen yet (of {n} more networks)"], fontsize=8)
+    name_ticks(axes, "y", [*labels, f"not seen yet (of {n} more networks)"], row * (len(counts) + 1), letters=44)
     axes.invert_yaxis()
-    axes.set_xlabel("networks")
-    axes.set_title(f"{n} networks, {len(counts)} class{'es' if len(counts) != 1 else ''} by {found.by}")
+    axes.set(xlabel="number of networks", ylabel="class of solutions")
+    axes.locator_params(axis="x", integer=True)
+    axes.margins(y=0.4 / len(rows))
+    title(axes, f"{counted(n, 'network')} in {counted(len(counts), 'class', 'classes')} of solutions, by {found.by}")
     return figure
 
 

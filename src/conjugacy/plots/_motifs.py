@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from conjugacy.plots import palette
+from conjugacy.plots._labels import name_ticks, short, title
 from conjugacy.plots.figure import new_figure
 
 if TYPE_CHECKING:
@@ -16,21 +18,20 @@ def shared_motifs(found: SharedMotifs) -> Figure:
     """Shares between all places, in the order of their motifs, which are framed."""
     names = sorted(found.motifs, key=lambda name: found.motifs[name])
     values = found.shares.loc[names, names].to_numpy()
-    side = 1.8 + 0.32 * len(names)
-    fig = new_figure(side + 1.8, side + 0.6)
+    side = max(len(names), 4) * min(0.32, 9.0 / len(names))
+    fig = new_figure(side + 4.2, side + 2.6)
     ax = fig.subplots()
-    image = ax.imshow(values, vmin=0, vmax=1, cmap="Blues")
+    image = ax.imshow(values, vmin=0, vmax=1, cmap=palette.VALUES_TURNED)
     table = found.table()
-    ax.set_yticks(
-        range(len(names)), [f"{name} ({table.loc[name, 'stable']} stable)" for name in names], fontsize="small"
-    )
-    ax.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize="small")
+    name_ticks(ax, "y", [f"{name} ({table.loc[name, 'stable']} stable)" for name in names], side, letters=36)
+    name_ticks(ax, "x", names, side)
+    ax.set(xlabel="place", ylabel="place (and its stable points)")
     start = 0
     for motif in dict.fromkeys(found.motifs[name] for name in names):
         n = sum(found.motifs[name] == motif for name in names)
         x, y = [start - 0.5, start + n - 0.5], [start - 0.5, start + n - 0.5]
-        ax.plot([x[0], x[1], x[1], x[0], x[0]], [y[0], y[0], y[1], y[1], y[0]], "-", color="C3", lw=1.5)
+        ax.plot([x[0], x[1], x[1], x[0], x[0]], [y[0], y[0], y[1], y[1], y[0]], "-", color=palette.VERMILLION, lw=1.8)
         start += n
-    fig.colorbar(image, ax=ax, label="share of the motif", shrink=0.7)
-    ax.set_title(f"Motifs of {found.run.name} (framed: places that share one)", fontsize="medium")
+    fig.colorbar(image, ax=ax, label="share of fixed points in common", shrink=0.8)
+    title(ax, f"Places of {short(found.run.name)} that share fixed points (framed: a motif)")
     return fig

@@ -12,8 +12,9 @@ import torch
 from conjugacy._check import check_flag, check_int, check_number
 from conjugacy._progress import progress_bar
 from conjugacy.analysis._given import check_kind, counted
+from conjugacy.plots import palette
 from conjugacy.plots.figure import leave_to_caller, new_figure
-from conjugacy.plots.reaching import _BUMP, _PER_NEWTON, _closed_loop
+from conjugacy.plots.reaching import PER_NEWTON, PUSHED, _closed_loop
 
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
@@ -106,14 +107,16 @@ def _scene(analysis: Analysis, trials: Any, out: Any) -> tuple[Any, Any]:
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="x (m)", ylabel="y (m)")
     ax.set_aspect("equal")
     ax.plot(0, 0, "s", color="0.2", ms=7)
-    (trace,) = ax.plot([], [], "-", color="C0", lw=1)
+    (trace,) = ax.plot([], [], "-", color=palette.BLUE, lw=1)
     (links,) = ax.plot([], [], "o-", color="0.2", lw=5, ms=7, solid_capstyle="round", alpha=0.75)
     (goal,) = ax.plot(*trials.targets[0, -1].numpy(), "x", ms=11, mew=2.5)
-    force = ax.annotate("", (0, 0), (0, 0), arrowprops={"arrowstyle": "-|>", "color": _BUMP, "lw": 2, "shrinkB": 0})
+    force = ax.annotate("", (0, 0), (0, 0), arrowprops={"arrowstyle": "-|>", "color": PUSHED, "lw": 2, "shrinkB": 0})
     names = task.output_labels
-    columns = bars.barh(np.arange(len(names)), np.zeros(len(names)), color="C0")
+    columns = bars.barh(np.arange(len(names)), np.zeros(len(names)), color=palette.BLUE)
     bars.set_yticks(np.arange(len(names)), names)
-    bars.set(xlim=(0, max(0.2, 1.05 * float(activation.max()))), xlabel="activation")
+    bars.set(
+        xlim=(0, max(0.2, 1.05 * float(activation.max()))), xlabel="activation (1: largest possible)", ylabel="muscle"
+    )
     bars.invert_yaxis()
     shown, cue = epochs["target"][0].tolist(), epochs["reach"][0].tolist()
 
@@ -121,12 +124,12 @@ def _scene(analysis: Analysis, trials: Any, out: Any) -> tuple[Any, Any]:
         trace.set_data(*hand[: t + 1].T)
         links.set_data([0, elbow[t, 0], hand[t, 0]], [0, elbow[t, 1], hand[t, 1]])
         going = cue[0] <= t < cue[1]
-        goal.set(visible=shown[0] <= t < shown[1] or going, color="C2" if going else "0.6")
+        goal.set(visible=shown[0] <= t < shown[1] or going, color=palette.CUE if going else palette.PATH)
         pushed = bool(np.any(loads[t]))
         force.set_visible(pushed)
         if pushed:
             force.xy = tuple(hand[t])
-            force.set_position(tuple(hand[t] - _PER_NEWTON * loads[t]))
+            force.set_position(tuple(hand[t] - PER_NEWTON * loads[t]))
         for column, value in zip(columns, activation[t]):
             column.set_width(value)
         word = "go" if going else "hold"

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from conjugacy._check import check_int
 from conjugacy.analysis._given import counted
+from conjugacy.plots import palette
+from conjugacy.plots._labels import legend_below, legend_beside, short
 from conjugacy.plots.figure import new_figure
 
 
@@ -28,12 +30,13 @@ def overlaid(curves: Mapping[str, np.ndarray], labels: Sequence[str], dt: float,
     """
     fig, axes = _grid(len(labels), num_trials, curves)
     for name, values in curves.items():
+        style = palette.line_style(list(curves).index(name)) | {"lw": 1.0}
         for k in range(num_trials):
             for row, ax in enumerate(axes[:, k]):
-                ax.plot(np.arange(values.shape[1]) * dt, values[k, :, row], lw=1, label=name)
+                ax.plot(np.arange(values.shape[1]) * dt, values[k, :, row], label=name, **style)
     for row, label in zip(axes, labels):
         row[0].set_ylabel(label)
-    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize="small")
+    legend_below(fig, *axes[0, -1].get_legend_handles_labels())
     return fig
 
 
@@ -44,10 +47,11 @@ def side_by_side(
     fig, axes = _grid(len(curves), num_trials, curves)
     for row, (name, values) in zip(axes, curves.items()):
         for k in range(num_trials):
-            row[k].plot(np.arange(values.shape[1]) * dt, values[k], lw=1)
-        row[0].set_ylabel(f"{name}\n{ylabel}".strip())
+            for j in range(values.shape[2]):
+                row[k].plot(np.arange(values.shape[1]) * dt, values[k, :, j], lw=1, **palette.line_style(j))
+        row[0].set_ylabel(f"{short(name, 18)}\n{ylabel}".strip(), fontsize="small")
         shown = list(labels)[: values.shape[2]]
-        row[-1].legend(row[-1].lines, shown, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+        legend_beside(row[-1], row[-1].lines[: len(shown)], shown)
     return fig
 
 

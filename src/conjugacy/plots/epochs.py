@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from conjugacy._check import check_choice, check_int
@@ -13,7 +12,10 @@ from conjugacy.analysis._given import check_kind, counted, names_of
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.analysis.epochs import Epochs
 from conjugacy.dynamics.continuation import InputPath
+from conjugacy.plots import palette
 from conjugacy.plots._given import as_analysis
+from conjugacy.plots._labels import legend_below, legend_beside, name_ticks, over_all, short, title
+from conjugacy.plots._view import separating_view
 from conjugacy.plots.figure import label_dims, new_figure, space_axes
 from conjugacy.runs.run import Run
 
@@ -45,13 +47,14 @@ def trajectories_by_epoch(
     dims, dt = pcs.shape[-1], epochs.analysis.run.task.dt
     columns = min(len(conditions), _MAX_PER_ROW)
     rows = -(-len(conditions) // columns)
-    fig = new_figure(3.4 * columns, 3.2 * rows + 0.5)
-    colours = {name: f"C{k}" for k, name in enumerate(_parts(epochs))}
+    fig = new_figure(3.3 * columns + 0.6, 3.1 * rows + 0.8)
+    colours = {name: palette.series(k) for k, name in enumerate(_parts(epochs))}
     share = 100 * epochs.analysis.explained_variance(dims)
     low, high = pcs.reshape(-1, dims).min(0), pcs.reshape(-1, dims).max(0)
-    drawn = {}
+    drawn, view = {}, (30.0, -60.0)
     for i, condition in enumerate(conditions):
         ax = space_axes(fig, rows, columns, i + 1, dims)
+        ends: list[np.ndarray] = []
         chosen = (epochs.trials.conditions == epochs.conditions[condition]).nonzero()[:num_trials, 0].tolist()
         for k in chosen:
             for name in colours:
@@ -62,13 +65,18 @@ def trajectories_by_epoch(
                     time = dt * np.arange(max(start - 1, 0), stop)
                     line = piece if dims > 1 else (time, piece[0])
                     drawn[name] = ax.plot(*line, lw=0.8, color=colours[name])[0]
+                    ends.append(pcs[k, stop - 1])
         label_dims(ax, [f"PC {j + 1} ({s:.0f} %)" for j, s in enumerate(share)])
         if dims > 1:
             for axis, a, b in zip("xyz", low, high):
                 getattr(ax, f"set_{axis}lim")(a, b)
-        ax.set_title(condition, fontsize="medium")
-    fig.suptitle(f"{epochs.analysis.name}: states by condition and epoch")
-    fig.legend(drawn.values(), drawn, loc="outside lower center", ncols=len(drawn), frameon=False)
+        if dims == 3:
+            if i == 0:  # one view for all, or panels could not be compared
+                view = separating_view(ax, np.array(ends)[:24])
+            ax.view_init(*view)
+        ax.set_title(short(condition), fontsize="medium")
+    over_all(fig, f"{short(epochs.analysis.name)}: states by condition and epoch")
+    legend_below(fig, drawn.values(), drawn)
     return fig
 
 
@@ -85,22 +93,23 @@ def shared_subspaces(epochs: Epochs | Analysis | Run, epoch: str, variance: floa
     epochs = _as_epochs(epochs)
     shares = epochs.shared_subspaces(epoch, variance)
     n = len(shares)
-    fig = new_figure(2.6 + 0.36 * n, 1.9 + 0.36 * n)
+    side = max(n, 4) * min(0.36, 9.0 / n)
+    fig = new_figure(3.6 + side, 2.0 + side)
     ax = fig.subplots()
-    image = ax.imshow(shares.to_numpy(), vmin=0, vmax=1, cmap="viridis")
-    ax.set(xticks=range(n), yticks=range(n), xlabel="in the subspace of", ylabel="variance of")
-    ax.set_xticklabels(shares.columns, rotation=90, fontsize="small")
-    ax.set_yticklabels(shares.index, fontsize="small")
-    ax.set_title(f"{epochs.analysis.name}: subspaces shared in epoch {epoch}", fontsize="medium")
-    fig.colorbar(image, label="share of the variance (alignment index)", shrink=0.8)
+    image = ax.imshow(shares.to_numpy(), vmin=0, vmax=1, cmap=palette.VALUES_TURNED)
+    ax.set(xlabel="in the subspace of", ylabel="variance of")
+    name_ticks(ax, "x", list(map(str, shares.columns)), side)
+    name_ticks(ax, "y", list(map(str, shares.index)), side)
+    title(ax, f"{short(epochs.analysis.name)}: subspaces shared in epoch {epoch}")
+    fig.colorbar(image, ax=ax, label="share of the variance (1: all of it)", shrink=0.9)
     return fig
 
 
 def branches(path: InputPath, labels: tuple[str, str] = ("start", "stop")) -> Figure:
     """Fixed points while the held input changes: a line for each point, by its first principal component.
 
-    Stable points are drawn solid, others open; the colour is the number of unstable directions. Vertical lines stand
-    where points appear or vanish.
+    Colour and marker are those of fixed points everywhere: black dots are stable, others saddles by their number of
+    unstable directions. Dotted lines stand where points appear or vanish.
 
     Parameters
     ----------
@@ -117,32 +126,36 @@ def branches(path: InputPath, labels: tuple[str, str] = ("start", "stop")) -> Fi
         raise ValueError(
             "`path`: expected a path with fixed points, got one without. Take another path, or more starts (n_inits)."
         )
-    fig = new_figure(6.0, 4.0)
+    fig = new_figure(7.6, 4.0)
     ax = fig.subplots()
     mean = everything.mean(0)
     direction = np.linalg.svd(everything - mean, full_matrices=False)[2][0]
     fraction = np.linspace(0, 1, len(path.points))
-    most = max(max(p.counts, default=0) for p in path.points)
-    colours = colormaps["viridis"](np.linspace(0, 0.85, most + 1))
     lines: dict[int, list[tuple[float, float]]] = {}
+    groups: dict[int, list[tuple[float, float]]] = {}
     for f, points, names in zip(fraction, path.points, path.branches):
         heights = (points.x[points.fixed] - mean) @ direction
         for name, height, index in zip(names, heights, points.n_unstable[points.fixed].tolist()):
             lines.setdefault(name, []).append((f, height))
-            face = colours[index] if index == 0 else "white"
-            kind = f"{counted(index, 'unstable direction')}" if index else "stable"
-            known = kind in ax.get_legend_handles_labels()[1]
-            ax.plot(f, height, "o", ms=5, mec=colours[index], mfc=face, label=None if known else kind, zorder=3)
+            groups.setdefault(index, []).append((f, height))
+    small = len(everything) > 400
+    for index, members in sorted(groups.items()):
+        colour, marker = palette.saddle(index)
+        kind = f"saddle, {counted(index, 'unstable direction')}" if index else "stable"
+        style = {"ms": 3 if small else 5, "mec": "white", "mew": 0.3, "zorder": 4 if index == 0 else 3}
+        ax.plot(*np.transpose(members), marker, color=colour, linestyle="none", label=kind, **style)
     for line in lines.values():
-        ax.plot(*np.transpose(line), lw=0.8, color="0.6")
-    for event in path.events:
-        ax.axvline(event.at, lw=0.8, ls=":", color="C3")
-    ax.set(xlabel=f"held input, from {ends[0]} to {ends[1]}", ylabel="position of the fixed point on PC 1 (a.u.)")
+        ax.plot(*np.transpose(line), lw=0.8, color=palette.PATH)
+    for k, event in enumerate(path.events):
+        label = {"label": "points appear or vanish"} if k == 0 else {}
+        ax.axvline(event.at, lw=0.8, ls=":", color=palette.BLUE, **label)
+    ax.set(xlabel=f"held input, from {short(ends[0])} to {short(ends[1])} (share of the way)")
+    ax.set_ylabel("fixed point on PC 1 (a.u.)")
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
     n = len(path.events)
     changes = f"they appear or vanish at {counted(n, 'place')}" if n else "none appears or vanishes"
-    ax.set_title(f"Fixed points while the input changes: {changes}", fontsize="medium")
-    ax.legend(frameon=False, fontsize="small")
+    title(ax, f"Fixed points while the input changes: {changes}")
+    legend_beside(ax)
     return fig
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from conjugacy.plots._style import points as text_size
+from conjugacy.plots._style import sized
+
 
 class NotebookFigure(Figure):
     """A Figure that knows whether a notebook has displayed it."""
@@ -18,6 +21,7 @@ class NotebookFigure(Figure):
         if shell is not None and not self.was_displayed:
             _figures_of_cell(shell).display_until(self)
         self.was_displayed = True
+        _forget(self)
         # IPython's way to say: go on with the formatter that is set, png or svg
         raise NotImplementedError
 
@@ -48,8 +52,9 @@ class _FiguresOfCell:
 def new_figure(width: float, height: float, **options: Any) -> Figure:
     """An empty figure of that size in inches; a notebook displays it once, at the latest when the cell ends."""
     _let_notebooks_display_figures()
-    figure = NotebookFigure(figsize=(width, height), layout="constrained", **options)
+    options |= {"figsize": sized(width, height), "layout": "constrained"}
     shell = _kernel()
+    figure = NotebookFigure(**options) if shell is None else _known_to_pyplot(options)
     if shell is not None:
         _figures_of_cell(shell).figures.append(figure)
     return figure
@@ -59,6 +64,7 @@ def leave_to_caller(figure: Figure) -> Figure:
     """Return the figure; a notebook will not display it by itself, as what is written to a file or animated."""
     shell = _kernel()
     if shell is not None:
+        _forget(figure)
         waiting = _figures_of_cell(shell)
         waiting.figures = [f for f in waiting.figures if f is not figure]
     return figure
@@ -83,7 +89,15 @@ def label_dims(ax: Any, labels: list[str]) -> None:
             ax.locator_params(axis=name, nbins=4)
             ax.tick_params(axis=name, labelsize="small", pad=1)
     if len(labels) == 3:
-        ax.set_box_aspect(None, zoom=0.84)
+        ax.set_box_aspect(None, zoom=0.78)
+
+
+def small_panel(ax: Any, dims: int) -> None:
+    """Make a panel among many readable: no ticks, and small names of its axes close by."""
+    for axis in "xyz"[: max(dims, 2)]:
+        getattr(ax, f"set_{axis}ticks")([])
+        getattr(ax, f"{axis}axis").label.set(fontsize=text_size(6.5))
+        getattr(ax, f"{axis}axis").labelpad = -13 if dims == 3 else 1
 
 
 def _shell() -> Any:
@@ -110,6 +124,26 @@ def _figures_of_cell(shell: Any) -> _FiguresOfCell:
     made = _FiguresOfCell()
     shell.events.register("post_execute", made.at_end_of_cell)
     return made
+
+
+def _known_to_pyplot(options: dict[str, Any]) -> NotebookFigure:
+    """A figure that is pyplot's current one, where it is in use with pictures in the page: plt.title acts on it.
+
+    At the end of the cell pyplot displays and closes what it knows, and so does `display_until`: whoever comes first.
+    """
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is None or "inline" not in str(pyplot.get_backend()):
+        return NotebookFigure(**options)
+    # many figures in one cell are meant
+    with pyplot.rc_context({"figure.max_open_warning": 0}):
+        return pyplot.figure(FigureClass=NotebookFigure, **options)
+
+
+def _forget(figure: Figure) -> None:
+    """Take a figure from pyplot's list, or it would be displayed once more."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None and pyplot.fignum_exists(getattr(figure, "number", -1)):
+        pyplot.close(figure)
 
 
 def _let_notebooks_display_figures() -> None:

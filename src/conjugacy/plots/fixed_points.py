@@ -13,15 +13,17 @@ from conjugacy._check import check_choice, check_int, check_number
 from conjugacy._lazy import elsewhere
 from conjugacy.analysis._given import check_kind, counted
 from conjugacy.dynamics import FixedPoints
+from conjugacy.plots import palette
 from conjugacy.plots._given import check_axes
+from conjugacy.plots._labels import legend_beside, title
+from conjugacy.plots._view import separating_view
 from conjugacy.plots.figure import label_dims, new_figure, space_axes
 from conjugacy.similarity.samples import as_system
 from conjugacy.system import System
 
 _POINTS = "FixedPoints (of conjugacy.fixed_points or an Analysis)"
-STABLE = "black"
-_OTHERS = {"held": "C2", "slow": "0.6", "unresolved": "0.8"}  # kinds of points that are no fixed points
-SADDLES = ("C3", "C1", "C4", "C5", "C6")  # by number of unstable directions, the last for all beyond
+# kinds of points that are no fixed points: colour and marker
+_OTHERS = {"held": (palette.HELD, "h"), "slow": (palette.SLOW, "x"), "unresolved": (palette.UNRESOLVED, "+")}
 
 
 def fixed_points_3d(
@@ -33,7 +35,10 @@ def fixed_points_3d(
     reach: float = 0.08,
     ax: Any = None,
 ) -> Figure:
-    """Fixed points and their unstable directions, over trajectories.
+    """Fixed points and their unstable directions, over trajectories (grey).
+
+    Stable points are black dots, saddles coloured by their number of unstable directions, along which lines are drawn.
+    Three dimensions are seen from where the points lie apart best.
 
     Parameters
     ----------
@@ -66,7 +71,7 @@ def fixed_points_3d(
     paths = [] if system is None else [read(system.trajectories[k, : int(system.lengths[k])]) for k in range(n_trials)]
     flat = len(labels) == 1
     if ax is None:
-        ax = space_axes(new_figure(6.4, 5.6), 1, 1, 1, len(labels))
+        ax = space_axes(new_figure(7.2, 5.2), 1, 1, 1, len(labels))
     else:
         check_axes(ax, max(2, len(labels)))
     fig = ax.get_figure()
@@ -75,19 +80,25 @@ def fixed_points_3d(
         # a single dimension lies on the horizontal axis, trajectories above it by time
         ax.plot(*xs.T, *([np.zeros(len(xs)) if height is None else height] if flat else []), *style, **options)
 
-    for path in paths:
-        draw(path, "-", height=np.arange(len(path)), lw=0.5, alpha=0.35, color="C0", zorder=1)
-    for name, color, mask in _groups(points):
-        draw(where[mask], "o", ms=6, color=color, label=f"{int(mask.sum())} {_noun(name, int(mask.sum()))}", zorder=3)
+    for k, path in enumerate(paths):
+        label = {"label": counted(len(paths), "trajectory", "trajectories")} if k == 0 else {}
+        draw(path, "-", height=np.arange(len(path)), lw=0.5, alpha=0.5, color=palette.PATH, zorder=1, **label)
+    for name, color, marker, mask in _groups(points):
+        label = f"{int(mask.sum())} {_noun(name, int(mask.sum()))}"
+        draw(where[mask], marker, ms=5.5, color=color, linestyle="none", label=label, zorder=3)
     for line, color in _unstable_lines(points, read, reach):
         draw(line, "-", color=color, lw=1.2, zorder=2)
     if flat:
         ax.set(xlabel=labels[0], ylabel="step of the trajectory")
     else:
         label_dims(ax, labels)
-    ax.set_title(_title(points), fontsize="medium")
-    if len(points):
-        ax.legend(frameon=False, fontsize="small", loc="upper left")
+    if len(labels) == 3:
+        stable = points.fixed & (points.n_unstable == 0)
+        shown = where[stable] if stable.sum() > 1 else where[points.fixed]
+        ax.view_init(*separating_view(ax, shown if len(shown) > 1 else np.concatenate([where, *paths])[:50]))
+    name = "" if system is None or not system.name else f"{system.name}: "
+    title(ax, name + _title(points))
+    legend_beside(ax)
     return fig
 
 
@@ -103,24 +114,25 @@ def spectrum(points: FixedPoints, ax: Any = None) -> Figure:
         Where to draw.
     """
     check_kind("points", points, FixedPoints, _POINTS)
-    ax = new_figure(5.2, 5.0).subplots() if ax is None else check_axes(ax)
+    ax = new_figure(6.6, 4.6).subplots() if ax is None else check_axes(ax)
     fig = ax.get_figure()
     values = points.eigenvalues
-    for name, color, mask in _groups(points):
+    for name, color, marker, mask in _groups(points):
         flat = values[mask].reshape(-1)
-        ax.plot(flat.real, flat.imag, ".", ms=4, color=color, label=_noun(name, int(mask.sum())), alpha=0.8)
+        of = f"of {int(mask.sum())} {_noun(name, int(mask.sum()))}"
+        ax.plot(flat.real, flat.imag, marker, ms=3, color=color, linestyle="none", label=of, alpha=0.8, mew=0.5)
+    border = {"color": palette.REFERENCE, "lw": 0.8, "label": "border of stability", "zorder": 0}
     if points.flow:
-        ax.axvline(0, color="0.4", lw=0.8)
+        ax.axvline(0, **border)
         unit = "1 / unit of time"
     else:
         angle = np.linspace(0, 2 * np.pi, 200)
-        ax.plot(np.cos(angle), np.sin(angle), color="0.4", lw=0.8)
+        ax.plot(np.cos(angle), np.sin(angle), **border)
         ax.set_aspect("equal", "datalim")
         unit = "per step"
     ax.set(xlabel=f"real part ({unit})", ylabel=f"imaginary part ({unit})")
-    ax.set_title(f"Eigenvalues at {_title(points)}", fontsize="medium")
-    if len(points):
-        ax.legend(frameon=False, fontsize="small")
+    title(ax, f"Eigenvalues at {_title(points)}")
+    legend_beside(ax)
     return fig
 
 
@@ -136,29 +148,28 @@ def hits(points: FixedPoints, ax: Any = None) -> Figure:
         Where to draw.
     """
     check_kind("points", points, FixedPoints, _POINTS)
-    ax = new_figure(6.4, 3.4).subplots() if ax is None else check_axes(ax)
+    ax = new_figure(7.2, 3.4).subplots() if ax is None else check_axes(ax)
     fig = ax.get_figure()
     counts = points.hits
-    for name, color, mask in _groups(points):
+    for name, color, _, mask in _groups(points):
         ax.bar(np.flatnonzero(mask), counts[mask], color=color, label=_noun(name, int(mask.sum())))
     ax.set(xlabel="number of the point in the table", ylabel="starts that reached it")
-    ax.locator_params(axis="x", integer=True)
-    ax.set_title(f"How often the search found {_title(points)}", fontsize="medium")
-    if len(points):
-        ax.legend(frameon=False, fontsize="small")
+    ax.locator_params(axis="both", integer=True)
+    title(ax, f"How often the search found {_title(points)}")
+    legend_beside(ax)
     return fig
 
 
-def _groups(points: FixedPoints) -> list[tuple[str, str, np.ndarray]]:
-    """Name, colour and mask (P,) of every class of points that occurs."""
+def _groups(points: FixedPoints) -> list[tuple[str, str, str, np.ndarray]]:
+    """Name, colour, marker and mask (P,) of every class of points that occurs."""
     fixed, n = points.fixed, points.n_unstable
     groups = []
     for k in sorted(set(n[fixed].tolist())):
         name = _kind(k, points.x.shape[1])
         name += f", {counted(k, 'unstable direction')}" if name == "saddle" else ""
-        groups.append((name, STABLE if k == 0 else SADDLES[min(k, len(SADDLES)) - 1], fixed & (n == k)))
-    other = [(kind, _OTHERS[kind], points.kind == kind) for kind in _OTHERS]
-    return groups + [g for g in other if g[2].any()]
+        groups.append((name, *palette.saddle(k), fixed & (n == k)))
+    other = [(kind, *_OTHERS[kind], points.kind == kind) for kind in _OTHERS]
+    return groups + [g for g in other if g[3].any()]
 
 
 def _projection(points: FixedPoints, system: System | None, space: str):
@@ -206,7 +217,7 @@ def _unstable_lines(points: FixedPoints, read, reach: float) -> list[tuple[np.nd
             v = v.imag if value.imag < 0 else v.real
             v = v / v.norm().clamp_min(1e-300)
             ends = read(torch.stack([x[p] - length * v, x[p] + length * v]))
-            lines.append((ends, SADDLES[min(n, len(SADDLES)) - 1]))
+            lines.append((ends, palette.saddle(n)[0]))
     return lines
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from conjugacy.plots import palette
+from conjugacy.plots._labels import legend_below, over_all
 from conjugacy.plots.figure import label_dims, new_figure, space_axes
 from conjugacy.trials import Trials
 
@@ -22,17 +24,18 @@ def trial(task: NBitFlipFlop, trials: Trials, index: int = 0) -> Figure:
     axes = fig.subplots(n + 1, 1, sharex=True, height_ratios=[1] * n + [1.6])
     for i, ax in enumerate(axes[:-1]):
         pulses = trials.true_inputs[index, :, i].numpy()
-        ax.step(time, trials.targets[index, :, i], where="post", color=f"C{i}")
+        colour = palette.series(i)
+        ax.step(time, trials.targets[index, :, i], where="post", color=colour)
         for sign, marker, height in ((1, "^", -0.12), (-1, "v", 1.12)):
             at = time[pulses == sign]
-            ax.plot(at, np.full(len(at), height), marker, color=f"C{i}", ms=5)
+            ax.plot(at, np.full(len(at), height), marker, color=colour, ms=5)
         ax.set(ylim=(-0.35, 1.35), yticks=(0, 1), ylabel=task.output_labels[i])
     for i, label in enumerate(task.input_labels):
-        axes[-1].plot(time, trials.inputs[index, :, i], color=f"C{i}", lw=0.8, label=label)
+        axes[-1].plot(time, trials.inputs[index, :, i], lw=0.8, label=label, **palette.line_style(i))
     axes[-1].set(xlabel="time (s)", ylabel="inputs")
-    axes[-1].legend(loc="upper right", ncols=n, fontsize="small", frameon=False)
-    axes[-1].margins(x=0, y=0.25)
-    axes[0].set_title(f"{task.name}: a pulse up (▲) sets a bit, a pulse down (▼) clears it", fontsize="medium")
+    axes[-1].margins(x=0)
+    legend_below(fig, *axes[-1].get_legend_handles_labels())
+    over_all(fig, f"{task.name}: a pulse up (▲) sets a bit, a pulse down (▼) clears it")
     return fig
 
 
@@ -52,7 +55,7 @@ def corners(task: NBitFlipFlop, trials: Trials) -> Figure:
         else:
             ax.plot(*states.T, color="0.7", lw=1)
             visited, first = np.unique(states, axis=0, return_index=True)
-            points = ax.scatter(*visited.T, c=time[first], cmap="viridis", vmin=0, vmax=time[-1], s=30)
+            points = ax.scatter(*visited.T, c=time[first], cmap=palette.VALUES, vmin=0, vmax=time[-1], s=30)
             ax.set(xticks=(0, 1), yticks=(0, 1))
             if dims == 3:
                 ax.set_zticks((0, 1))

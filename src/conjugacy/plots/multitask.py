@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from conjugacy.plots import palette
 from conjugacy.plots.figure import new_figure
 from conjugacy.trials import Trials
 
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 _EPOCH_COLORS = {
     "context": "0.6",
-    "stim1": "tab:blue",
-    "mem1": "tab:orange",
-    "stim2": "tab:green",
-    "mem2": "tab:brown",
-    "response": "tab:red",
+    "stim1": palette.BLUE,
+    "mem1": palette.ORANGE,
+    "stim2": palette.GREEN,
+    "mem2": palette.PURPLE,
+    "response": palette.VERMILLION,
 }
 
 
@@ -50,14 +51,22 @@ def trial(task: MultiTask, trials: Trials, index: int = 0, outputs: Tensor | Non
     columns = {"fixation": [0], "modality 1": [1, 2], "modality 2": [3, 4]}
     for ax, (name, channels) in zip(rows[:3], columns.items()):
         for k, channel in enumerate(channels):
-            ax.plot(time, noisy[:, channel], color=f"C{k}", lw=0.5, alpha=0.5)
-            ax.step(time, clean[:, channel], where="post", color=f"C{k}", label=_part(task.input_labels[channel]))
+            ax.plot(time, noisy[:, channel], color=palette.series(k), lw=0.5, alpha=0.5)
+            ax.step(
+                time, clean[:, channel], where="post", color=palette.series(k), label=_part(task.input_labels[channel])
+            )
         ax.set_ylabel(name)
     for ax, (name, channels) in zip(rows[3:], {"fixation": [0], "response": [1, 2]}.items()):
         for k, channel in enumerate(channels):
-            ax.step(time, wanted[:, channel], where="post", color=f"C{k}", label=_part(task.output_labels[channel]))
+            ax.step(
+                time,
+                wanted[:, channel],
+                where="post",
+                color=palette.series(k),
+                label=_part(task.output_labels[channel]),
+            )
             if said is not None:
-                ax.plot(time, said[:, channel], color=f"C{k}", ls="--", lw=1)
+                ax.plot(time, said[:, channel], color=palette.series(k), ls="--", lw=1)
         ax.set_ylabel(f"target:\n{name}")
     for ax in rows:
         ax.margins(x=0)

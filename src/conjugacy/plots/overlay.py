@@ -11,9 +11,14 @@ from sklearn.linear_model import LinearRegression
 
 from conjugacy._check import check_int, check_number
 from conjugacy.analysis._given import counted, items_of
-from conjugacy.plots.figure import label_dims, new_figure, space_axes
+from conjugacy.plots import palette
+from conjugacy.plots._labels import legend_below, over_all
+from conjugacy.plots._view import separating_view
+from conjugacy.plots.figure import label_dims, new_figure, small_panel, space_axes
 from conjugacy.similarity.samples import kind_of, system_list
 from conjugacy.system import System
+
+_NAMED = 12  # systems that have a colour and a name each
 
 
 def affine_overlay(
@@ -51,26 +56,43 @@ def affine_overlay(
     pca = PCA(min(3, ref.n_units)).fit(ref_train.states().double().numpy())
     wanted = pca.transform(ref_train.states().double().numpy())
     dims = wanted.shape[1]
-    fig = new_figure(5.0 * num_trials, 5.0)
-    axes = [space_axes(fig, 1, num_trials, k + 1, dims) for k in range(num_trials)]
+    columns = min(num_trials, 4) if num_trials <= 8 else 8
+    rows, side = -(-num_trials // columns), 4.4 if num_trials <= 4 else 12.0 / columns
+    fig = new_figure(side * columns + 0.6, side * rows + 0.9)
+    axes = [space_axes(fig, rows, columns, k + 1, dims) for k in range(num_trials)]
+    large, drawn = num_trials <= 8, []
     for i in range(len(systems)):
-        held_out, label, style = systems[i], systems[i].name, {"lw": 1.0, "color": f"C{i}", "alpha": 0.85}
+        held_out, label = systems[i], systems[i].name
+        style = {"lw": 1.0, "alpha": 0.85, **palette.line_style(i)}
+        if len(systems) > _NAMED:  # which line is which could not be told
+            style = {"lw": 0.5, "alpha": 0.5, "color": palette.BLUE}
+            label = f"{len(systems) - 1} other networks" if i == (reference == 0) else "_"
         if i == reference:
-            label, style, to_space = f"{label} (reference)", {"lw": 1.4, "color": "0.55"}, pca.transform
+            label, style, to_space = (
+                f"{held_out.name} (reference)",
+                {"lw": 1.6, "color": palette.BLACK, "zorder": 3},
+                pca.transform,
+            )
         else:
             to_space = LinearRegression().fit(train[i].states().double().numpy(), wanted).predict
         for k, ax in enumerate(axes):
             path = to_space(held_out.trajectories[k, : held_out.lengths[k]].double().numpy())
             line = path.T if dims > 1 else (np.arange(len(path)) * (held_out.dt or 1), path[:, 0])
             ax.plot(*line, label=label, **style)
+            if i == reference:
+                drawn.append(path)
     for k, ax in enumerate(axes):
         share = 100 * pca.explained_variance_ratio_
-        label_dims(ax, [f"{ref.name} PC {j + 1} ({s:.0f} %)" for j, s in enumerate(share)])
-        ax.set_title(f"held-out trial {k + 1}", fontsize="medium")
-        if dims >= 3 and view is not None:
-            ax.view_init(*view)
-    axes[0].legend(frameon=False, loc="upper left")
-    fig.suptitle(f"All networks in the space of {ref.name}, by affine maps fitted on other trials")
+        label_dims(ax, [f"PC {j + 1} ({s:.0f} %)" if large else f"PC {j + 1}" for j, s in enumerate(share)])
+        ax.set_title(f"held-out trial {k + 1}" if large else f"trial {k + 1}", fontsize="medium" if large else "small")
+        if not large:
+            small_panel(ax, dims)
+        if dims >= 3:
+            # where trajectories are seen apart best: ends, middles and beginnings of the reference's
+            some = drawn[k][np.linspace(0, len(drawn[k]) - 1, 8).astype(int)]
+            ax.view_init(*(separating_view(ax, some) if view is None else view))
+    legend_below(fig, *axes[0].get_legend_handles_labels())
+    over_all(fig, f"All networks in the principal components of {ref.name}, by affine maps fitted on other trials")
     return fig
 
 

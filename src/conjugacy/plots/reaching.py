@@ -6,24 +6,36 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from torch import Tensor
 
 from conjugacy._check import check_number
 from conjugacy._lazy import elsewhere
 from conjugacy.analysis._given import counted
 from conjugacy.analysis.analysis import Analysis
+from conjugacy.plots import palette
 from conjugacy.plots._given import PHASE_NAMES, as_analysis, check_num_trials
+from conjugacy.plots._labels import legend_below, legend_beside, over_all, short, title
+from conjugacy.plots._rasters import MOST_LINES, rasters
+from conjugacy.plots._view import separating_view
 from conjugacy.plots.figure import label_dims, new_figure
 from conjugacy.runs.run import Run
 
-_BUMP = "C3"
-_PER_NEWTON = 0.008  # m: length of a force's arrow
+PUSHED = palette.PUSH
+PER_NEWTON = 0.008  # m: length of a force's arrow
+_FEW = 12  # trials whose starts and forces are drawn one by one
+_MOST_SINGLE = 200
+_SECTORS = 8  # directions of reaches, each with a mean
 
 
 def hand_paths(analysis: Analysis | Run, num_trials: int = 12, phase: str = "val") -> Figure:
-    """Paths of the hand, with starts (open circles), targets (crosses) and pushes (red, an arrow for the force).
+    """Paths of the hand, coloured by the direction of the reach, with starts, targets and pushes.
+
+    Of more than twelve trials, a second panel shows all reaches from one common start, so that directions are compared
+    and not places.
 
     Parameters
     ----------
@@ -36,37 +48,55 @@ def hand_paths(analysis: Analysis | Run, num_trials: int = 12, phase: str = "val
     """
     analysis, trials, out = _closed_loop(analysis, phase)
     check_num_trials(num_trials, trials, phase)
-    fig = new_figure(6.2, 6.0)
-    ax = fig.subplots()
+    many = num_trials > _FEW
+    fig = new_figure(11.0 if many else 6.8, 5.4)
+    panels = fig.subplots(1, 2 if many else 1, squeeze=False)[0]
+    ax = panels[0]
     hand = out.outputs.numpy()
+    angle = _direction(trials, range(num_trials))
+    wheel = palette.directions()
     bumps, reaches = trials.epochs["bump"].tolist(), trials.epochs["reach"].tolist()
+    thin = 0.7 if many else 1.2
     for k in range(num_trials):
-        colour = f"C{(k % 9) + (k % 9 >= 3)}"  # C3 is that of the bumps
-        ax.plot(*hand[k].T, "-", color=colour, lw=1, alpha=0.8, zorder=1)
-        ax.plot(*hand[k, 0], "o", mec=colour, mfc="white", ms=5, zorder=3)
-        if reaches[k][1] > reaches[k][0]:
-            ax.plot(*trials.targets[k, -1].numpy(), "x", color=colour, ms=7, mew=1.8, zorder=3)
+        going = reaches[k][1] > reaches[k][0]
+        colour = wheel(angle[k] / 360) if going else palette.PATH
+        ax.plot(*hand[k].T, "-", color=colour, lw=thin, alpha=0.9, zorder=1)
+        if not many:
+            ax.plot(*hand[k, 0], "o", mec=palette.TARGET, mfc="white", ms=5, zorder=3)
+        if going:
+            ax.plot(*trials.targets[k, -1].numpy(), "x", color=palette.TARGET, ms=4 if many else 7, mew=1.2, zorder=3)
+        if many and going:
+            panels[1].plot(*(hand[k] - hand[k, 0]).T, "-", color=colour, lw=thin, alpha=0.9)
         on, off = bumps[k]
         if off > on:
-            ax.plot(*hand[k, on:off].T, "-", color=_BUMP, lw=2.2, zorder=2)
-            force = _PER_NEWTON * trials.loads[k, on].numpy()
-            _arrow(ax, hand[k, on], force)
-    ax.plot([], [], "o", mec="0.3", mfc="white", label="start")
-    ax.plot([], [], "x", color="0.3", mew=1.8, label="target")
-    ax.plot([], [], "-", color=_BUMP, lw=2.2, label="while pushed (bump)")
-    # outside: a path may end anywhere inside
-    fig.legend(loc="outside upper center", ncols=3, frameon=False)
+            ax.plot(*hand[k, on:off].T, "-", color=PUSHED, lw=2 * thin, zorder=2)
+            if not many:
+                _arrow(ax, hand[k, on], PER_NEWTON * trials.loads[k, on].numpy())
+    marks = [("target", {"marker": "x", "color": palette.TARGET, "mew": 1.4, "linestyle": "none"})]
+    if not many:
+        white = {"mec": palette.TARGET, "mfc": "white", "linestyle": "none"}
+        marks = [("start", {"marker": "o", **white}), *marks]
+    marks.append(("while pushed; arrow: the force" if not many else "while pushed", {"color": PUSHED, "lw": 2.2}))
+    if not all(stop > start for start, stop in reaches[:num_trials]):
+        marks.append(("trial without a go cue", {"color": palette.PATH, "lw": 1.2}))
+    legend_below(fig, [Line2D([], [], **style) for _, style in marks], [name for name, _ in marks])
+    _bar_of_directions(fig, panels[-1])
     ax.set(xlabel="hand x (m)", ylabel="hand y (m)")
-    ax.set_aspect("equal", "datalim")
-    trials_drawn = counted(num_trials, f"{PHASE_NAMES[phase]} trial")
-    ax.set_title(f"{analysis.name}: paths of the hand in {trials_drawn}", fontsize="medium")
+    if many:
+        panels[1].set(xlabel="x from the start (m)", ylabel="y from the start (m)")
+        title(panels[1], "All reaches from one start")
+    for panel in panels:
+        panel.set_aspect("equal", "datalim")
+        panel.locator_params(nbins=6)
+    title(ax, f"{short(analysis.name)}: paths of the hand in {counted(num_trials, f'{PHASE_NAMES[phase]} trial')}")
     return fig
 
 
 def hand_speed(analysis: Analysis | Run, phase: str = "val", before: float = 0.2, after: float = 0.6) -> Figure:
-    """Speed of the hand around the go cue, in every reach and on average.
+    """Speed of the hand around the go cue: the mean of short, middling and long reaches, over single ones.
 
-    The average is over reaches that no bump disturbs and that last through the whole window.
+    Means are over reaches that no push disturbs and that last through the whole window; one mean, where there are fewer
+    than six. Single reaches are thin, those with a push in its colour; of more than 200, every so manieth is drawn.
 
     Parameters
     ----------
@@ -84,34 +114,38 @@ def hand_speed(analysis: Analysis | Run, phase: str = "val", before: float = 0.2
     on, off = trials.epochs["bump"][chosen].unbind(1)
     window = before / dt, after / dt
     pushed = ((on < off) & (off > cue - window[0]) & (on < cue + window[1])).numpy()
-    fig = new_figure(6.4, 3.8)
+    fig = new_figure(8.2, 3.8)
     ax = fig.subplots()
-    for mask, colour, name in ((~pushed, "C0", "undisturbed"), (pushed, _BUMP, "with a bump")):
-        if mask.any():
-            lines = ax.plot(time, values[mask].T, color=colour, lw=0.5, alpha=0.35)
-            lines[0].set_label(f"{int(mask.sum())} {name}")
+    for mask, colour, name in ((~pushed, palette.PATH, "undisturbed"), (pushed, PUSHED, "pushed")):
+        rows = np.flatnonzero(mask)
+        rows = rows[:: max(1, len(rows) // _MOST_SINGLE)]
+        for k, row in enumerate(rows):
+            label = {"label": f"{int(mask.sum())} single, {name}"} if k == 0 else {}
+            ax.plot(time, values[row], color=colour, lw=0.5, alpha=0.5, zorder=1, **label)
     # a mean over trials of which some end earlier would jump where they do
-    whole = values[~pushed & ~np.isnan(values).any(1)]
-    if len(whole):
-        ax.plot(
-            time,
-            whole.mean(0),
-            color="black",
-            lw=2,
-            label=f"mean of {len(whole)} undisturbed, through the whole window",
-        )
-    ax.axvline(0, color="0.5", lw=0.8, ls="--")
+    whole = np.flatnonzero(~pushed & ~np.isnan(values).any(1))
+    way = (trials.targets[chosen, -1] - trials.targets[chosen, 0]).norm(dim=-1).numpy()[whole]
+    groups = np.array_split(np.argsort(way, kind="stable"), 3) if len(whole) >= 6 else [np.arange(len(whole))]
+    for colour, group in zip(palette.shades(len(groups)), groups):
+        if len(group):
+            low, high = 100 * way[group].min(), 100 * way[group].max()
+            label = f"mean of {len(group)}, {low:.0f} to {high:.0f} cm long"
+            ax.plot(time, values[whole[group]].mean(0), color=colour, lw=2.2, zorder=2, label=label)
+    ax.axvline(0, color=palette.CUE, lw=1.2, ls="--", label="go cue")
     ax.set(xlabel="time from the go cue (s)", ylabel="speed of the hand (m/s)", ylim=(0, None))
     ax.margins(x=0)
-    legend = ax.legend(frameon=False, fontsize="small")
+    legend = legend_beside(ax)
     for line in legend.get_lines():
-        line.set(alpha=1, linewidth=1.5)
-    ax.set_title(f"{analysis.name}: speed of the hand in {counted(len(values), 'reach', 'reaches')}", fontsize="medium")
+        line.set(alpha=1, linewidth=1.8)
+    title(ax, f"{short(analysis.name)}: speed of the hand in {counted(len(values), 'reach', 'reaches')}")
     return fig
 
 
 def muscle_commands(analysis: Analysis | Run, num_trials: int = 3, phase: str = "val") -> Figure:
     """Commands to the muscles (lines) and their activations (filled), one column per trial, with its events.
+
+    More than twelve trials are drawn as pictures: a panel for each muscle, a row of it for each trial, in the order of
+    the directions of reaches.
 
     Parameters
     ----------
@@ -123,28 +157,41 @@ def muscle_commands(analysis: Analysis | Run, num_trials: int = 3, phase: str = 
     commands, names = out.actions.clamp(0, 1).numpy(), task.output_labels
     activation = out.plant.activation.numpy()
     time = task.dt * np.arange(trials.n_timesteps)
-    fig = new_figure(3.4 * num_trials + 1.0, 1.0 * len(names) + 1.4)
+    heading = f"{short(analysis.name)}: muscles in {counted(num_trials, 'trial')}"
+    if num_trials > MOST_LINES:
+        fig = new_figure(11.0, 4.8)
+        rows = [("command", commands[:num_trials], names), ("activation", activation[:num_trials], names)]
+        rasters(fig, rows, task.dt, order=np.argsort(_direction(trials, range(num_trials)), kind="stable"))
+        over_all(fig, f"{heading}, in the order of the directions of reaches")
+        return fig
+    wide = 3.4 if num_trials <= 4 else 1.8
+    fig = new_figure(wide * num_trials + 1.6, 1.0 * len(names) + 1.4)
     axes = fig.subplots(len(names), num_trials, sharex=True, sharey=True, squeeze=False)
     marks: dict[str, Any] = {}
     for k in range(num_trials):
         for m, ax in enumerate(axes[:, k]):
             marks["command"] = ax.plot(time, commands[k, :, m], color="black", lw=1)[0]
-            marks["activation"] = ax.fill_between(time, activation[k, :, m], color="C0", alpha=0.5, lw=0)
+            marks["activation"] = ax.fill_between(time, activation[k, :, m], color=palette.BLUE, alpha=0.5, lw=0)
             _events(ax, trials, k, task.dt, marks)
             ax.margins(x=0)
             ax.set_ylim(0, 1.02 * max(0.2, commands[:num_trials].max(), activation[:num_trials].max()))
         axes[-1, k].set_xlabel("time (s)")
-        axes[0, k].set_title(f"{PHASE_NAMES[phase]} trial {k + 1}", fontsize="medium")
+        axes[-1, k].locator_params(axis="x", nbins=max(2, int(2.2 * wide)))
+        axes[0, k].set_title(
+            f"{PHASE_NAMES[phase]} trial {k + 1}" if num_trials <= 4 else f"trial {k + 1}", fontsize="medium"
+        )
     for name, ax in zip(names, axes[:, 0]):
         ax.set_ylabel(name, rotation=0, ha="right", va="center", fontsize="small")
-    fig.legend(marks.values(), marks, loc="outside lower center", ncols=len(marks), frameon=False, fontsize="small")
+    legend_below(fig, marks.values(), marks)
     fig.supylabel("command and activation (1: largest possible)", fontsize="medium")
-    fig.suptitle(f"{analysis.name}: muscles in {counted(num_trials, 'trial')}", fontsize="medium")
+    over_all(fig, heading)
     return fig
 
 
 def latents_at_cue(analysis: Analysis | Run, phase: str = "val", before: float = 0.2, after: float = 0.4) -> Figure:
     """Principal components of the states around the go cue, coloured by the direction of the reach.
+
+    Thick lines are means over reaches within 45 degrees, thin ones single reaches.
 
     Parameters
     ----------
@@ -154,18 +201,22 @@ def latents_at_cue(analysis: Analysis | Run, phase: str = "val", before: float =
     pcs = analysis.pcs(phase, 3)
     dims, dt = pcs.shape[-1], analysis.run.task.dt
     time, values, chosen = _around_cue(torch.from_numpy(pcs), trials, dt, before, after)
-    way = (trials.targets[chosen, -1] - trials.targets[chosen, 0]).numpy()
-    angle = np.degrees(np.arctan2(way[:, 1], way[:, 0])) % 360
-    colours = colormaps["hsv"](angle / 360)
-    fig = new_figure(10.0, 1.6 * dims + 1.2)
-    grid = fig.add_gridspec(dims, 2, width_ratios=(1.2, 1))
+    angle = _direction(trials, chosen.tolist())
+    wheel = palette.directions()
+    sector = np.round(angle / (360 / _SECTORS)).astype(int) % _SECTORS
+    found = np.unique(sector)
+    means = np.stack([_mean(values[sector == s]) for s in found])
+    fig = new_figure(10.4, 1.6 * dims + 1.2)
+    grid = fig.add_gridspec(dims, 2, width_ratios=(1.1, 1))
     share = 100 * analysis.explained_variance(dims)
     names = [f"PC {j + 1} ({s:.0f} %)" for j, s in enumerate(share)]
     for j, name in enumerate(names):
         ax = fig.add_subplot(grid[j, 0])
-        for line, colour in zip(values[..., j], colours):
-            ax.plot(time, line, color=colour, lw=0.6, alpha=0.7)
-        ax.axvline(0, color="0.4", lw=0.8, ls="--")
+        for line, a in zip(values[..., j], angle):
+            ax.plot(time, line, color=wheel(a / 360), lw=0.4, alpha=0.35)
+        for line, s in zip(means[..., j], found):
+            ax.plot(time, line, color=wheel(s / _SECTORS), lw=2.0)
+        ax.axvline(0, color=palette.CUE, lw=1.2, ls="--")
         ax.set_ylabel(name)
         ax.margins(x=0)
         if j < dims - 1:
@@ -174,16 +225,37 @@ def latents_at_cue(analysis: Analysis | Run, phase: str = "val", before: float =
     if dims > 1:
         space = fig.add_subplot(grid[:, 1], projection="3d") if dims == 3 else fig.add_subplot(grid[:, 1])
         at = int(np.argmin(np.abs(time)))
-        for path, colour in zip(values, colours):
-            space.plot(*path.T, color=colour, lw=0.6, alpha=0.7)
-        options = {"depthshade": False} if dims == 3 else {}
-        dots = space.scatter(*values[:, at].T, c=angle, cmap="hsv", vmin=0, vmax=360, s=10, **options)
+        for path, s in zip(means, found):
+            space.plot(*path.T, color=wheel(s / _SECTORS), lw=1.8)
+            space.plot(*path[at : at + 1].T, "o", color=wheel(s / _SECTORS), ms=5)
         label_dims(space, names)
-        bar = fig.colorbar(dots, ax=space, shrink=0.7, label="direction of the reach (degrees)")
-        bar.set_ticks([0, 90, 180, 270, 360])
+        if dims == 3:
+            ends = means[:, -1] if np.isfinite(means[:, -1]).all() else means[:, at]
+            space.view_init(*separating_view(space, ends))
+        _bar_of_directions(fig, space)
     reaches = counted(len(values), "reach", "reaches")
-    fig.suptitle(f"{analysis.name}: states around the go cue (dots) in {reaches}", fontsize="medium")
+    over_all(fig, f"{short(analysis.name)}: states around the go cue (dots) in {reaches}, means by direction")
     return fig
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """The mean over trials (trial, time, ..) where all go on, and after that over those that do."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(0)
+    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
+
+
+def _direction(trials: Any, rows: Any) -> np.ndarray:
+    """Directions from start to target, degrees in [0, 360)."""
+    rows = list(rows)
+    way = (trials.targets[rows, -1] - trials.targets[rows, 0]).numpy()
+    return np.degrees(np.arctan2(way[:, 1], way[:, 0])) % 360
+
+
+def _bar_of_directions(fig: Figure, ax: Any) -> None:
+    mapped = ScalarMappable(Normalize(0, 360), palette.directions())
+    bar = fig.colorbar(mapped, ax=ax, shrink=0.7, label="direction of the reach (degrees)")
+    bar.set_ticks([0, 90, 180, 270, 360])
 
 
 def _closed_loop(given: Analysis | Run, phase: str) -> tuple[Analysis, Any, Any]:
@@ -217,7 +289,7 @@ def _around_cue(values: Tensor, trials: Any, dt: float, before: float, after: fl
 
 def _arrow(ax: Any, start: np.ndarray, force: np.ndarray) -> None:
     ax.annotate(
-        "", start, start - force, arrowprops={"arrowstyle": "-|>", "color": _BUMP, "lw": 1, "shrinkA": 0, "shrinkB": 0}
+        "", start, start - force, arrowprops={"arrowstyle": "-|>", "color": PUSHED, "lw": 1, "shrinkA": 0, "shrinkB": 0}
     )
 
 
@@ -225,11 +297,11 @@ def _events(ax: Any, trials: Any, k: int, dt: float, marks: dict[str, Any]) -> N
     """The target's appearance, the go cue and the bump of a trial, on an axis of time."""
     shown, cue, bump = (trials.epochs[name][k].tolist() for name in ("target", "reach", "bump"))
     if shown[1] > shown[0]:
-        marks["target"] = ax.axvline(dt * shown[0], color="C2", lw=1, ls=":")
+        marks["target"] = ax.axvline(dt * shown[0], color=palette.CUE, lw=1, ls=":")
     if cue[1] > cue[0]:
-        marks["go cue"] = ax.axvline(dt * cue[0], color="C2", lw=1, ls="--")
+        marks["go cue"] = ax.axvline(dt * cue[0], color=palette.CUE, lw=1, ls="--")
     if bump[1] > bump[0]:
-        marks["bump"] = ax.axvspan(dt * bump[0], dt * bump[1], color=_BUMP, alpha=0.15, lw=0)
+        marks["bump"] = ax.axvspan(dt * bump[0], dt * bump[1], color=PUSHED, alpha=0.15, lw=0)
 
 
 # under its path of 0.1

@@ -28,6 +28,7 @@ import torch
 from conjugacy._arrays import read_trials
 from conjugacy._check import check_choice, check_flag, check_instance, check_int
 from conjugacy._config import build, describe, plain
+from conjugacy._html import card, html_table, sentence
 from conjugacy._json import dump, parse
 from conjugacy._notes import one_line
 from conjugacy._plain_torch import plain_dtype
@@ -336,6 +337,17 @@ class Run:
             config["snapshots"] = {str(step): digest for step, digest in self.kept.sha256.items()}
         config["trials"]["sha256"] = trials.digest()
         return sealed(config, files)
+
+    def _repr_html_(self) -> str:
+        scores = [
+            {"score": name.removeprefix("test_"), f"on {self.sets.n_test} test trials": value}
+            for name, value in self.metrics.items()
+            if name.startswith("test_") and isinstance(value, float)
+        ]
+        ended = f"Training ended: {self.metrics['stopped']}" if "stopped" in self.metrics else ""
+        ended += f", after {self.metrics['steps']} steps" if "steps" in self.metrics else ""
+        heading = f"{self.name} on {self.task.name}, seed {self.seed}"
+        return card(heading, html_table(scores, ".metrics has all of them"), sentence(ended))
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{k} {v:.3f}" for k, v in self.metrics.items() if k in ("test_r2", "test_accuracy"))

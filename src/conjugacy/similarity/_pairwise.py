@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conjugacy._check import check_choice, check_flag, check_int
-from conjugacy._progress import progress_bar
+from conjugacy._progress import counting, progress_bar
 from conjugacy._threads import at_most_threads, map_threads, one_blas_thread
 from conjugacy.similarity.measure import Measure, measure_list, measure_names
 from conjugacy.similarity.nulls import Side, default_null, null_kind
@@ -249,7 +249,7 @@ class _Group:
     def prepared(self, measure: Measure, progress: bool) -> list[Side]:
         """All systems, prepared for `measure` on all cores."""
         items = list(zip(self.systems, self.train or [None] * len(self.systems)))
-        label = f"{measure.name}: prepare"
+        label = f"Preparing for {measure.name}"
         return map_threads(lambda item: Side.of(measure, *item), items, label=label, progress=progress)
 
 
@@ -299,23 +299,38 @@ def _scores_of(
     if same and measure.traits.symmetric:
         pairs = [(i, j) for i, j in pairs if i < j]
     without_surrogates = default_null(measure) is None
-    for (i, j), (value, diagnostics) in zip(pairs, _compared(measure, a, b, pairs, progress)):
-        null = resampling.null_of(b[j].system.name)
+    options = {}
+    for j, side in enumerate(b):
+        null = resampling.null_of(side.system.name)
         skip_null = isinstance(null, str) and null == "auto" and without_surrogates
-        options = replace(resampling, null=None) if skip_null else resampling
-        yield i, j, measure.score_of(a[i], b[j], value, diagnostics, options)
+        options[j] = replace(resampling, null=None) if skip_null else resampling
+    # a pair is counted once, and once more for each surrogate that it is held against
+    counts = [1 + _n_surrogates(options[j], b[j].system.name) for _, j in pairs]
+    unit = "pairs" if sum(counts) == len(pairs) else "comparisons"
+    with progress_bar(total=sum(counts), desc=f"Comparing by {measure.name}", show=progress, unit=unit) as bar:
+        for k, ((i, j), (value, diagnostics)) in enumerate(zip(pairs, _compared(measure, a, b, pairs, bar))):
+            with counting(bar):
+                score = measure.score_of(a[i], b[j], value, diagnostics, options[j])
+            # values of a whole block are there before its first score
+            ahead = min(len(pairs), -(-(k + 1) // measure.pairs_at_once) * measure.pairs_at_once)
+            bar.update(sum(counts[: k + 1]) + ahead - (k + 1) - bar.n)  # nulls that do not count one by one
+            yield i, j, score
 
 
-def _compared(measure: Measure, a: list[Side], b: list[Side], pairs: list[tuple[int, int]], progress: bool):
+def _n_surrogates(resampling: Resampling, name: str) -> int:
+    null = resampling.null_of(name)
+    return 0 if null is None else resampling.n_surrogates if isinstance(null, str) else len(null)
+
+
+def _compared(measure: Measure, a: list[Side], b: list[Side], pairs: list[tuple[int, int]], bar: Any):
     """Values and diagnostics of the pairs, block by block, so that an interrupt loses one block."""
     left, right = ([side.features for side in sides] for sides in (a, b))
     size = measure.pairs_at_once
-    with progress_bar(total=len(pairs), desc=f"Comparing by {measure.name}", show=progress, unit="pairs") as bar:
-        for start in range(0, len(pairs), size):
-            block = pairs[start : start + size]
-            done = measure.compare_many(left, right, block)
-            bar.update(len(block))
-            yield from done
+    for start in range(0, len(pairs), size):
+        block = pairs[start : start + size]
+        done = measure.compare_many(left, right, block)
+        bar.update(len(block))
+        yield from done
 
 
 def _warn_of(scores: list[Score]) -> None:

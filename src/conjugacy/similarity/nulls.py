@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from conjugacy._check import check_choice, check_int
+from conjugacy._progress import count_one
 from conjugacy.similarity.kinship import BREAKS, KEEPS, kinship_null, similar
 from conjugacy.similarity.principal_components import principal_axes
 from conjugacy.similarity.resampling import NULLS, Resampling
@@ -144,6 +145,7 @@ def null_values(
             train = None if b.train is None else surrogate(b.train, kind, rng)
             features = measure.prepare(surrogate(b.system, kind, rng), train)
         values.append(value_or_nan(measure, a.features, features))
+        count_one()
     return np.array(values)
 
 
@@ -158,7 +160,11 @@ def null_summary(measure: Measure, a: Side, b: Side, value: float, resampling: R
     else:
         kind = "systems given"
         others = [as_system(f"null[{i}]", s) for i, s in enumerate(null)]
-        values = np.array([value_or_nan(measure, a.features, measure.prepare(s)) for s in others])
+        given = []
+        for other in others:
+            given.append(value_or_nan(measure, a.features, measure.prepare(other)))
+            count_one()
+        values = np.array(given)
     defined = values[np.isfinite(values)]
     if len(defined) == 0 or not np.isfinite(value):
         nan = float("nan")

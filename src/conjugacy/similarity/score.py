@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from conjugacy._check import check_choice
+from conjugacy._html import bullets, card, html_table
 
 NEEDS = ("paired trajectories", "trajectories", "inputs", "step")
 
@@ -167,6 +168,23 @@ class Score:
 
     def __float__(self) -> float:
         return self.value
+
+    def cells(self) -> dict[str, str]:
+        """A row of a table for readers: measure, direction, value, interval, what chance gives and p, noise."""
+        row = {"measure": self.measure, "direction": self.direction, "value": f"{self.value:.4f}"}
+        if self.interval is not None:
+            kind = "range" if self.interval.level == 1 else f"{self.interval.level:.0%}"
+            row["interval"] = f"{self.interval.low:.4f} to {self.interval.high:.4f} ({kind})"
+        if self.null is not None:
+            row |= {"by chance": f"{self.null.mean:.4f}", "p": self.null.p_text}
+        if "noise" in self.diagnostics:
+            reached = " (reached)" if self.diagnostics["reached_by_noise"] else ""
+            row["noise"] = f"{self.diagnostics['noise']:.4f}{reached}"
+        return row
+
+    def _repr_html_(self) -> str:
+        heading = f"{self.measure}: {'high' if self.higher_is_more_similar else 'low'} is similar"
+        return card(heading, html_table([self.cells()]), bullets(self.warnings))
 
     def __repr__(self) -> str:
         text = f"Score({self.measure} {self.direction}: {self.value:.4g}"
