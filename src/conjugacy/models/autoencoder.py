@@ -28,11 +28,15 @@ _HIGHEST_LOG_RATE = 10.0  # counts per bin of e^10 are no spikes; beyond, a step
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
-    """What a model makes of counts: states (trial, time, state), log rates (trial, time, unit), divergence (trial,)."""
+    """What a model makes of counts: states (trial, time, state), log rates (trial, time, unit), divergence (trial,).
+
+    Of models that infer their inputs, these too (trial, time, input).
+    """
 
     states: Tensor
     log_rates: Tensor
     divergence: Tensor
+    inputs: Tensor | None = None
 
 
 class SequentialAutoencoder(Network):
@@ -150,6 +154,15 @@ class SequentialAutoencoder(Network):
                 code = code + variance.sqrt() * torch.randn(code.shape, generator=noise, dtype=code.dtype)
         states = sequence(self.cell, inputs, code)
         return Inferred(states, self.readout(states).clamp(max=_HIGHEST_LOG_RATE), divergence)
+
+    def forecast(self, counts: Tensor, inputs: Tensor, n_seen: int) -> Tensor:
+        """Log rates (trial, time, unit) of the bins from `n_seen` on, of which and after which nothing is seen.
+
+        Inputs (trial, time, input) are those of all bins: known inputs go on.
+        """
+        begun = self.infer(counts[:, :n_seen], inputs[:, :n_seen]).states[:, -1]
+        states = sequence(self.cell, inputs[:, n_seen:], begun)
+        return self.readout(states).clamp(max=_HIGHEST_LOG_RATE)
 
 
 def _dropped(x: Tensor, share: float, noise: torch.Generator | None) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from conjugacy._check import check_int, check_number, check_options
 from conjugacy._config import describe, plain
 from conjugacy._version import __version__
 from conjugacy.models.autoencoder import Inferred, SequentialAutoencoder
+from conjugacy.recordings.baselines import linear_dynamics, smoothed_rates
+from conjugacy.recordings.estimate import Estimate
 from conjugacy.recordings.recording import Recording
+from conjugacy.recordings.score_table import model_scores
 from conjugacy.runs.folder import FORMAT
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.system import System
@@ -42,6 +46,8 @@ class DataRun:
     metrics : dict
         Scores on the test trials, and how the fit ended ("stopped", "steps", "seconds").
     name : str
+    unseen : tuple of int
+        Held-out units that were not trained on either; their rates mean nothing, few-shot scores read them out.
     """
 
     recording: Recording
@@ -51,6 +57,7 @@ class DataRun:
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
     metrics: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    unseen: tuple[int, ...] = ()
 
     def __post_init__(self):
         if not self.name:
@@ -80,7 +87,60 @@ class DataRun:
         network = copy.deepcopy(self.network).double().eval() if double else self.network.eval()
         seen, u, _, _ = self.tensors(rows, torch.float64 if double else torch.float32)
         parts = [network.infer(seen[k : k + _CHUNK], u[k : k + _CHUNK]) for k in range(0, len(rows), _CHUNK)]
-        return Inferred(*(torch.cat([getattr(p, f) for p in parts]) for f in ("states", "log_rates", "divergence")))
+        whole = {f.name: [getattr(p, f.name) for p in parts] for f in fields(Inferred)}
+        return Inferred(**{k: None if v[0] is None else torch.cat(v) for k, v in whole.items()})
+
+    @torch.no_grad()
+    def estimate(self, n_train: int = 200, ahead: float = 0.25) -> Estimate:
+        """What the model says of its test trials, and of up to `n_train` others on which regressions are fitted.
+
+        `ahead` is the share of the bins, the last ones, that its forecast has not seen.
+        """
+        fitted = np.concatenate([self.rows("train"), self.rows("val")])[: check_int("n_train", n_train, 2)]
+        rows = np.concatenate([fitted, self.rows("test")])
+        found, r = self.infer(rows), self.recording
+        n_bins = r.values.shape[1]
+        n_seen = n_bins - round(check_number("ahead", ahead, 0, 1 - 1e-9) * n_bins)
+        forecast = None
+        if 0 < n_seen < n_bins:
+            network = copy.deepcopy(self.network).double().eval()
+            seen, u, _, _ = self.tensors(rows[len(fitted) :], torch.float64)
+            chunks = [
+                network.forecast(seen[k : k + _CHUNK], u[k : k + _CHUNK], n_seen) for k in range(0, len(u), _CHUNK)
+            ]
+            forecast = np.ones((len(rows), n_bins, r.n_units))
+            forecast[len(fitted) :, n_seen:] = torch.cat(chunks).exp().numpy()
+        return Estimate(
+            self.name,
+            rows,
+            np.arange(len(rows)) < len(fitted),
+            found.states.numpy(),
+            found.log_rates.exp().numpy(),
+            None if found.inputs is None else found.inputs.numpy(),
+            forecast,
+            n_seen,
+        )
+
+    def scores(self, *, n_train: int = 200, ahead: float = 0.25, **options: Any) -> pd.DataFrame:
+        """All scores on the test trials, each beside its ceiling, its null and the two baselines.
+
+        Parameters
+        ----------
+        n_train : int
+            Trials on which regressions (read-outs, maps, baselines) are fitted, at most.
+        ahead : float
+            Share of the bins, the last ones, that are forecast, in [0, 1).
+        **options
+            `shots`, `level`, `n_resamples`, `seed` of `recordings.model_scores`, which says what the scores are.
+        """
+        e = self.estimate(n_train, ahead)
+        n_latents = min(self.network.latent_size, len(self.recording.held_in))
+        baselines = [
+            smoothed_rates(self.recording, e.rows, e.train, e.n_seen),
+            linear_dynamics(self.recording, e.rows, e.train, n_latents, e.n_seen),
+        ]
+        check_options(options, "scores", model_scores)
+        return model_scores(self.recording, e, **{"baselines": baselines, "unseen": self.unseen, **options})
 
     def rates(self, part: str = "test") -> np.ndarray:
         """Inferred spikes per second (trial, time, unit)."""
