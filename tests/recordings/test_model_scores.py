@@ -108,7 +108,7 @@ def test_spikes_of_a_bin_do_not_foretell_it():
 
 
 def test_baselines_find_slow_latents():
-    r, _, rates = world(1.0)
+    r, _, _ = world(1.0)
     e = linear_dynamics(r, np.arange(N), TRAIN, 2, 30)
     table = model_scores(r, e, baselines=[smoothed_rates(r, np.arange(N), TRAIN, 30)], n_resamples=20)
     table = table.set_index("score")

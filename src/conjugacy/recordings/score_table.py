@@ -98,9 +98,8 @@ def model_scores(
         low, high = _interval(value, resampled, level)
         ceiling = ceilings.get("co_bps_of_shots" if name.startswith("few_shot") else name, (np.nan, None))[0]
         row = {"score": name, "value": value, "low": low, "high": high, "ceiling": ceiling}
-        row |= {"null": nulls.get(name, np.nan if name.startswith("cycle") else 0.0)} | {
-            b: s.get(name, (np.nan, None))[0] for b, s in others.items()
-        }
+        row["null"] = nulls.get(name, np.nan if name.startswith("cycle") else 0.0)
+        row |= {b: s.get(name, (np.nan, None))[0] for b, s in others.items()}
         rows.append(row | {"note": data.note(name, ceilings)})
     return pd.DataFrame(rows).drop(index=[i for i, r in enumerate(rows) if r["score"] == "co_bps_of_shots"])
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-import hashlib
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from conjugacy.recordings.baselines import linear_dynamics, smoothed_rates
 from conjugacy.recordings.estimate import Estimate
 from conjugacy.recordings.recording import Recording
 from conjugacy.recordings.score_table import model_scores
+from conjugacy.runs.data_folder import read_data_run, recording_digest, save_data_run
 from conjugacy.runs.folder import FORMAT
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.system import System
@@ -158,29 +161,69 @@ class DataRun:
     def config(self) -> dict[str, Any]:
         """What repeats the fit, as plain values; the recording by its hash."""
         r = self.recording
-        sha = hashlib.sha256(np.ascontiguousarray(r.values).tobytes())
-        sha.update(b"" if r.inputs is None else np.ascontiguousarray(r.inputs).tobytes())
-        network = describe_model(self.network)
         config = {
             "format": FORMAT,
             "name": self.name,
-            "task": {"class": "Recording", "name": r.name, "sha256": sha.hexdigest(), "held_out": list(r.held_out)},
-            "network": network,
+            "task": {
+                "class": "Recording",
+                "name": r.name,
+                "sha256": recording_digest(r),
+                "held_out": list(r.held_out),
+            },
+            "network": describe(self.network),
             "input_size": self.network.input_size,
             "output_size": self.network.output_size,
             "seed": self.seed,
             "recipe": self.recipe,
             "trials": {"n": r.n_trials},
+            "unseen": list(self.unseen),
             "versions": {"conjugacy": __version__, "torch": str(torch.__version__)},
         }
         return plain("config", config)
 
+    def save(self, folder: str | os.PathLike, keep_recording: bool = True, overwrite: bool = False) -> Path:
+        """Write the model to a folder, whole or not at all; every file is hashed, as are those of a `Run`.
+
+        Parameters
+        ----------
+        folder : path
+            Made if it is not there. A folder that holds anything but a run is refused, and so is one that holds
+            another run, unless `overwrite` is True.
+        keep_recording : bool
+            Store the recording too; without it, `load` has to be given the same one.
+        overwrite : bool
+            Replace another run, or an interrupted fit, that is there.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder holds something else.
+        OSError
+            If it cannot be written, or another process works there; the message names the folder.
+        """
+        return save_data_run(self, folder, keep_recording, overwrite)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike, recording: Recording | None = None, classes: Iterable[type] = ()) -> Self:
+        """The model that `save`, or ``fit(out=)``, wrote to a folder.
+
+        Parameters
+        ----------
+        folder : path
+        recording : Recording, optional
+            What it was fitted to, where that was not stored; its hash is checked.
+        classes : iterable of classes
+            Network classes of your own.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no run, or a file of it is missing.
+        ValueError
+            If a file was changed or cut off, or the recording is another one; the message names the file.
+        """
+        return cls(**read_data_run(folder, recording, classes))
+
     def __repr__(self) -> str:
         scores = ", ".join(f"{k} {v:.3f}" for k, v in self.metrics.items() if k in ("rate_r2", "co_bps"))
         return f"DataRun({self.name} on {self.recording.name}, seed {self.seed}{': ' + scores if scores else ''})"
-
-
-def describe_model(network: SequentialAutoencoder) -> dict[str, Any]:
-    """The model as plain values."""
-    args = {k: getattr(network, k) for k in ("encoder_size", "dropout", "kl_scale", "readout_gain")}
-    return {"class": type(network).__name__, "args": args | {"decoder": describe(network.decoder)}}
