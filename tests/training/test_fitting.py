@@ -262,7 +262,7 @@ def test_slips_get_one_line():
     with pytest.raises(ValueError, match="`recording`: expected spikes, got none"):
         cj.fit(silent, cj.networks.GRU(3), **QUICK)
     with pytest.raises(ValueError, match="`recording`: expected trials of at least 2 bins, got 1 of 0.01 s"):
-        cj.fit(cj.Recording.from_counts(np.eye(5)[:, None, :3], 0.01), cj.networks.GRU(3), **QUICK)
+        cj.fit(cj.Recording.from_counts(1 + np.eye(5)[:, None, :3], 0.01), cj.networks.GRU(3), **QUICK)
     with pytest.raises(ValueError, match=r"`n_unseen`: expected an integer in \[0, 2\], got 3"):
         cj.fit(waves(), cj.networks.GRU(3), n_unseen=3, **QUICK)
     with pytest.raises(ValueError, match="NaN"):

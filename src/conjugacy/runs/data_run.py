@@ -149,11 +149,14 @@ class DataRun:
         """Inferred spikes per second (trial, time, unit)."""
         return self.infer(part).log_rates.exp().numpy() / self.recording.bin_size
 
-    def system(self, part: str = "test") -> System:
-        """The model's dynamics as `dynamics` and `similarity` take them; its readout gives log rates."""
-        rows = self.rows(part)
+    def system(self, part: str | np.ndarray = "test") -> System:
+        """The model's dynamics as `dynamics` and `similarity` take them; its readout gives log rates.
+
+        `part` is one of `rows`, or the indices of trials.
+        """
+        rows = self.rows(part) if isinstance(part, str) else np.asarray(part)
         network = copy.deepcopy(self.network).double().eval().requires_grad_(False)
-        states, u = self.infer(part).states, self.tensors(rows, torch.float64)[1]
+        states, u = self.infer(rows).states, self.tensors(rows, torch.float64)[1]
         lengths = torch.from_numpy(self.recording.lengths[rows])
         dt, step, cell, readout = self.recording.bin_size, network.step, network.cell, network.readout
         return System(self.name, states, u, lengths, step=step, cell=cell, readout=readout, dt=dt)
