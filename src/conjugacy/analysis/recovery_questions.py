@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,15 @@ from conjugacy.similarity.conjugacy_maps import fit_conjugacy
 from conjugacy.system import System
 
 _R2, _SHARE, _FACTOR = 0.9, 0.9, 2.0
-Answer = tuple[str, str, str, str]
+
+
+class Answer(NamedTuple):
+    """One answer: "yes", "no" or "undecided", the model beside the truth, and what it rests on."""
+
+    recovered: str
+    model: str
+    truth: str
+    evidence: str
 
 
 def memories(points: FixedPoints, true: FixedPoints, pair: Pair) -> tuple[Answer, np.ndarray]:
@@ -29,9 +37,9 @@ def memories(points: FixedPoints, true: FixedPoints, pair: Pair) -> tuple[Answer
     matched = np.full(len(wanted), -1, dtype=np.int64)
     numbers = str(len(found)), str(len(wanted))
     if not len(wanted):
-        return ("undecided", *numbers, "the truth has no memory at this input"), matched
+        return Answer("undecided", *numbers, "the truth has no memory at this input"), matched
     if not len(found):
-        return ("no", *numbers, "the model has none"), matched
+        return Answer("no", *numbers, "the model has none"), matched
     images = pair.to_truth(found)
     apart = np.linalg.norm(images[:, None] - wanted[None], axis=2)
     near = _spacing(wanted, visited(pair.truth_train)) / 2
@@ -45,7 +53,7 @@ def memories(points: FixedPoints, true: FixedPoints, pair: Pair) -> tuple[Answer
     off = apart[matched[matched >= 0], matched >= 0] / (2 * near)
     far = f", the farthest {off.max():.2f} of the distance between them away" if n else ""
     evidence = f"{n} of {len(wanted)} found{far}; {invented} that the truth does not have"
-    return ("yes" if n == len(wanted) and not invented else "no", *numbers, evidence), matched
+    return Answer("yes" if n == len(wanted) and not invented else "no", *numbers, evidence), matched
 
 
 def _spacing(memories: np.ndarray, states: np.ndarray) -> float:
@@ -69,7 +77,7 @@ def saddles(points: FixedPoints, true: FixedPoints) -> Answer:
     same = "yes" if a == b else "no"
     if a != b and any(s not in (1, None) for s in audits):
         same = "undecided"  # a search that has missed points cannot say that they are not there
-    return same, *texts, f"by unstable directions; index sums {audits[0]} and {audits[1]}"
+    return Answer(same, texts[0], texts[1], f"by unstable directions; index sums {audits[0]} and {audits[1]}")
 
 
 def edges(points: FixedPoints, true: FixedPoints) -> Answer:
@@ -78,10 +86,10 @@ def edges(points: FixedPoints, true: FixedPoints) -> Answer:
         a, b = points.portrait(), true.portrait()
         d = portrait_distance(a, b)
     except ValueError as error:
-        return "undecided", "?", "?", " ".join(str(error).split())[:160]
+        return Answer("undecided", "?", "?", " ".join(str(error).split())[:160])
     sizes = [str(len(p.edges)) for p in (a, b)]
     evidence = f"distance of the graphs {d.graph:.2f}, of spectra {d.spectra:.2f}, of counts {d.counts:.2f}"
-    return ("yes" if d.graph < 1e-9 else "no"), *sizes, evidence
+    return Answer("yes" if d.graph < 1e-9 else "no", sizes[0], sizes[1], evidence)
 
 
 def time_constants(points: FixedPoints, true: FixedPoints, matched: np.ndarray) -> Answer:
@@ -92,13 +100,19 @@ def time_constants(points: FixedPoints, true: FixedPoints, matched: np.ndarray) 
         return -(1.0 if p.dt is None else p.dt) / np.log(modulus)
 
     if not (matched >= 0).any():
-        return "undecided", "?", "?", "no memory is matched"
+        return Answer("undecided", "?", "?", "no memory is matched")
     a, b = slowest(points)[matched[matched >= 0]], slowest(true)[matched >= 0]
     ratio = a / b
     within = bool(((ratio <= _FACTOR) & (ratio >= 1 / _FACTOR)).all())
+    ratios = f"slowest of each memory; ratios {ratio.min():.2f} to {ratio.max():.2f}"
     unit = "steps" if points.dt is None else "s"
     texts = [f"{np.median(x):.3g} {unit}" for x in (a, b)]
-    return ("yes" if within else "no"), *texts, f"slowest of each memory; ratios {ratio.min():.2f} to {ratio.max():.2f}"
+    return Answer(
+        "yes" if within else "no",
+        texts[0],
+        texts[1],
+        ratios,
+    )
 
 
 def states(pair: Pair, seed: int) -> Answer:
@@ -119,7 +133,7 @@ def states(pair: Pair, seed: int) -> Answer:
         highs.append(s.interval.high)
     answer = "yes" if min(lows) >= _R2 else "no" if min(highs) < _R2 else "undecided"
     sizes = [f"{_dimension(s)} of {s.n_units}" for s in (pair.model_train, pair.truth_train)]
-    return answer, *sizes, f"shares of variance {', '.join(texts)}; dimensions that hold 95 %"
+    return Answer(answer, sizes[0], sizes[1], f"shares of variance {', '.join(texts)}; dimensions that hold 95 %")
 
 
 def _dimension(system: System) -> int:
@@ -136,7 +150,7 @@ def exponents(pair: Pair, seed: int) -> Answer:
         try:
             found = lyapunov_spectrum(some, inputs="trials", n_exponents=1, seed=seed, progress=False)
         except (ValueError, TypeError) as error:
-            return "undecided", "?", "?", " ".join(str(error).split())[:160]
+            return Answer("undecided", "?", "?", " ".join(str(error).split())[:160])
         per = 1.0 if s.dt is None else s.dt
         values.append(float(found.exponents[0]) / per)
         errors.append(float(found.standard_error[0]) / per)
@@ -145,7 +159,7 @@ def exponents(pair: Pair, seed: int) -> Answer:
     alike = values[0] * values[1] > 0 and 1 / _FACTOR <= values[0] / values[1] <= _FACTOR
     unit = "a step" if pair.model.dt is None else "1/s"
     texts = [f"{v:+.3g} +- {e:.1g} {unit}" for v, e in zip(values, errors)]
-    return ("yes" if small or alike else "no"), *texts, "largest, along the trials"
+    return Answer("yes" if small or alike else "no", texts[0], texts[1], "largest, along the trials")
 
 
 @torch.no_grad()
@@ -153,7 +167,7 @@ def perturbed(pair: Pair, true: FixedPoints, inputs: Any, n_kicks: int, kick: fl
     """Whether both go to the same memories after kicks."""
     wanted = true.x[true.memories]
     if len(wanted) < 2:
-        return "undecided", "?", "?", "the truth has no two memories to go to"
+        return Answer("undecided", "?", "?", "the truth has no two memories to go to")
     rng = np.random.default_rng(derive_seed(seed, "kicks"))
     states = visited(pair.truth)
     start = states[rng.integers(len(states), size=n_kicks)]
@@ -178,7 +192,7 @@ def perturbed(pair: Pair, true: FixedPoints, inputs: Any, n_kicks: int, kick: fl
     answer = "yes" if low >= _SHARE else "no" if high < _SHARE else "undecided"
     shares = [f"{len(np.unique(x))} reached" for x in named[::-1]]
     evidence = f"{n / n_kicks:.2f} [{low:.2f}, {high:.2f}] of {n_kicks} end alike; by chance {chance / n_kicks**2:.2f}"
-    return answer, *shares, evidence
+    return Answer(answer, shares[0], shares[1], evidence)
 
 
 def _wilson(n: int, of: int, z: float = 1.96) -> tuple[float, float]:
@@ -192,11 +206,11 @@ def inputs(model: DataRun | System, recording: Recording, seed: int) -> Answer:
     """Whether the inputs were inferred."""
     known = recording.truth is not None and recording.truth.inputs is not None
     if not isinstance(model, DataRun) or not known:
-        return "undecided", "?", "?", "not known"
+        return Answer("undecided", "?", "?", "not known")
     rows = np.concatenate([model.rows("train")[:MOST_TRIALS], model.rows("test")])
     inferred = model.infer(rows).inputs
     if inferred is None:
-        return "undecided", "given", "given", "the model was given its inputs"
+        return Answer("undecided", "given", "given", "the model was given its inputs")
     assert recording.truth is not None and recording.truth.inputs is not None
     true, n = recording.truth.inputs[rows], len(rows) - len(model.rows("test"))
     values = []
@@ -205,12 +219,13 @@ def inputs(model: DataRun | System, recording: Recording, seed: int) -> Answer:
             values.append(state_r2(a[n:], b[n:], train=(a[:n], b[:n]), seed=seed).value)
         except ValueError:  # constant: nothing is inferred
             values.append(0.0)
+    evidence = f"R2 of true inputs {values[0]:.2f}, back {values[1]:.2f}"
     sizes = str(inferred.shape[2]), str(true.shape[2])
-    return ("yes" if min(values) >= _R2 else "no"), *sizes, f"R2 of true inputs {values[0]:.2f}, back {values[1]:.2f}"
+    return Answer("yes" if min(values) >= _R2 else "no", sizes[0], sizes[1], evidence)
 
 
 def conjugate(pair: Pair, seed: int) -> Answer:
     """Whether each is a factor of the other."""
     found = fit_conjugacy(pair.truth_train, pair.model_train, test=(pair.truth, pair.model), seed=seed, progress=False)
     answer = "yes" if found.factor == "equal" else "no"
-    return answer, "", "", f"factor {found.factor}, score {found.score:.2f}, off the data {found.score_off:.2f}"
+    return Answer(answer, "", "", f"factor {found.factor}, score {found.score:.2f}, off the data {found.score_off:.2f}")

@@ -128,7 +128,7 @@ def true_estimate(recording: Recording, like: Estimate) -> Estimate | None:
 
 def _array(name: str, value: Any, axes: str, **sizes: int) -> np.ndarray:
     x = read_numbers(name, value, f"an array ({', '.join(axes.split())})")
-    check_axes(name, x, axes, **sizes)
+    check_axes(name, x, axes, "", **sizes)
     return check_finite(name, x.double()).numpy()
 
 

@@ -266,7 +266,7 @@ class _Data:
         z, back = cycled(z, y, z_train, y_train, source=source)
         trial = np.broadcast_to(np.arange(len(inside))[:, None], inside.shape)[inside]
         errors, squares = ((x**2).sum(1) for x in (z - back, z - z.mean(0)))
-        return TrialSums(*(np.bincount(trial, x, len(inside)) for x in (errors, squares)), True)
+        return TrialSums(np.bincount(trial, errors, len(inside)), np.bincount(trial, squares, len(inside)), True)
 
 
 def _interval(value: float, resampled: np.ndarray, level: float) -> tuple[float, float]:

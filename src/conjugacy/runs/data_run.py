@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,6 +29,7 @@ from conjugacy.system import System
 
 PARTS = ("train", "val", "test")
 _CHUNK = 256
+_INFERRED = ("states", "log_rates", "divergence")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +91,9 @@ class DataRun:
         network = copy.deepcopy(self.network).double().eval() if double else self.network.eval()
         seen, u, _, _ = self.tensors(rows, torch.float64 if double else torch.float32)
         parts = [network.infer(seen[k : k + _CHUNK], u[k : k + _CHUNK]) for k in range(0, len(rows), _CHUNK)]
-        whole = {f.name: [getattr(p, f.name) for p in parts] for f in fields(Inferred)}
-        return Inferred(**{k: None if v[0] is None else torch.cat(v) for k, v in whole.items()})
+        states, log_rates, divergence = (torch.cat([getattr(p, f) for p in parts]) for f in _INFERRED)
+        known = [p.inputs for p in parts if p.inputs is not None]
+        return Inferred(states, log_rates, divergence, torch.cat(known) if known else None)
 
     @torch.no_grad()
     def estimate(self, n_train: int = 200, ahead: float = 0.25) -> Estimate:
