@@ -21,6 +21,7 @@ _PUBLIC = {
     "fitted_linear_dynamics": "baselines",
     "input_r2": "spike_scores",
     "smoothed_rates": "baselines",
+    "pulses_found": "pulses",
     "rate_r2": "spike_scores",
 }
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from conjugacy._check import check_int, check_number, check_options
 from conjugacy._config import describe, plain
 from conjugacy._version import __version__
-from conjugacy.models.autoencoder import Inferred, SequentialAutoencoder
+from conjugacy.models.spike_model import Inferred, SpikeModel
 from conjugacy.recordings.baselines import linear_dynamics, smoothed_rates
 from conjugacy.recordings.estimate import Estimate
 from conjugacy.recordings.recording import Recording
@@ -39,7 +39,7 @@ class DataRun:
     Attributes
     ----------
     recording : Recording
-    network : SequentialAutoencoder
+    network : SequentialAutoencoder or LFADS
         On the CPU, in evaluation mode.
     seed : int
         Of the split, the weights and all noise.
@@ -55,7 +55,7 @@ class DataRun:
     """
 
     recording: Recording
-    network: SequentialAutoencoder
+    network: SpikeModel
     seed: int
     recipe: dict[str, Any] = field(default_factory=dict)
     history: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -154,11 +154,13 @@ class DataRun:
     def system(self, part: str | np.ndarray = "test") -> System:
         """The model's dynamics as `dynamics` and `similarity` take them; its readout gives log rates.
 
-        `part` is one of `rows`, or the indices of trials.
+        Inputs are those that were given, and after them those that were inferred. `part` is one of `rows`, or the
+        indices of trials.
         """
         rows = self.rows(part) if isinstance(part, str) else np.asarray(part)
         network = copy.deepcopy(self.network).double().eval().requires_grad_(False)
-        states, u = self.infer(rows).states, self.tensors(rows, torch.float64)[1]
+        found, u = self.infer(rows), self.tensors(rows, torch.float64)[1]
+        states, u = found.states, u if found.inputs is None else torch.cat([u, found.inputs], -1)
         lengths = torch.from_numpy(self.recording.lengths[rows])
         dt, step, cell, readout = self.recording.bin_size, network.step, network.cell, network.readout
         return System(self.name, states, u, lengths, step=step, cell=cell, readout=readout, dt=dt)
@@ -176,7 +178,7 @@ class DataRun:
                 "held_out": list(r.held_out),
             },
             "network": describe(self.network),
-            "input_size": self.network.input_size,
+            "input_size": self.network.external_size,
             "output_size": self.network.output_size,
             "seed": self.seed,
             "recipe": self.recipe,

@@ -24,6 +24,7 @@ from conjugacy._plain_torch import plain_torch
 from conjugacy._progress import progress_bar
 from conjugacy._threads import torch_threads
 from conjugacy.models.autoencoder import SequentialAutoencoder
+from conjugacy.models.spike_model import SpikeModel
 from conjugacy.networks.network import Network
 from conjugacy.recordings.recording import Recording
 from conjugacy.recordings.spike_scores import bits_per_spike, rate_r2
@@ -58,7 +59,7 @@ def fit(
     recording : Recording
         Of counts. 70 % of its trials train, 15 % select the weights, the rest test. Held-out units are predicted, never
         seen; inputs drive the model where they are known.
-    model : SequentialAutoencoder or Network
+    model : SequentialAutoencoder, LFADS or Network
         A network stands for a sequential autoencoder with its dynamics. It is copied.
     seed : int
         Of the split of trials, the weights and all noise. Equal seeds give equal weights.
@@ -138,7 +139,7 @@ def _begun(recording: Recording, model: Network, seed: int, n_unseen: int, setti
     n_unseen = check_int("n_unseen", n_unseen, 0, len(held), "They are some of the held-out units.")
     unseen = tuple(held[len(held) - n_unseen :])
     _check_bins(recording)
-    network = model if isinstance(model, SequentialAutoencoder) else SequentialAutoencoder(model)
+    network = model if isinstance(model, SpikeModel) else SequentialAutoencoder(model)
     network = copy.deepcopy(network)
     if network.state_size > recording.n_units:
         warnings.warn(
@@ -167,10 +168,15 @@ def _check_bins(recording: Recording) -> None:
         )
 
 
-def poisson_loss(log_rates: Tensor, counts: Tensor, valid: Tensor) -> Tensor:
-    """Mean of r - n log r over the bins of trials, the terms of the likelihood that depend on the rates."""
-    inside = valid[..., None].to(log_rates.dtype)
-    return ((log_rates.exp() - counts * log_rates) * inside).sum() / (inside.sum() * counts.shape[2])
+def poisson_loss(log_rates: Tensor, counts: Tensor, valid: Tensor, scored: Tensor | None = None) -> Tensor:
+    """Mean of r - n log r over the bins of trials, the terms of the likelihood that depend on the rates.
+
+    With `scored` (trial, time, unit), over the counts for which that is 1.
+    """
+    inside = valid[..., None].to(log_rates.dtype).expand(log_rates.shape)
+    if scored is not None:
+        inside = inside * scored
+    return ((log_rates.exp() - counts * log_rates) * inside).sum() / inside.sum().clamp_min(1)
 
 
 def _fitted(run: DataRun, recipe: Recipe, folder: Path | None, progress: bool) -> DataRun:
@@ -226,12 +232,14 @@ def _gradient_step(
     start = int(rng.integers(t - width + 1))
     seen, inputs, counts, valid = (x[rows, start : start + width] for x in data)
     noise = torch.Generator().manual_seed(derive_seed(run.seed, "noise", step))
+    held = torch.tensor(run.recording.held_out, dtype=torch.int64)
     out = run.network.train().infer(seen, inputs, noise)
-    loss = poisson_loss(out.log_rates[..., trained], counts[..., trained], valid)
-    if run.network.kl_scale:
+    scored = None if out.scored is None else out.scored.index_fill(2, held, 1.0)[..., trained]
+    loss = poisson_loss(out.log_rates[..., trained], counts[..., trained], valid, scored)
+    if run.network.varies:
         warm = min(1.0, step / (0.5 * recipe.steps))
         per_count = valid.sum() * len(trained)
-        loss = loss + warm * run.network.kl_scale * out.divergence.sum() / per_count
+        loss = loss + warm * out.divergence.sum() / per_count
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate_at(step)
     optimizer.zero_grad(set_to_none=True)
@@ -251,7 +259,7 @@ def _move_average(average: Network, network: Network, share: float) -> None:
 
 @torch.no_grad()
 def _validate(
-    average: SequentialAutoencoder,
+    average: SpikeModel,
     data: tuple[Tensor, ...],
     state: Progress,
     loss: float,
