@@ -81,6 +81,8 @@ class LFADS(SpikeModel):
         likelihood.
     """
 
+    readout: FactorReadout
+
     def __init__(
         self,
         decoder: Network,

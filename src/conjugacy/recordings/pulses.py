@@ -80,7 +80,8 @@ def pulses_found(
     gram = a.T @ a
     w = np.linalg.solve(gram + 1e-9 * np.trace(gram) * np.eye(len(gram)), a.T @ b)
     seen = x @ w
-    levels = np.quantile(np.abs(seen[train]), np.linspace(0.5, 1, _LEVELS, endpoint=False))
+    at_pulses = np.abs(seen[train])[pulses[train] != 0]
+    levels = 0.99 * np.quantile(at_pulses, np.linspace(0.95, 0, _LEVELS))
 
     def gain(level: float) -> float:
         f = _count(pulses[train], seen[train], level, tolerance)
