@@ -1,10 +1,18 @@
 """The table of scores: nothing beats the truth, invented and missing states are told, baselines do not peek."""
 
+import h5py
 import numpy as np
 import pytest
 
 import conjugacy as cj
-from conjugacy.recordings import Estimate, cross_decoding, linear_dynamics, model_scores, smoothed_rates
+from conjugacy.recordings import (
+    Estimate,
+    cross_decoding,
+    linear_dynamics,
+    model_scores,
+    read_estimate,
+    smoothed_rates,
+)
 from conjugacy.recordings.trial_sums import bits
 
 N, T, UNITS, WIDTH = 60, 40, 9, 0.02
@@ -131,6 +139,23 @@ def test_estimates_that_do_not_fit_are_named(change, message):
     r, z, rates = world()
     with pytest.raises((TypeError, ValueError), match=message):
         Estimate.of(r, **{"states": z, "rates": rates, "train": TRAIN, **change})
+
+
+def test_files_of_other_packages_are_scored_alike(tmp_path):
+    r, z, rates = world()
+    path = tmp_path / "theirs.h5"
+    with h5py.File(path, "w") as f:
+        for part, rows in (("train", TRAIN), ("eval", ~TRAIN)):
+            f[f"{part}_latents"], f[f"{part}_rates"] = z[rows], rates[rows] * WIDTH
+    e = read_estimate(path, r, per_bin=True)
+    assert e.name == "theirs"
+    np.testing.assert_allclose(e.rates, rates * WIDTH)
+    table = model_scores(r, e, n_resamples=20).set_index("score")
+    assert table.loc["rate_r2", "value"] == pytest.approx(1)
+    with h5py.File(path, "a") as f:
+        del f["eval_rates"]
+    with pytest.raises(ValueError, match="expected a data set 'eval_rates', got eval_latents, train_latents"):
+        read_estimate(path, r)
 
 
 def test_slips_of_the_table_get_one_line():

@@ -20,6 +20,7 @@ _PUBLIC = {
     "nwb_contents": "nwb",
     "fitted_linear_dynamics": "baselines",
     "input_r2": "spike_scores",
+    "read_estimate": "estimate_file",
     "smoothed_rates": "baselines",
     "pulses_found": "pulses",
     "rate_r2": "spike_scores",

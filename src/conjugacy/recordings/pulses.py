@@ -2,8 +2,8 @@
 
 A linear map of the inferred inputs of a bin and of its neighbours gives the true ones on training trials (inferred
 inputs have no order, sign or size of their own); where its size peaks above a threshold, a pulse is announced. The
-threshold is the one that tells most pulses from bins without on training trials (hit rate less false-alarm rate per
-bin, times the bins a pulse takes); hits and false alarms are counted on the others.
+threshold is the one that is best on training trials by the harmonic mean of the share of pulses found and the share of
+announcements that are right; hits and false alarms are counted on the others.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def pulses_found(
 
     def gain(level: float) -> float:
         f = _count(pulses[train], seen[train], level, tolerance)
-        return f.hit_rate - f.false_alarm_rate * (2 * tolerance + 1)
+        return 0.0 if not f.n_alarms else f.precision * f.hit_rate / max(f.precision + f.hit_rate, 1e-12)
 
     return _count(pulses[~train], seen[~train], max(levels, key=gain), tolerance)
 
