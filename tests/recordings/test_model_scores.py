@@ -109,10 +109,10 @@ def test_baselines_see_neither_held_out_spikes_nor_the_future():
 def test_spikes_of_a_bin_do_not_foretell_it():
     counts = np.random.default_rng(3).poisson(0.5, (N, T, UNITS))
     r = cj.Recording.from_counts(counts, WIDTH, held_out=(8,))
-    e = smoothed_rates(r, np.arange(N), TRAIN)
-    table = model_scores(r, e, shots=(), n_resamples=20).set_index("score")
-    assert table.loc["bits_per_spike", "value"] < 0.01
-    assert "rate_r2" not in table.index and table["ceiling"].isna().all()
+    for e in (smoothed_rates(r, np.arange(N), TRAIN), linear_dynamics(r, np.arange(N), TRAIN, 8)):
+        table = model_scores(r, e, shots=(), n_resamples=20).set_index("score")
+        assert table.loc["bits_per_spike", "value"] < 0.01
+        assert "rate_r2" not in table.index and table["ceiling"].isna().all()
 
 
 def test_baselines_find_slow_latents():

@@ -115,6 +115,9 @@ def fitted_linear_dynamics(
             x = ahead[:, k] = dynamics.step(x, inputs[:, k])
         forecast = np.exp(readout.log_rates(ahead))
     rates = np.exp(readout.log_rates(states))
+    held_in = list(recording.held_in)
+    others = fit.turned(_others(fit.counts, fit.lengths, fit.width))[..., :n_latents]
+    rates[..., held_in] = np.exp(readout.log_rates(others))[..., held_in]
     return Estimate("linear dynamics", rows, train, states, rates, None, forecast, n_seen), dynamics
 
 
@@ -151,7 +154,10 @@ class _Smoothed:
 
     def states(self, counts: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
         """Principal coordinates (trial, time, component) of logarithmic smoothed counts."""
-        smoothed = smooth(counts, self.lengths if lengths is None else lengths, self.width)
+        return self.turned(smooth(counts, self.lengths if lengths is None else lengths, self.width))
+
+    def turned(self, smoothed: np.ndarray) -> np.ndarray:
+        """Principal coordinates of the logarithms of smoothed counts (trial, time, unit)."""
         return (np.log(smoothed + _PRIOR) - self.mean) @ self.axes
 
     def readout(self, states: np.ndarray) -> PoissonReadout:
