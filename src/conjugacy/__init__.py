@@ -7,6 +7,8 @@ from conjugacy._lazy import lazy
 from conjugacy._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps it equal to _PUBLIC
+    from conjugacy.analysis._recovery import Recovery as Recovery
+    from conjugacy.analysis._recovery import recovery as recovery
     from conjugacy.analysis.analysis import Analysis as Analysis
     from conjugacy.analysis.births import points_through_learning as points_through_learning
     from conjugacy.analysis.comparison import Comparison as Comparison
@@ -62,6 +64,7 @@ _PUBLIC = {
     "GroupComparison": "analysis.groups",
     "Portrait": "dynamics._portrait",
     "Recipe": "training.recipe",
+    "Recovery": "analysis._recovery",
     "Recording": "recordings.recording",
     "RestPoints": "analysis.rest_points",
     "Rollout": "trials",
@@ -86,6 +89,7 @@ _PUBLIC = {
     "lyapunov_spectrum": "dynamics.lyapunov",
     "points_through_learning": "analysis.births",
     "portrait_distance": "dynamics._portrait_distance",
+    "recovery": "analysis._recovery",
     "rest_points": "analysis.rest_points",
     "rollout": "runs.rollout",
     "run_sweep": "populations.execute",

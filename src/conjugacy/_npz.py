@@ -29,11 +29,16 @@ def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], meta: M
     OSError
         If the file cannot be written; it names the file, and what was there is still there.
     """
+    write_file(path, npz_bytes(arrays, meta))
+
+
+def npz_bytes(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes:
+    """The content of the file that `write_npz` writes."""
     whole = parse("meta", dump("meta", meta, None))
     whole[_HASH] = _digest(arrays, whole)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays, meta=np.array(dump("meta", whole, None)))
-    write_file(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def read_npz(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -46,7 +51,11 @@ def read_npz(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, 
     ValueError
         If it is no such file, or was changed since. Both name the file.
     """
-    data = read_file(path)
+    return npz_content(path, read_file(path))
+
+
+def npz_content(path: str | os.PathLike, data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What `read_npz` gives, of a file that has been read."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
             size = sum(entry.file_size for entry in packed.infolist())

@@ -12,30 +12,29 @@ arXiv:1608.06315).
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from conjugacy._check import check_instance, check_int, check_number
-from conjugacy.networks.network import MAX_UNITS, Network, fill_uniform
+from conjugacy.models.spike_model import (
+    HIGHEST_LOG_RATE,
+    Inferred,
+    SpikeModel,
+    both_ways,
+    dropped,
+    encoder_cell,
+    linear_layer,
+    normal_divergence,
+    normal_draw,
+)
+from conjugacy.networks.network import MAX_UNITS, Network
 from conjugacy.networks.sequence import sequence
 
 _PRIOR_VARIANCE = 0.1
-_LOWEST_VARIANCE = 1e-4
-_HIGHEST_LOG_RATE = 10.0  # counts per bin of e^10 are no spikes; beyond, a step of training overflows
 
 
-@dataclass(frozen=True, eq=False)
-class Inferred:
-    """What a model makes of counts: states (trial, time, state), log rates (trial, time, unit), divergence (trial,)."""
-
-    states: Tensor
-    log_rates: Tensor
-    divergence: Tensor
-
-
-class SequentialAutoencoder(Network):
+class SequentialAutoencoder(SpikeModel):
     """A model of spikes with the dynamics of any network.
 
     Parameters
@@ -51,8 +50,6 @@ class SequentialAutoencoder(Network):
     readout_gain : float
         Factor on the first weights of the readout, so that rates start near the means of the units.
     """
-
-    decoder: Network
 
     def __init__(
         self,
@@ -104,55 +101,32 @@ class SequentialAutoencoder(Network):
         """Make the weights of decoder, readout and encoder, drawn from `seed`."""
         super().init_model(input_size, output_size, seed)
         generator = torch.Generator().manual_seed(seed).manual_seed(seed ^ 0x5AE)
-        with torch.random.fork_rng(devices=[]):
-            self.forward_encoder = nn.GRUCell(output_size, self.encoder_size)
-            self.backward_encoder = nn.GRUCell(output_size, self.encoder_size)
-            wide = self.state_size * (2 if self.kl_scale else 1)
-            self.to_state = nn.Linear(2 * self.encoder_size, wide)
-        for cell in (self.forward_encoder, self.backward_encoder):
-            fill_uniform(cell, self.encoder_size, generator)
-            for gate in cell.weight_hh.detach().chunk(3):
-                nn.init.orthogonal_(gate, generator=generator)
-        fill_uniform(self.to_state, 2 * self.encoder_size, generator)
+        self.forward_encoder = encoder_cell(output_size, self.encoder_size, generator)
+        self.backward_encoder = encoder_cell(output_size, self.encoder_size, generator)
+        wide = self.state_size * (2 if self.varies else 1)
+        self.to_state = linear_layer(2 * self.encoder_size, wide, generator)
         self.prior_mean = nn.Parameter(torch.zeros(self.state_size))
 
-    def start_at_rates(self, counts_per_bin: Tensor) -> None:
-        """Set the readout's bias so that the rates begin near these means (unit,)."""
-        last = [m for m in self.readout.modules() if isinstance(m, nn.Linear)][-1]
-        last.bias.data.copy_(counts_per_bin.clamp_min(1e-4).log())
+    @property
+    def varies(self) -> bool:
+        """Whether its loss has divergences."""
+        return self.kl_scale > 0
 
     def infer(self, counts: Tensor, inputs: Tensor, noise: torch.Generator | None = None) -> Inferred:
-        """States and log rates of trials.
-
-        Parameters
-        ----------
-        counts : Tensor (trial, time, unit)
-            Spikes per bin; zero for units that are held out.
-        inputs : Tensor (trial, time, input)
-        noise : torch.Generator, optional
-            Source of dropout and of the draw of the first state; without it there is neither.
-        """
-        seen = _dropped(counts, self.dropout, noise)
-        empty = counts.new_zeros(len(counts), self.encoder_size)
-        ends = [
-            sequence(self.forward_encoder, seen, empty)[:, -1],
-            sequence(self.backward_encoder, seen.flip(1), empty)[:, -1],
-        ]
-        code = self.to_state(_dropped(torch.cat(ends, 1), self.dropout, noise))
+        """States and log rates of trials; see `SpikeModel.infer`."""
+        seen = dropped(counts, self.dropout, noise)
+        ahead, back = both_ways(self.forward_encoder, self.backward_encoder, seen)
+        code = self.to_state(dropped(torch.cat([ahead[:, -1], back[:, 0]], 1), self.dropout, noise))
         divergence = counts.new_zeros(len(counts))
-        if self.kl_scale:
-            code, log_variance = code.chunk(2, 1)
-            variance = log_variance.exp() + _LOWEST_VARIANCE
-            ratio = variance / _PRIOR_VARIANCE
-            off = (code - self.prior_mean).square() / _PRIOR_VARIANCE
-            divergence = 0.5 * (ratio + off - 1 - ratio.log()).sum(1)
-            if noise is not None:
-                code = code + variance.sqrt() * torch.randn(code.shape, generator=noise, dtype=code.dtype)
+        if self.varies:
+            mean, log_variance = code.chunk(2, 1)
+            code, variance = normal_draw(mean, log_variance, noise)
+            divergence = self.kl_scale * normal_divergence(mean, variance, self.prior_mean, _PRIOR_VARIANCE)
         states = sequence(self.cell, inputs, code)
-        return Inferred(states, self.readout(states).clamp(max=_HIGHEST_LOG_RATE), divergence)
+        return Inferred(states, self.readout(states).clamp(max=HIGHEST_LOG_RATE), divergence)
 
-
-def _dropped(x: Tensor, share: float, noise: torch.Generator | None) -> Tensor:
-    if not share or noise is None:
-        return x
-    return x * (torch.rand(x.shape, generator=noise, dtype=x.dtype) >= share) / (1 - share)
+    def forecast(self, counts: Tensor, inputs: Tensor, n_seen: int) -> Tensor:
+        """Log rates of the bins from `n_seen` on; see `SpikeModel.forecast`."""
+        begun = self.infer(counts[:, :n_seen], inputs[:, :n_seen]).states[:, -1]
+        states = sequence(self.cell, inputs[:, n_seen:], begun)
+        return self.readout(states).clamp(max=HIGHEST_LOG_RATE)

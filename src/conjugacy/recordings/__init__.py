@@ -3,6 +3,7 @@
 from conjugacy._lazy import lazy
 
 _PUBLIC = {
+    "Estimate": "estimate",
     "Recording": "recording",
     "Signal": "signal",
     "Truth": "signal",
@@ -10,11 +11,18 @@ _PUBLIC = {
     "ceilings_of": "ceilings",
     "co_bps": "spike_scores",
     "co_bps_from_latents": "spike_scores",
+    "cross_decoding": "decoding_across",
     "cycle_consistency": "spike_scores",
+    "model_scores": "score_table",
     "noise_anchors": "anchors",
+    "linear_dynamics": "baselines",
     "lognormal_bits": "ceilings",
     "nwb_contents": "nwb",
+    "fitted_linear_dynamics": "baselines",
     "input_r2": "spike_scores",
+    "read_estimate": "estimate_file",
+    "smoothed_rates": "baselines",
+    "pulses_found": "pulses",
     "rate_r2": "spike_scores",
 }
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from conjugacy._npz import not_readable, read_npz, write_npz
+from conjugacy._files import read_file, write_file
+from conjugacy._npz import not_readable, npz_bytes, npz_content
 from conjugacy.recordings.provenance import Step
 from conjugacy.recordings.signal import Signal, Truth
 
@@ -18,6 +19,11 @@ _PLAIN = ("name", "bin_size", "kind", "start", "units", "regions", "held_out", "
 
 def write_recording(path: str | os.PathLike, recording: Any, origin: Any) -> None:
     """Write a recording and, unless it is None, what it was before its steps."""
+    write_file(path, recording_bytes(recording, origin))
+
+
+def recording_bytes(recording: Any, origin: Any) -> bytes:
+    """The content of the file that `write_recording` writes."""
     arrays: dict[str, np.ndarray] = {}
     meta: dict[str, Any] = {"format": _FORMAT, "parts": []}
     for part, r in (("recording", recording), ("origin", origin)):
@@ -33,18 +39,20 @@ def write_recording(path: str | os.PathLike, recording: Any, origin: Any) -> Non
         if r.truth is not None:
             known = {f: getattr(r.truth, f) for f in ("latents", "rates", "inputs")}
             arrays |= {f"{part}/truth/{f}": x for f, x in known.items() if x is not None}
-    write_npz(path, arrays, meta)
+    return npz_bytes(arrays, meta)
 
 
-def read_recording(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def read_recording(path: str | os.PathLike, data: bytes | None = None) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The fields of a recording, and of what it was before its steps, as `write_recording` wrote them.
+
+    `data` is the content of the file, where it has been read.
 
     Raises
     ------
     OSError, ValueError
         If the file cannot be read or holds no recording; both name it.
     """
-    arrays, meta = read_npz(path)
+    arrays, meta = npz_content(path, read_file(path) if data is None else data)
     if meta.get("format") != _FORMAT:
         raise ValueError(f"{os.fspath(path)}: expected a recording, got a file of another kind.")
     try:

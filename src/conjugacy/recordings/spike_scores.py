@@ -15,6 +15,7 @@ import scipy.linalg as sla
 from scipy.special import xlogy
 
 from conjugacy._check import check_choice, check_flag, check_int, check_number, check_options
+from conjugacy.recordings.poisson_readout import PoissonReadout
 from conjugacy.similarity._state_r2 import state_r2
 from conjugacy.similarity.principal_components import principal_axes
 from conjugacy.similarity.samples import Samples, as_system, kind_of
@@ -145,14 +146,7 @@ def co_bps_from_latents(
     _check_train(train, "counts")
     z, n = _rows_of("latents", latents, "counts", counts)
     z_train, n_train = _rows_of("train[0]", train[0], "train[1]", train[1])
-    mean, sd, axes = principal_axes(z_train)
-
-    def regressors(x):
-        return np.concatenate([(x - mean) @ (axes / sd), np.ones((len(x), 1))], axis=1)
-
-    x = regressors(z_train)
-    weights = np.stack([_poisson_fit(x, k, ridge, max_iterations) for k in n_train.T], axis=1)
-    rates = np.exp(np.clip(regressors(z) @ weights, -30, 30))
+    rates = np.exp(PoissonReadout.fit(z_train, n_train, ridge, max_iterations).log_rates(z))
     null = n_train.mean(0)
     _check_null(null, n, np.arange(len(null)), "train[1]")
     return bits_per_spike(rates[None], n[None], null_rates=null)
@@ -192,6 +186,23 @@ def cycle_consistency(
     _check_train(train, "log_rates")
     z, y = _rows_of("latents", latents, "log_rates", log_rates)
     z_train, y_train = _rows_of("train[0]", train[0], "train[1]", train[1])
+    z, back = cycled(z, y, z_train, y_train, variance, pca, source)
+    return _r2("latents", z, back)
+
+
+def cycled(
+    z: np.ndarray,
+    y: np.ndarray,
+    z_train: np.ndarray,
+    y_train: np.ndarray,
+    variance: float = 0.99,
+    pca: bool = True,
+    source: str = "rates",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Latents (sample, unit), turned to principal coordinates if `pca`, and what `cycle_consistency` recovers of them.
+
+    Arguments are those of `cycle_consistency`, samples in rows.
+    """
     if pca:
         z, z_train = _rotated(z, z_train)
         y, y_train = _rotated(y, y_train)
@@ -206,7 +217,7 @@ def cycle_consistency(
     k = min(int(np.searchsorted(share, variance - 1e-12)) + 1, len(s))
     shown = y - my if source == "rates" else (z - mz) @ w
     back = shown @ vt[:k].T / s[:k] @ u[:, :k].T + mz
-    return _r2("latents", z, back)
+    return z, back
 
 
 def _check_train(train: Any, second: str) -> None:
@@ -220,31 +231,6 @@ def _r2(name: str, y: np.ndarray, p: np.ndarray) -> float:
     if total <= 1e-26 * (y**2).sum():
         raise ValueError(f"`{name}`: expected values that vary, got {len(y)} that are all the same: R2 is undefined.")
     return float(1 - ((y - p) ** 2).sum() / total)
-
-
-def _poisson_fit(x: np.ndarray, counts: np.ndarray, ridge: float, max_iterations: int) -> np.ndarray:
-    """Weights of a Poisson regression with logarithmic link, by damped Newton steps."""
-    penalty = np.full(x.shape[1], ridge * len(x))
-    penalty[-1] = 0.0  # the constant is free
-    w = np.zeros(x.shape[1])
-    w[-1] = np.log(max(counts.mean(), 1e-12))
-
-    def loss(v):
-        e = np.clip(x @ v, -30, 30)
-        return np.exp(e).sum() - counts @ e + 0.5 * penalty @ v**2
-
-    value = loss(w)
-    for _ in range(max_iterations):
-        rate = np.exp(np.clip(x @ w, -30, 30))
-        gradient = x.T @ (rate - counts) + penalty * w
-        step = sla.solve((x.T * rate) @ x + np.diag(penalty + 1e-12 * len(x)), gradient, assume_a="pos")
-        t = 1.0
-        while loss(w - t * step) > value and t > 1e-6:
-            t /= 2
-        w, before, value = w - t * step, value, loss(w - t * step)
-        if before - value < 1e-10 * abs(before):
-            break
-    return w
 
 
 def _rotated(x: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

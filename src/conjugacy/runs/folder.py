@@ -6,11 +6,15 @@ replaced in one step, and from then on the folder holds the new run.
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from conjugacy._check import check_int
 from conjugacy._files import (
@@ -24,7 +28,7 @@ from conjugacy._files import (
     write_sealed,
 )
 from conjugacy._json import digest, dump, parse
-from conjugacy._notes import OlderFileWarning, note
+from conjugacy._notes import OlderFileWarning, note, one_line
 from conjugacy._version import __version__
 
 FORMAT = 1
@@ -32,9 +36,11 @@ CONFIG = "config.json"
 FILES = ("weights.safetensors", "history.csv", "metrics.json")
 KEPT_TRIALS = "trials.h5"
 START = "start.safetensors"  # weights of the run that training went on from
+RECORDING = "recording.npz"  # what a model of a recording was fitted to
 CHECKPOINT = "checkpoint.safetensors"  # of a training that goes on
 _OWN_HASH = "config_sha256"
-_ALL = (*FILES, KEPT_TRIALS, START, CONFIG)
+_EXTRA = (KEPT_TRIALS, START, RECORDING)
+_ALL = (*FILES, *_EXTRA, CONFIG)
 _KINDS: dict[str, type] = {"name": str, "task": dict, "network": dict, "recipe": dict, "trials": dict, "sha256": dict}
 _COUNTS = {"input_size": 1, "output_size": 1, "seed": 0}
 # what systems put into folders by themselves
@@ -133,7 +139,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     for last in (False, False, True):
         config = read_config(folder)
         try:
-            names = (*FILES, *(name for name in (START,) if name in config["sha256"]))
+            names = (*FILES, *(name for name in (START, RECORDING) if name in config["sha256"]))
             return config, {name: read_checked(folder / name, config) for name in names}
         except (ValueError, OSError):
             if last or read_config(folder) == config:  # else another run was saved there while we read
@@ -167,7 +173,7 @@ def write_folder(folder: Path, files: dict[str, bytes]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     before = finish(folder)
     write_sealed(folder, files, CONFIG)
-    for name in (KEPT_TRIALS, START):
+    for name in _EXTRA:
         if name in before and name not in files:  # of the old run
             (folder / name).unlink(missing_ok=True)
 
@@ -181,6 +187,44 @@ def finish(folder: Path) -> dict[str, Any]:
         return {}
     finish_sealed(folder, _ALL, lambda name, data: _is_right(name, data, config))
     return config["sha256"]
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """A context whose errors name the file they come from."""
+    try:
+        yield
+    except Exception as error:
+        reason = one_line(error)
+        raise ValueError(f"{path}: {reason}") from error
+
+
+def read_history(path: Path, data: bytes) -> pd.DataFrame:
+    """The history in the content of a history.csv."""
+    if not data.strip():
+        return pd.DataFrame()
+    with named(path):
+        return pd.read_csv(io.BytesIO(data))
+
+
+def read_metrics(path: Path, data: bytes) -> dict[str, Any]:
+    """The scores in the content of a metrics.json."""
+    metrics = parse(str(path), data)
+    if not isinstance(metrics, dict):
+        raise ValueError(f"{path}: expected scores by their names, got {str(metrics)[:80]!r}. Save the run again.")
+    return metrics
+
+
+def is_same(folder: Path, files: dict[str, bytes]) -> bool:
+    """Whether the run in a folder is the one that `files` hold: of the same config, with the same weights."""
+    try:
+        there = read_config(folder)
+    except (ValueError, OSError):
+        return False
+    new = parse(CONFIG, files[CONFIG])
+    weights = "weights.safetensors"
+    same = all(there.get(k) == new[k] for k in ("name", "task", "network", "seed", "recipe", "trials"))
+    return same and there["sha256"].get(weights) == new["sha256"][weights]
 
 
 def is_unfinished(folder: Path) -> bool:

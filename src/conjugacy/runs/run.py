@@ -16,8 +16,7 @@ import copy
 import io
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,7 @@ from conjugacy._arrays import read_trials
 from conjugacy._check import check_choice, check_flag, check_instance, check_int
 from conjugacy._config import build, describe, plain
 from conjugacy._html import card, html_table, sentence
-from conjugacy._json import dump, parse
-from conjugacy._notes import one_line
+from conjugacy._json import dump
 from conjugacy._plain_torch import plain_dtype
 from conjugacy._version import __version__
 from conjugacy.networks.lesioned import Lesioned
@@ -46,8 +44,11 @@ from conjugacy.runs.folder import (
     check_holds_no_more_than,
     check_path,
     holds_run,
+    is_same,
+    named,
     note_if_unchecked,
-    read_config,
+    read_history,
+    read_metrics,
     read_run,
     sealed,
     write_folder,
@@ -309,7 +310,7 @@ class Run:
         if not holds_run(path):
             check_holds_no_more_than("folder", path, [CHECKPOINT, SNAPSHOTS] if overwrite else [])
         with locked(path, at_once, "folder"):
-            if holds_run(path) and not overwrite and not _is_same(path, files):
+            if holds_run(path) and not overwrite and not is_same(path, files):
                 raise FileExistsError(
                     f"`folder`: {path} holds another run. Name another folder, or give overwrite=True to replace it."
                 )
@@ -378,7 +379,9 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
     check_flag("check_trials", check_trials)
     config, data = read_run(folder)
     path = folder / CONFIG
-    with plain_dtype(), _named(path):
+    if config["task"].get("class") == "Recording":
+        raise ValueError(f"{path}: expected a run on a task, got a model of a recording. Use DataRun.load(folder).")
+    with plain_dtype(), named(path):
         task = build("task", config["task"], known)
         network = build("network", config["network"], known)
         network.init_model(config["input_size"], config["output_size"])
@@ -391,7 +394,7 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
         )
     recipe_of_trials = dict(config["trials"])
     digest = recipe_of_trials.pop("sha256", None)
-    with _named(path):
+    with named(path):
         sets = TrialSets(**recipe_of_trials)
     run = Run(
         task,
@@ -399,14 +402,14 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
         config["seed"],
         sets,
         config["recipe"],
-        _history(folder / "history.csv", data["history.csv"]),
-        _metrics(folder / "metrics.json", data["metrics.json"]),
+        read_history(folder / "history.csv", data["history.csv"]),
+        read_metrics(folder / "metrics.json", data["metrics.json"]),
         config["name"],
         _start(folder, config, data, known),
         _kept(folder, config),
     )
     if check_trials and digest is not None:
-        with _named(path):
+        with named(path):
             same = run.trials("all").digest() == digest
         if not same:
             raise ValueError(
@@ -421,7 +424,7 @@ def load(folder: str | os.PathLike, classes: Iterable[type] = (), check_trials: 
 def _start(folder: Path, config: dict[str, Any], data: dict[str, bytes], known: list[type]) -> Start | None:
     if START not in data:
         return None
-    with _named(folder / CONFIG):
+    with named(folder / CONFIG):
         start = Start.from_config(config["start"], known)
     load_weights(start.network, data[START], folder / START)
     return start
@@ -430,44 +433,8 @@ def _start(folder: Path, config: dict[str, Any], data: dict[str, bytes], known: 
 def _kept(folder: Path, config: dict[str, Any]) -> KeptWeights | None:
     if "keep" not in config:
         return None
-    with _named(folder / CONFIG):
+    with named(folder / CONFIG):
         return KeptWeights.from_config(folder, config["keep"], config.get("snapshots", {}))
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """A context whose errors name the file they come from."""
-    try:
-        yield
-    except Exception as error:
-        reason = one_line(error)
-        raise ValueError(f"{path}: {reason}") from error
-
-
-def _history(path: Path, data: bytes) -> pd.DataFrame:
-    if not data.strip():
-        return pd.DataFrame()
-    with _named(path):
-        return pd.read_csv(io.BytesIO(data))
-
-
-def _metrics(path: Path, data: bytes) -> dict[str, Any]:
-    metrics = parse(str(path), data)
-    if not isinstance(metrics, dict):
-        raise ValueError(f"{path}: expected scores by their names, got {str(metrics)[:80]!r}. Save the run again.")
-    return metrics
-
-
-def _is_same(folder: Path, files: dict[str, bytes]) -> bool:
-    """Whether the run in a folder is the one that `files` hold: of the same config, with the same weights."""
-    try:
-        there = read_config(folder)
-    except (ValueError, OSError):
-        return False
-    new = parse(CONFIG, files[CONFIG])
-    weights = "weights.safetensors"
-    same = all(there.get(k) == new[k] for k in ("name", "task", "network", "seed", "recipe", "trials"))
-    return same and there["sha256"].get(weights) == new["sha256"][weights]
 
 
 def _trials_as_h5(trials: Trials) -> bytes:

@@ -1,11 +1,22 @@
 """Training: our own recipe, and modules for an unmodified Lightning Trainer."""
 
 from conjugacy._lazy import higher
+from conjugacy.training.dimension_curve import DimensionCurve, latent_dimension
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.scores import evaluate, masked_r2
 from conjugacy.training.train import train
 
-__all__ = ["Recipe", "TaskDataModule", "TaskTrainedWrapper", "evaluate", "masked_r2", "train", "train_population"]
+__all__ = [
+    "DimensionCurve",
+    "Recipe",
+    "TaskDataModule",
+    "TaskTrainedWrapper",
+    "evaluate",
+    "latent_dimension",
+    "masked_r2",
+    "train",
+    "train_population",
+]
 
 
 def __getattr__(name: str):
