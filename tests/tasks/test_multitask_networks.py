@@ -142,15 +142,54 @@ def test_grouped_batches_of_a_data_module_hold_every_trial_once_and_one_rule_eac
     assert sum(int(b.mask.sum()) for b in epochs[0]) == int(module.trials("train").mask.sum())
 
 
-@pytest.mark.slow
-def test_the_recipe_learns_all_rules():
+@pytest.fixture(scope="module")
+def by_the_recipe():
     """Six minutes on one core."""
-    run = cj.train(MultiTask(), GRU(128), seed=0, progress=False)
-    task, trials = run.task, run.task.trials(15 * 200, seed=123_456)
-    outputs = run.rollout(trials).outputs
+    return cj.train(MultiTask(), GRU(128), seed=0, progress=False)
+
+
+@pytest.mark.slow
+def test_the_recipe_learns_all_rules(by_the_recipe):
+    task, trials = by_the_recipe.task, by_the_recipe.task.trials(15 * 200, seed=123_456)
+    outputs = by_the_recipe.rollout(trials).outputs
     strict = task.success_rate(outputs, trials)
     response = task.successes(outputs, trials)["response"]
     rates = {r: float(response[trials.conditions == k].float().mean()) for k, r in enumerate(RULES)}
     assert strict["accuracy"] >= 0.93
     assert all(rates[rule] >= 0.98 for rule in RULES[:6])
     assert all(rates[rule] > PUBLISHED[rule] for rule in RULES[6:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["MemoryPro", "MemoryAnti", "NonMatch2Sample"])
+def test_an_angle_is_remembered_on_one_ring(by_the_recipe, rule):
+    epochs = cj.Analysis(by_the_recipe).epochs("test")
+    points = epochs.fixed_points(rule, "mem1", n_inits=64, progress=False)
+    (ring,) = points.plateaus
+    assert ring.topology == "ring" and ring.share == 1 and "a ring" in points.summary()
+    rows = epochs.rows(rule, "mem1")
+    ends, starts = (epochs.trials.epochs[name][rows] for name in ("mem1", "stim1"))
+    stimuli = epochs.trials.true_inputs[rows, starts[:, 0]]
+    first = stimuli[:, 1:3].abs().sum(1) > 0
+    shown = torch.where(first[:, None], stimuli[:, 1:3], stimuli[:, 3:5])
+    angles = ring.angles(epochs.latents[rows, ends[:, 1] - 1]) - torch.tensor([[1], [-1]]) * torch.atan2(
+        shown[:, 1], shown[:, 0]
+    )
+    assert float(torch.polar(torch.ones_like(angles), angles).mean(1).abs().max()) > 0.95
+
+
+@pytest.mark.slow
+def test_pro_and_anti_rules_remember_in_planes_of_their_own(by_the_recipe):
+    places = [("MemoryPro", "mem1"), ("MemoryAnti", "mem1"), ("NonMatch2Sample", "mem1")]
+    places += [("DelayPro", "context", "stim1"), ("DelayAnti", "context", "stim1")]
+    found = cj.shared_motifs(by_the_recipe, places, n_inits=64, progress=False)
+    pro, anti = (f"{kind}, context after stim1" for kind in ("DelayPro", "DelayAnti"))
+    motifs = found.motifs
+    assert motifs["MemoryPro, mem1"] == motifs[pro] == 0
+    assert motifs["MemoryAnti, mem1"] == motifs["NonMatch2Sample, mem1"] == motifs[anti] == 1
+    assert found.shares.loc["MemoryPro, mem1", "MemoryAnti, mem1"] < 0.2
+    assert found.table().loc["MemoryPro, mem1", "at rest"] == "1 ring"
+    evidence = found.lesion_evidence(n_random=5).set_index(["motif", "condition"])
+    for motif, hurt, spared in ((0, "MemoryPro", "DelayAnti"), (1, "MemoryAnti", "DelayPro")):
+        assert evidence.loc[(motif, hurt), "drop"] > max(0.4, evidence.loc[(motif, hurt), "random high"])
+        assert evidence.loc[(motif, spared), "drop"] < 0.1

@@ -23,15 +23,15 @@ def shared_motifs(found: SharedMotifs) -> Figure:
     ax = fig.subplots()
     image = ax.imshow(values, vmin=0, vmax=1, cmap=palette.VALUES_TURNED)
     table = found.table()
-    name_ticks(ax, "y", [f"{name} ({table.loc[name, 'stable']} stable)" for name in names], side, letters=36)
+    name_ticks(ax, "y", [f"{name} ({table.loc[name, 'at rest']})" for name in names], side, letters=36)
     name_ticks(ax, "x", names, side)
-    ax.set(xlabel="place", ylabel="place (and its stable points)")
+    ax.set(xlabel="place", ylabel="place (and what rests there)")
     start = 0
     for motif in dict.fromkeys(found.motifs[name] for name in names):
         n = sum(found.motifs[name] == motif for name in names)
         x, y = [start - 0.5, start + n - 0.5], [start - 0.5, start + n - 0.5]
         ax.plot([x[0], x[1], x[1], x[0], x[0]], [y[0], y[0], y[1], y[1], y[0]], "-", color=palette.VERMILLION, lw=1.8)
         start += n
-    fig.colorbar(image, ax=ax, label="share of fixed points in common", shrink=0.8)
-    title(ax, f"Places of {short(found.run.name)} that share fixed points (framed: a motif)")
+    fig.colorbar(image, ax=ax, label="share in common", shrink=0.8)
+    title(ax, f"Places of {short(found.run.name)} that share what rests there (framed: a motif)")
     return fig
