@@ -42,6 +42,7 @@ from conjugacy.runs.run import Run
 from conjugacy.system import System
 
 if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
     from matplotlib.figure import Figure
 
 _SUBSTEPS = 16
@@ -109,6 +110,30 @@ class PointsThroughLearning:
     def plot(self) -> Figure:
         """Figure of the number of fixed points over gradient steps, and the life of every branch."""
         return higher("plots._learning", "points_through_learning")(self)
+
+    def animate(self, path: Any = None, *, fps: int = 4, progress: bool = True) -> FuncAnimation:
+        """An animation, a frame a snapshot: fixed points in the plane of their leading principal components.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write, .gif or .mp4 (which needs ffmpeg); nothing is written without it.
+        fps : int
+            Snapshots per second, in [1, 100].
+        progress : bool
+            Show a bar while the file is written, if that takes longer than two seconds.
+
+        Returns
+        -------
+        FuncAnimation
+            Keep it while it is shown; in a notebook: ``IPython.display.HTML(animation.to_jshtml())``.
+
+        Raises
+        ------
+        ValueError
+            If there is no fixed point at any snapshot, the file is neither gif nor mp4, or ffmpeg is missing.
+        """
+        return higher("plots._learning_movie", "animate_points")(self, path, fps=fps, progress=progress)
 
     def __repr__(self) -> str:
         sizes = " ".join(str(len(self.branches[step])) for step in self.steps)
