@@ -225,11 +225,16 @@ def show(run: str, out: str | None = None) -> None:
         out: Folder for the figures; without it none are drawn.
     """
     from conjugacy.analysis.analysis import Analysis
+    from conjugacy.cli.going_on import interrupted
     from conjugacy.report.columns import wrapped
     from conjugacy.report.figure_files import draw
     from conjugacy.report.written import written
     from conjugacy.runs.run import load
 
+    unfinished = interrupted(Path(run))
+    if unfinished is not None:
+        print(unfinished)
+        return
     loaded = load(run)
     _print_run(loaded, run)
     print("\nSettings")
