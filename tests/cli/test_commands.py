@@ -228,3 +228,16 @@ def test_compare_says_its_verdict_and_keeps_it(tmp_path, capsys):
     said = (tmp_path / "verdict.txt").read_text()
     assert "neither does the task" in said
     assert " ".join(said.split()) in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_folder_that_is_misspelt_or_unfinished_says_what_to_do(tmp_path, capsys):
+    main([*TRAIN, "--network.latent_size", "5", *QUICK, "--out", str(tmp_path / "gru-five")])
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["compare", str(tmp_path / "gru-five"), str(tmp_path / "gru-fve")])
+    assert "Did you mean 'gru-five'?" in capsys.readouterr().err
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "checkpoint.safetensors").write_bytes(b"")
+    with pytest.raises(SystemExit):
+        main(["compare", str(tmp_path / "gru-five"), str(tmp_path / "half")])
+    assert "a training that was interrupted, and no run yet" in capsys.readouterr().err
