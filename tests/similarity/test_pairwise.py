@@ -211,7 +211,7 @@ def test_measures_without_trials_have_no_intervals_and_no_automatic_null(systems
 @pytest.mark.parametrize(("null", "n"), [(None, 0), ("auto", 7), ("given", 3)])
 def test_the_bar_counts_every_pair_and_every_surrogate(monkeypatch, null, n):
     rng = np.random.default_rng(0)
-    systems = [cj.System.from_arrays(f"s{k}", rng.standard_normal((6, 9, 3))) for k in range(4)]
+    systems = [System.from_arrays(f"s{k}", rng.standard_normal((6, 9, 3))) for k in range(4)]
     others = systems[:3] if null == "given" else null
     steps, totals = [], []
 
@@ -234,6 +234,6 @@ def test_the_bar_counts_every_pair_and_every_surrogate(monkeypatch, null, n):
         return Bar()
 
     monkeypatch.setattr("conjugacy.similarity._pairwise.progress_bar", made)
-    cj.similarity.pairwise(systems, "procrustes", null=others, n_surrogates=7)
+    pairwise(systems, "procrustes", null=others, n_surrogates=7, progress=True)
     assert totals == [6 * (1 + n)] and steps[-1] == totals[0] and steps == sorted(steps)
     assert len([k for k in steps if k < totals[0]]) >= n  # it moves while surrogates are compared
