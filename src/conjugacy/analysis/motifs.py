@@ -24,6 +24,7 @@ import torch
 
 from conjugacy._check import check_int, check_number, shown
 from conjugacy._lazy import higher
+from conjugacy._progress import progress_bar
 from conjugacy.analysis._given import as_run
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.dynamics.continuation import follow
@@ -195,11 +196,12 @@ def shared_motifs(
     held = _held(run, places)
     if len(held) < 2:
         raise ValueError(f"`places`: expected at least 2 places, got {', '.join(held) or 'none'}.")
-    from tqdm import tqdm
 
     points = {}
     options = {"n_inits": n_inits, "seed": seed, "progress": False, "n_orbits": 0, **search}
-    for name, (system, u) in tqdm(held.items(), desc="motifs", disable=not progress, leave=False):
+    for name, (system, u) in progress_bar(
+        list(held.items()), desc="Searching fixed points", show=progress, unit="places"
+    ):
         points[name] = fixed_points(system, inputs=u, **options)
     names = list(points)
     shares = pd.DataFrame(np.eye(len(names)), names, names)

@@ -70,7 +70,7 @@ def affine_overlay(
         if i == reference:
             label, style, to_space = (
                 f"{held_out.name} (reference)",
-                {"lw": 1.6, "color": palette.BLACK, "zorder": 3},
+                {"lw": 1.2, "color": palette.REFERENCE},
                 pca.transform,
             )
         else:
