@@ -15,7 +15,6 @@ from conjugacy.plots import training_curves
 from conjugacy.report.columns import wrapped
 from conjugacy.report.figure_files import draw, draw_fixed_points
 from conjugacy.report.text_table import text_table, verdict_text
-from conjugacy.report.written import written
 from conjugacy.tasks import NBitFlipFlop
 from conjugacy.training.train import train
 
@@ -63,9 +62,10 @@ def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
         conjugacy_figure(found).savefig(out / "conjugacy.png", dpi=150)
         files.append(out / "conjugacy.png")
     files += [out / name for name in ("affine_overlay.png", "comparison.csv", "verdict.txt")]
-    _say(f"\nThe runs are in {', '.join(str(out / r.name.lower()) for r in runs)}")
-    _say(written(files))
-    _say("In verdict.txt the five answers stand in full; what the measures are: docs/measures.md")
+    names = " and ".join(r.name.lower() for r in runs)
+    figures = sum(path.suffix == ".png" for path in files)
+    text = f"Written to {out}: the runs {names}, {figures} figures, comparison.csv, verdict.txt (the answers in full)."
+    _say("\n" + wrapped(f"{text} What the measures are: docs/measures.md", 0, 2))
 
 
 def _say(text: str) -> None:
