@@ -31,6 +31,7 @@ from torch import Tensor
 
 from conjugacy._check import check_int
 from conjugacy._lazy import higher
+from conjugacy._progress import progress_bar
 from conjugacy.analysis._given import as_run
 from conjugacy.analysis.learning import _steps_of
 from conjugacy.dynamics._as_map import as_map
@@ -181,11 +182,10 @@ def points_through_learning(
     run = as_run("run", run)
     chosen = _steps_of(run, steps)
     check_int("n_inits", n_inits, 1)
-    from tqdm import tqdm
 
     points: dict[int, FixedPoints] = {}
     networks: dict[int, Network] = {}
-    for step in tqdm(chosen, desc=f"fixed points of {run.name}", disable=not progress, leave=False):
+    for step in progress_bar(chosen, desc=f"Searching fixed points of {run.name}", show=progress, unit="snapshots"):
         now = run.snapshots[step]
         networks[step] = copy.deepcopy(now.network).double().requires_grad_(False)
         points[step] = fixed_points(
