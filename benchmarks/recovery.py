@@ -10,10 +10,10 @@ some recordings being easier than others).
 What is in the folder already is not done again, a fit that was cut off goes on where it was, and a second process with
 the same folder takes the cells that the first is not at.
 
-    python benchmarks/recovery.py FOLDER [--full] [--table]
+    python benchmarks/recovery.py FOLDER [--full | --sizes] [--table]
 
 The short form (2 tasks, 3 models, 2 numbers of units, 2 seeds) takes less than 20 minutes on 2 cores, a process on
-each; `--full` has more of everything.
+each; `--full` has more of everything, `--sizes` compares sizes of one decoder.
 """
 
 from __future__ import annotations
@@ -65,6 +65,13 @@ FULL = {
     "seeds": tuple(range(5)),
     "steps": 2500,
     "n_trials": 800,
+}
+# does State R2 fall with the size of the decoder while the rates stay as good (Versteeg et al. 2025, figure on sizes)?
+SIZES = {
+    **SHORT,
+    "tasks": {"2 bits": SHORT["tasks"]["2 bits"]},
+    "models": {f"NODE-{k}": cj.networks.NODE(k) for k in (2, 3, 8, 16, 32)},
+    "units": (60,),
 }
 SCORES = (
     "rate_r2",
@@ -214,11 +221,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--sizes", action="store_true")
     parser.add_argument("--table", action="store_true", help="print what is there, and do nothing more")
     given = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*states for.*units")
     if not given.table:
-        run_all(given.folder, FULL if given.full else SHORT)
+        run_all(given.folder, FULL if given.full else SIZES if given.sizes else SHORT)
     rows = results(given.folder)
     print(table(rows), foretold(rows), sep="\n\n")
 
