@@ -72,6 +72,7 @@ SIZES = {
     "tasks": {"2 bits": SHORT["tasks"]["2 bits"]},
     "models": {f"NODE-{k}": cj.networks.NODE(k) for k in (2, 3, 8, 16, 32)},
     "units": (60,),
+    "seeds": (0,),
 }
 SCORES = (
     "rate_r2",
@@ -134,9 +135,19 @@ def cell(folder: Path, setting: dict, name: tuple[str, str, int, int]) -> dict:
     }
 
 
-def results(folder: Path) -> list[dict]:
+def cells_of(setting: dict) -> list[tuple[str, str, int, int]]:
+    """Task, model, number of units and seed of every cell."""
+    return list(itertools.product(setting["tasks"], setting["models"], setting["units"], setting["seeds"]))
+
+
+def file_of(folder: Path, name: tuple[str, str, int, int]) -> Path:
+    """Where a cell is kept."""
+    return folder / "cells" / ("-".join(map(str, name)) + ".json")
+
+
+def results(folder: Path, setting: dict) -> list[dict]:
     """All cells that are done."""
-    return [json.loads(p.read_text()) for p in sorted((folder / "cells").glob("*.json"))]
+    return [json.loads(p.read_text()) for name in cells_of(setting) if (p := file_of(folder, name)).exists()]
 
 
 def run_all(folder: Path, setting: dict) -> None:
@@ -150,9 +161,8 @@ def run_all(folder: Path, setting: dict) -> None:
                 time.sleep(1)
             continue
         print(f"{name}: {truth}", flush=True)
-    names = itertools.product(setting["tasks"], setting["models"], setting["units"], setting["seeds"])
-    for name in names:
-        path = folder / "cells" / ("-".join(map(str, name)) + ".json")
+    for name in cells_of(setting):
+        path = file_of(folder, name)
         if path.exists():
             continue
         try:
@@ -225,9 +235,10 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print what is there, and do nothing more")
     given = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*states for.*units")
+    setting = FULL if given.full else SIZES if given.sizes else SHORT
     if not given.table:
-        run_all(given.folder, FULL if given.full else SIZES if given.sizes else SHORT)
-    rows = results(given.folder)
+        run_all(given.folder, setting)
+    rows = results(given.folder, setting)
     print(table(rows), foretold(rows), sep="\n\n")
 
 
