@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import conjugacy as cj
-from conjugacy.models import LFADS, SequentialAutoencoder, StableLinear
+from conjugacy.models import LFADS, PiecewiseLinear, SequentialAutoencoder, StableLinear
 from conjugacy.models.spike_model import SpikeModel
+from conjugacy.networks.sequence import plain_sequence, sequence
 from conjugacy.training import checkpoint
 from conjugacy.training.fitting import poisson_loss
 
@@ -18,6 +19,7 @@ MODELS = {
     "Vanilla": cj.networks.VanillaRNN(5),
     "LowRank": cj.networks.LowRankRNN(6, rank=2),
     "linear": StableLinear(3),
+    "piecewise linear": PiecewiseLinear(4),
     "LFADS": LFADS(cj.networks.GRU(4), 2, 3, 5, 4, coordinated=0.0),
     "LFADS without a controller": LFADS(cj.networks.NODE(2, num_layers=1, layer_hidden_size=5), 0, 3, 5),
     "variational": SequentialAutoencoder(cj.networks.GRU(4), 6, kl_scale=1.0),
@@ -253,6 +255,19 @@ def test_evaluation_is_in_double_precision_and_without_noise():
     run = cj.fit(waves(), SequentialAutoencoder(cj.networks.GRU(5), 6, dropout=0.5, kl_scale=1.0), **QUICK)
     a, b = run.infer(), run.infer()
     assert a.states.dtype == torch.float64 and torch.equal(a.log_rates, b.log_rates)
+
+
+def test_piecewise_linear_dynamics_are_linear_within_an_orthant():
+    model = PiecewiseLinear(3)
+    model.init_model(2, 4, seed=2)
+    model.double()
+    g = torch.Generator().manual_seed(0)
+    x, u = torch.randn(5, 3, generator=g, dtype=torch.float64), torch.randn(5, 2, generator=g, dtype=torch.float64)
+    dx, du = model.cell.jacobian(u, x)
+    by_hand = torch.func.vmap(torch.func.jacrev(lambda v, w: model.cell(w, v), argnums=(0, 1)))(x, u)
+    torch.testing.assert_close((dx, du), tuple(by_hand))
+    longer = torch.randn(5, 7, 2, generator=g, dtype=torch.float64)
+    torch.testing.assert_close(sequence(model.cell, longer, x), plain_sequence(model.cell, longer, x))
 
 
 def test_slips_get_one_line():
