@@ -224,6 +224,22 @@ def test_linear_dynamics_are_stable_whatever_the_weights():
     assert torch.linalg.matrix_norm(model.double().cell.matrix(), 2) <= 1 + 1e-12
 
 
+@pytest.mark.parametrize("n", [4, 5, 6, 7, 40])
+def test_every_part_has_trials(n):
+    run = cj.DataRun(waves(n), SequentialAutoencoder.small(), 0)
+    parts = [run.rows(p) for p in ("train", "val", "test")]
+    assert all(len(p) for p in parts) and sorted(np.concatenate(parts)) == list(range(n))
+
+
+@pytest.mark.filterwarnings("ignore:.*no spikes in:UserWarning")
+def test_scores_of_trials_of_unequal_lengths_without_inputs():
+    rng = np.random.default_rng(0)
+    r = cj.Recording.from_counts([rng.poisson(0.5, (t, 6)) for t in rng.integers(5, 20, 30)], 0.02, held_out=(5,))
+    for model in (cj.networks.GRU(3), LFADS(cj.networks.GRU(3), 1, 2, 4, 3)):
+        table = cj.fit(r, model, steps=2, progress=False).scores(n_resamples=10).set_index("score")
+        assert table["value"].notna().all() and "rate_r2" not in table.index
+
+
 def test_units_that_are_kept_apart_are_not_trained_on():
     r = waves()
     run = cj.fit(r, cj.networks.GRU(5), n_unseen=1, **QUICK)

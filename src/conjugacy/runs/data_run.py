@@ -71,7 +71,8 @@ class DataRun:
         """Trials (indices) of "train" (70 %), "val" (15 %) or "test" (the rest, which nothing trains or selects on)."""
         n = self.recording.n_trials
         order = np.random.default_rng(derive_seed(self.seed, "split of trials")).permutation(n)
-        n_train, n_val = max(1, round(0.7 * n)), max(1, round(0.15 * n))
+        n_train = max(1, min(round(0.7 * n), n - 2))  # of 4 trials, too, one is left to select on and one to test
+        n_val = max(1, min(round(0.15 * n), n - n_train - 1))
         edges = {"train": (0, n_train), "val": (n_train, n_train + n_val), "test": (n_train + n_val, n)}
         return np.sort(order[slice(*edges[part])])
 
