@@ -194,6 +194,17 @@ def test_a_fit_that_diverges_says_so_and_keeps_its_best_weights(monkeypatch):
     assert run.metrics["stopped"] == "diverged" and all(bool(torch.isfinite(w).all()) for w in weights(run).values())
 
 
+@pytest.mark.parametrize("model", [cj.networks.NODE(2, num_layers=1, layer_hidden_size=6), PiecewiseLinear(4)])
+def test_a_fit_that_only_makes_things_worse_keeps_the_weights_it_began_with(model):
+    wild = {**QUICK, "steps": 60, "learning_rate": 1e3, "clip": 1e12, "warmup": 0.1}
+    with pytest.warns(UserWarning, match="diverged at step|no step of the fit of .* has improved"):
+        run = cj.fit(waves(), model, **wild)
+    begun = cj.fit(waves(), model, **{**QUICK, "steps": 1, "learning_rate": 1e-12})
+    for a, b in zip(run.network.state_dict().values(), begun.network.state_dict().values()):
+        torch.testing.assert_close(a, b)
+    assert abs(run.metrics["co_bps"]) < 0.2
+
+
 def test_held_out_spikes_and_test_trials_are_not_seen():
     r = waves()
     run = cj.fit(r, cj.networks.GRU(5), **QUICK)
