@@ -201,9 +201,15 @@ def table(rows: list[dict]) -> str:
     return markdown(found.round(2))
 
 
+def share_of(row: dict) -> float:
+    """Share of the questions decided that are answered yes, but for states: State R2 is the answer."""
+    decided = [a for q, a in row["recovered"].items() if q != "states" and a != "undecided"]
+    return decided.count("yes") / max(len(decided), 1)
+
+
 def foretold(rows: list[dict]) -> str:
     """Rank correlation of each score with the share of questions answered yes."""
-    share = np.array([r["share"] for r in rows])
+    share = np.array([share_of(r) for r in rows])
     groups = np.array([f"{r['task']} {r['units']}" for r in rows])
     rng, lines = np.random.default_rng(0), []
     for s in SCORES:
