@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from conjugacy.report.columns import aligned, one_line, width, wrapped
+from conjugacy.similarity.many_comparisons import benjamini_hochberg, uncertainty_said
 
 _LEVEL = 27  # letters before the evidence of a level
 
@@ -27,8 +29,11 @@ def text_table(comparison: Any, *, meanings: bool = True) -> str:
         head = [f"Similarity on {comparison.systems[0].n_trials} trials that no network was trained on"]
     perfect = {m.name: m.traits.perfect for m in comparison.measures}
     rows = []
-    for score in comparison.scores:
+    corrected = benjamini_hochberg([np.nan if s.null is None else s.null.p_value for s in comparison.scores])
+    for score, p in zip(comparison.scores, corrected):
         row = dict(score.cells())
+        if score.null is not None:
+            row["p corrected"] = f"{p:.2g}"
         if "interval" in row:  # a level that all have is said once, above
             row["interval"] = row["interval"].replace(" (95%)", "")
         rows.append({**row, "if equal": f"{perfect[score.measure]:g}"})
@@ -40,6 +45,8 @@ def text_table(comparison: Any, *, meanings: bool = True) -> str:
     if comparison.task_scores is not None and (meanings or (comparison.task_scores["does_the_task"] == False).any()):  # noqa: E712
         lines += ["", "Networks on their own test trials", _scores(comparison.task_scores)]
     if meanings:
+        said = uncertainty_said(comparison.scores)
+        lines += ["", *(wrapped(text, 0, 2) for text in said)] if said else []
         lines += ["", "What the measures are"]
         long = max(len(m.traits.name) for m in comparison.measures)
         lines += [wrapped(f"{m.traits.name:<{long}}  {m.traits.summary}", 2, long + 4) for m in comparison.measures]
