@@ -45,7 +45,7 @@ def test_figures_show_what_they_say(analyses):
     for a in analyses:
         fig = a.plot_trial_io(num_trials=2)
         assert len(fig.axes) == 8
-        assert [ax.get_ylabel() for ax in fig.axes[::2]] == ["state (PCs)", "outputs", "targets", "inputs"]
+        assert [ax.get_ylabel() for ax in fig.axes[::2]] == ["state (PCs, a.u.)", "outputs", "targets", "inputs"]
         np.testing.assert_allclose(fig.axes[2].lines[1].get_ydata(), a.outputs("val")[0, :, 1])
         bars = a.plot_scree(10).axes[0].patches
         np.testing.assert_allclose([b.get_height() for b in bars], 100 * a.explained_variance(10))

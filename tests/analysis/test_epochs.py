@@ -121,8 +121,8 @@ def test_a_path_from_one_rule_to_another_ends_in_their_fixed_points(epochs):
         alone = epochs.fixed_points(name, "memory", n_inits=256, progress=False)
         assert path.points[node].counts == alone.counts
     ax = branches(path, ("pro", "anti")).axes[0]
-    assert ax.get_xlabel() == "held input, from pro to anti"
-    markers = sum(len(line.get_xdata()) for line in ax.lines if line.get_marker() == "o")
+    assert ax.get_xlabel() == "held input, from pro to anti (share of the way)"
+    markers = sum(len(line.get_xdata()) for line in ax.lines if line.get_marker() != "None")
     assert markers == sum(int(p.fixed.sum()) for p in path.points)
 
 

@@ -35,7 +35,7 @@ def test_networks_are_sorted_by_skeleton_whatever_their_order():
     again = cj.solution_classes(nets[::-1], n_inits=64)
     assert again.table().equals(found.table())
     assert "5 networks, 2 classes by skeleton" in repr(found)
-    assert cj.plots.class_counts(found).axes[0].get_xlabel() == "networks"
+    assert cj.plots.class_counts(found).axes[0].get_xlabel() == "number of networks"
 
 
 def test_chao_and_good_by_hand():

@@ -5,6 +5,7 @@ import sys
 import types
 
 import pytest
+from matplotlib.backend_bases import FigureCanvasBase
 
 from conjugacy.plots import figure
 
@@ -41,6 +42,8 @@ def shell(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=made.display))
     monkeypatch.setattr(figure, "_shell", lambda: made)
+    # matplotlib asks a real IPython for its version, once
+    monkeypatch.setattr(FigureCanvasBase, "_fix_ipython_backend2gui", classmethod(lambda cls: None))
     return made
 
 

@@ -103,8 +103,8 @@ class Portrait:
         pairs = self.pairs()
         names = [label or str(k) for k, label in enumerate(self.labels)]
         rows = [
-            {"memory": names[p.a], "joined to": names[p.b], "by saddles": p.saddles, "walls seen": p.walls or None}
-            for p in pairs.itertuples()
+            {"memory": names[a], "joined to": names[b], "by saddles": saddles, "walls seen": walls or None}
+            for a, b, saddles, walls in zip(*(pairs[c].tolist() for c in ("a", "b", "saddles", "walls")))
         ]
         known = f"{self.counts.get(0, 0)} memories, {sum(n for k, n in self.counts.items() if k)} saddles"
         return card(f"{self.name or 'Portrait'}: {known}", sentence(repr(self)), html_table(rows, ".pairs()"))

@@ -137,7 +137,9 @@ def summary_of(points: FixedPoints) -> str:
         first += f"; {settled} of {record.n_orbits} orbits from the data end at one of the memories"
     sure = _how_sure(points)
     apart = int(((~points.reached & np.isin(points.kind, ("fixed", "held"))) | ~counted).sum())
-    away = f" {apart} further points lie where no orbit from the data ends." if apart else ""
+    away = (
+        f" {apart} further point{'s lie' if apart > 1 else ' lies'} where no orbit from the data ends." if apart else ""
+    )
     return f"{first}. {_elsewhere(points)}{sure}{away}"
 
 

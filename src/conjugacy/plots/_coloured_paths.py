@@ -96,7 +96,7 @@ def _named(row: Sequence[float]) -> str:
 
 
 def _over_time(ax: Any, line: np.ndarray, time: np.ndarray, **style: Any) -> Any:
-    pieces = np.stack([line[:-1], line[1:]], 1)
+    pieces = list(np.stack([line[:-1], line[1:]], 1))
     options = {"cmap": palette.VALUES, "linewidths": style.get("lw", 1.0), "alpha": style.get("alpha", 1.0)}
     if line.shape[1] == 3:
         from mpl_toolkits.mplot3d.art3d import Line3DCollection

@@ -99,7 +99,7 @@ def points(size: float) -> float:
     return max(4.5, size * _NOW.get().text / 10.0)
 
 
-def _settings(text: float) -> dict[str, Any]:
+def _settings(text: float) -> Any:
     """RcParams of a paper: small text and thin lines; text stays text in pdf (TrueType) and svg."""
     thin = text / 10.0
     return {

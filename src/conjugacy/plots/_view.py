@@ -33,7 +33,7 @@ def separating_view(ax: Any, points: np.ndarray) -> tuple[float, float]:
             if min(azimuth % 90, 90 - azimuth % 90) < _SQUARE_ON:
                 continue
             ax.view_init(elevation, azimuth)
-            x, y, _ = proj_transform(*points.T, ax.get_proj())
+            x, y, _ = proj_transform(points[:, 0], points[:, 1], points[:, 2], ax.get_proj())
             flat = np.stack([x, y], 1)
             gaps = np.linalg.norm(flat[:, None] - flat[None], axis=2)
             gaps[np.diag_indices(len(gaps))] = np.inf

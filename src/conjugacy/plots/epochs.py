@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -127,7 +128,7 @@ def branches(path: InputPath, labels: tuple[str, str] = ("start", "stop")) -> Fi
             "`path`: expected a path with fixed points, got one without. Take another path, or more starts (n_inits)."
         )
     fig = new_figure(7.6, 4.0)
-    ax = fig.subplots()
+    ax: Any = fig.subplots()
     mean = everything.mean(0)
     direction = np.linalg.svd(everything - mean, full_matrices=False)[2][0]
     fraction = np.linspace(0, 1, len(path.points))

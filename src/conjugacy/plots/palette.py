@@ -50,7 +50,7 @@ def line_style(k: int) -> dict[str, Any]:
     return {"color": series(k), "linestyle": _DASHES[k // len(SERIES) % len(_DASHES)]}
 
 
-def shades(n: int) -> list[tuple[float, float, float, float]]:
+def shades(n: int) -> list[tuple[float, ...]]:
     """`n` colours in an order, from dark to light: steps, sizes, numbers of anything."""
     from matplotlib import colormaps
 

@@ -115,7 +115,7 @@ def hand_speed(analysis: Analysis | Run, phase: str = "val", before: float = 0.2
     window = before / dt, after / dt
     pushed = ((on < off) & (off > cue - window[0]) & (on < cue + window[1])).numpy()
     fig = new_figure(8.2, 3.8)
-    ax = fig.subplots()
+    ax: Any = fig.subplots()
     for mask, colour, name in ((~pushed, palette.PATH, "undisturbed"), (pushed, PUSHED, "pushed")):
         rows = np.flatnonzero(mask)
         rows = rows[:: max(1, len(rows) // _MOST_SINGLE)]
@@ -223,7 +223,7 @@ def latents_at_cue(analysis: Analysis | Run, phase: str = "val", before: float =
             ax.tick_params(labelbottom=False)
     ax.set_xlabel("time from the go cue (s)")
     if dims > 1:
-        space = fig.add_subplot(grid[:, 1], projection="3d") if dims == 3 else fig.add_subplot(grid[:, 1])
+        space: Any = fig.add_subplot(grid[:, 1], projection="3d") if dims == 3 else fig.add_subplot(grid[:, 1])
         at = int(np.argmin(np.abs(time)))
         for path, s in zip(means, found):
             space.plot(*path.T, color=wheel(s / _SECTORS), lw=1.8)

@@ -248,7 +248,7 @@ def known_answers(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
             words = text if count > 4 else text.replace(" ", "\n")
             ax.text(start + count / 2 - 0.5, -0.7, words, ha="center", va="bottom", fontsize=text_size(8.0))
     handles = [Patch(facecolor=c, edgecolor="0.6", label=f"{k}: {_MEANINGS[k]}") for k, c in _VERDICTS.items()]
-    given_room = ax.get_figure(root=True).get_constrained_layout()
+    given_room = figure.get_constrained_layout()
     if given_room:
         over_all(figure, "What each measure sees of pairs whose relation is known")
     legend = legend_beside(ax, handles, [f"{k}: {_MEANINGS[k]}" for k in _VERDICTS])
