@@ -27,6 +27,7 @@ from scipy.special import gammaln
 from typing_extensions import override
 
 from conjugacy._check import check_choice, check_number
+from conjugacy.similarity.bootstrap import check_enough_trials
 from conjugacy.similarity.canonical import (
     canonical_correlations,
     forced_warning,
@@ -35,7 +36,9 @@ from conjugacy.similarity.canonical import (
 )
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
 from conjugacy.similarity.procrustes import Shape
-from conjugacy.similarity.score import OFF_DATA, Traits, Undefined
+from conjugacy.similarity.resampling import Resampling
+from conjugacy.similarity.score import OFF_DATA, Interval, Traits, Undefined
+from conjugacy.similarity.strength_intervals import Strengths, strength_interval
 from conjugacy.system import System
 
 _EQUAL = 1e-9  # correlations nearer to each other than this are equal: rounding mixes their variates
@@ -100,6 +103,15 @@ class SVCCA(CovarianceMeasure):
     def value(self, c: Covariances, a: Coordinates, b: Coordinates) -> tuple[float, dict[str, Any]]:
         correlations, _ = canonical_correlations(c)
         return float(correlations.mean()), {"rank_a": len(c.xx), "rank_b": len(c.yy), "correlations": correlations}
+
+    @override
+    def interval(self, a: Coordinates, b: Coordinates, value: float, resampling: Resampling) -> Interval:
+        def strengths(c: Covariances) -> Strengths:
+            correlations = canonical_correlations(c)[0]
+            return Strengths(correlations, correlations, 1.0, 1.0)
+
+        check_enough_trials(self, a, b)
+        return strength_interval(strengths, lambda found: float(found.s.mean()), a, b, value, resampling, 0.0, 1.0)
 
     @override
     def doubts(self, c: Covariances, a: Coordinates, b: Coordinates) -> dict[str, Any]:
