@@ -26,6 +26,7 @@ from conjugacy._threads import map_threads
 from conjugacy.similarity.alignment import Alignment, Operator, align, align_many
 from conjugacy.similarity.distance_intervals import FEWEST_TRIALS, distance_interval, halves
 from conjugacy.similarity.dmd import DMD, cut_stability, embed, fit, rank_with_a_gap
+from conjugacy.similarity.embedding_sums import embed_as_one
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.nulls import value_or_nan
 from conjugacy.similarity.resampling import Resampling
@@ -190,6 +191,11 @@ class OperatorMeasure(Measure):
     def prepare(self, system: System, train: System | None = None) -> OperatorFeatures:
         del train  # nothing is fitted across systems
         e = embed(system, self.rank, self.n_delays, self.delay_interval, center=self.center, room=True)
+        return self._features(fit(e), system.dt)
+
+    @override
+    def prepare_for_value(self, system: System) -> OperatorFeatures:
+        e = embed_as_one(system, self.rank, self.n_delays, self.delay_interval, center=self.center)
         return self._features(fit(e), system.dt)
 
     @override
