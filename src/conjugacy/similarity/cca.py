@@ -26,7 +26,7 @@ import numpy as np
 from scipy.special import gammaln
 from typing_extensions import override
 
-from conjugacy._check import check_choice, check_number
+from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.similarity.bootstrap import check_enough_trials
 from conjugacy.similarity.canonical import (
     canonical_correlations,
@@ -66,20 +66,28 @@ class SVCCA(CovarianceMeasure):
     ----------
     variance : float
         Share of each system's variance that the kept components hold, in (0, 1].
+    n_components : int or None
+        Keep so many components of each system, or all where it has fewer, whatever share of the variance they hold.
     """
 
     variance: float = 0.99
+    n_components: int | None = None
 
     def __post_init__(self):
         check_number("variance", self.variance, 0, 1, open_low=True)
+        if self.n_components is not None:
+            check_int("n_components", self.n_components, 1, hint="Or None for a share of the variance.")
 
     @property
     @override
     def traits(self) -> Traits:
+        kept = f"components with {self.variance:.0%} of the variance"
+        if self.n_components is not None:
+            kept = f"{self.n_components} leading components"
         return Traits(
             name="svcca",
             version="2",
-            summary=f"mean canonical correlation of the components with {self.variance:.0%} of the variance",
+            summary=f"mean canonical correlation of the {kept}",
             needs="paired trajectories",
             low=0.0,
             high=1.0,
@@ -95,6 +103,8 @@ class SVCCA(CovarianceMeasure):
     @override
     def prepare(self, system: System, train: System | None = None) -> Coordinates:
         features = super().prepare(system, train)
+        if self.n_components is not None:
+            return features.keep(self.n_components)
         share = np.cumsum(features.sd**2) / np.sum(features.sd**2)
         n = int(np.searchsorted(share, self.variance - 1e-12)) + 1
         return features.keep(int((features.sd >= (1 - 1e-6) * features.sd[min(n, len(share)) - 1]).sum()))
