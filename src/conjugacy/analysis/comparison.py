@@ -252,7 +252,7 @@ class Comparison:
     @cached_property
     def _sides(self) -> list[Side]:
         train = self.train or [None] * len(self.systems)
-        return [Side(s, t, self.runs.get(s.name)) for s, t in zip(self.systems, train)]
+        return [Side(s, t, self.runs.get(s.name), self._progress) for s, t in zip(self.systems, train)]
 
     def _scores_of(self, measure: Measure, a: Side, b: Side) -> list[Score]:
         """Scores of a pair: those of this comparison where it has them, else computed now."""

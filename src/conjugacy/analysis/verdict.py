@@ -141,6 +141,7 @@ class Side:
     system: System
     train: System | None
     run: Run | None
+    progress: bool = False
 
     @property
     def name(self) -> str:
@@ -152,7 +153,7 @@ class Side:
         """Its portrait without input on the horizon of a trial, and whether its search was complete (None: unknown)."""
         from conjugacy.dynamics import fixed_points, portrait
 
-        points = fixed_points(self.system, seed=0, progress=False)
+        points = fixed_points(self.system, seed=0, progress=self.progress)
         return portrait(points), points.audit().complete
 
 

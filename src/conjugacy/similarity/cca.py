@@ -67,7 +67,7 @@ class SVCCA(CovarianceMeasure):
     variance : float
         Share of each system's variance that the kept components hold, in (0, 1].
     n_components : int or None
-        Keep so many components of each system, or all where it has fewer, whatever share of the variance they hold.
+        Keep so many components in place of a share of the variance; of systems that have fewer, all.
     """
 
     variance: float = 0.99
@@ -81,9 +81,8 @@ class SVCCA(CovarianceMeasure):
     @property
     @override
     def traits(self) -> Traits:
-        kept = f"components with {self.variance:.0%} of the variance"
-        if self.n_components is not None:
-            kept = f"{self.n_components} leading components"
+        n = self.n_components
+        kept = f"components with {self.variance:.0%} of the variance" if n is None else f"{n} leading components"
         return Traits(
             name="svcca",
             version="2",
@@ -103,9 +102,9 @@ class SVCCA(CovarianceMeasure):
     @override
     def prepare(self, system: System, train: System | None = None) -> Coordinates:
         features = super().prepare(system, train)
-        if self.n_components is not None:
-            return features.keep(self.n_components)
         share = np.cumsum(features.sd**2) / np.sum(features.sd**2)
+        if self.n_components is not None:
+            return features.keep(min(self.n_components, len(share)))
         n = int(np.searchsorted(share, self.variance - 1e-12)) + 1
         return features.keep(int((features.sd >= (1 - 1e-6) * features.sd[min(n, len(share)) - 1]).sum()))
 

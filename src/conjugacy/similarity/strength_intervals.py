@@ -89,10 +89,13 @@ def strength_interval(
         np.mean(of_half, axis=0) ** 2 - of_whole**2
         for of_half, of_whole in zip(np.stack([f.relative for f in of_halves], axis=1), whole.relative)
     ]
+    # what the mean over few trials takes off all variances
+    gain_x, gain_y = 2 - np.mean([(f.x2 / whole.x2, f.y2 / whole.y2) for f in of_halves], axis=0)
 
     def less_bias(found: Strengths) -> Strengths:
         by_share, by_r = (_shrunk(q, more) for q, more in zip(found.relative, added))
-        return found._replace(s=found.s * (found.r**2 * by_r + (1 - found.r**2) * by_share))
+        s = found.s * (found.r**2 * by_r + (1 - found.r**2) * by_share)
+        return Strengths(s * np.sqrt(gain_x * gain_y), found.r, found.x2 * gain_x, found.y2 * gain_y)
 
     left_out = [strengths_of(weighted_covariances(sums, counts)) for counts in group_counts(n_trials, rng)]
     spread = 0.0
