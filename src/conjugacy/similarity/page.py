@@ -52,8 +52,8 @@ What a score says about itself:
   leave out one trial at a time; the others draw trials with replacement, with quantiles shifted so that their mean
   falls on the value. Shapes, correlations, linear CKA and `state_r2` have intervals about the value less its bias
   (`score.interval.bias`), which in noisy records need not hold the value that is printed: of spike counts, 30 trials
-  make `cca` 0.16 too small. How often each holds the truth is counted in [calibration](calibration.md). `portrait` does not depend on trials, and gives the range over
-  further searches
+  make `cca` 0.16 too small. How often each holds the truth is counted in [calibration](calibration.md).
+  `portrait` does not depend on trials, and gives the range over further searches
 - **null**: the same measure against surrogates of the second system, or against systems you give, such as retrained or
   untrained copies (`conjugacy.compare` trains none, but draws untrained ones for runs where trials are not paired).
   `dsa` and the spectra ask for kinship: against unrelated systems with the same time constants, noise and departure
