@@ -46,9 +46,18 @@ def test_the_cut_is_stable_where_the_data_fix_it():
 
 def test_an_undetermined_rank_is_said_and_another_proposed():
     rng = np.random.default_rng(0)
-    a, b = (System.from_arrays(n, rng.normal(size=(40, 50, 8)) * [9, 6, 1, 1, 1, 1, 1, 1]) for n in "ab")
-    with pytest.warns(UserWarning, match="rank 4 is not determined by the data of 'a': .* Rank 2 ends at a gap"):
-        get_measure("dsa", rank=4, n_delays=1)(a, b, interval=0.95, n_resamples=10)
+    a, b = (System.from_arrays(n, rng.normal(size=(40, 50, 6)) * [9, 6, 1, 1, 1, 0.3]) for n in "ab")
+    with pytest.warns(UserWarning, match="^dsa: rank 4 is not determined by the data of .a.: .* Rank 5 ends at a gap"):
+        score = get_measure("dsa", rank=4, n_delays=1)(a, b, interval=0.95, n_resamples=10)
+    assert np.isfinite(score.interval.low)
+
+
+@pytest.mark.parametrize("name", ["dsa", "spectrum_w2"])
+def test_where_a_component_is_arbitrary_there_is_no_interval_and_it_is_said(name):
+    measure = get_measure(name, rank=6, n_delays=3)
+    with pytest.warns(UserWarning, match="no interval: unreliable here: rank 6 is not determined by the data of"):
+        score = measure(*make_world("spiking", seed=1).draw(30, 0), interval=0.95, n_resamples=10)
+    assert np.isnan(score.interval.low) and np.isfinite(score.value)
 
 
 def test_few_trials_have_no_interval_and_it_is_said():

@@ -83,5 +83,6 @@ def _marked(score: Score, values: Mapping[tuple[str, str], dict[str, np.ndarray]
     if as_null:
         low, high = np.quantile(noise, [0.025, 0.975])
         std = float(noise.std(ddof=1)) if len(noise) > 1 else 0.0
-        null = Null(KIND, float(noise.mean()), std, float(low), float(high), p, len(noise))
+        counts = float(noise.mean()), std, float(low), float(high), p, len(noise)
+        null = Null(KIND, *counts, "the mean rate of each unit, the bins and the filter", "all dynamics")
     return replace(score, diagnostics={**score.diagnostics, **details}, warnings=texts, null=null)

@@ -48,7 +48,9 @@ off. A width above 1 is what the correction costs: the value less its bias varie
 | all others | bootstrap over trials, shifted so that its mean falls on the value |
 
 Below 20 trials distances of fitted operators have no interval. Where two halves of the trials have other leading
-components, the score says that the rank is not determined by the data, and names one that is.
+components, the score says that the rank is not determined by the data, and names one that is; where a component is
+arbitrary (the smallest cosine between those of two halves is below 0.3, as for spike counts at these settings), the
+interval is withdrawn.
 
 ## What p-values ask
 

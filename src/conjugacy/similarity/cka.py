@@ -8,7 +8,8 @@ Linear CKA needs no kernel matrix: HSIC = |X'Y|_F^2. With few samples and many u
 for unrelated systems; the unbiased one (Song et al. 2012, eq. 5; see `hsic`) averages to zero there, and may be
 negative. Its linear form needs no kernel matrix either, and takes all states. It is undefined (0/0) where the estimate
 of HSIC(K, K) is not positive, as for states that no two have a unit in common. The RBF kernel
-exp(-|x - x'|^2 / (2 s^2)) has s = bandwidth times the median distance between states.
+exp(-|x - x'|^2 / (2 s^2)) has s = bandwidth times the median distance between states, and so has the Laplace kernel
+exp(-|x - x'| / s), which falls off less steeply far away; or s = bandwidth, in the units of the data.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from typing_extensions import override
 
-from conjugacy._check import check_flag, check_int, check_number
+from conjugacy._check import check_choice, check_flag, check_int, check_number
 from conjugacy._threads import map_threads
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances, map_products
 from conjugacy.similarity.hsic import LinearSums, unbiased_hsic, unbiased_own_hsic
@@ -149,33 +150,38 @@ class KernelCKA(Measure):
     Attributes
     ----------
     bandwidth : float or None
-        Width of the RBF kernel in units of the median distance between states. None: linear kernel.
+        Width s of the kernel, see `unit`. None: linear kernel.
     unbiased : bool
         Use the U-statistic. With a linear kernel `UnbiasedCKA` does the same on all states.
     max_samples : int
         At most this many states, drawn from all trials and steps, go into kernel matrices.
+    kernel : {"rbf", "laplace"}
+        What falls off with the distance between states, where `bandwidth` is not None.
+    unit : {"median", "data"}
+        Of `bandwidth`: the median distance between the states of each system, or the unit of the data. With "data" the
+        value depends on the scale of the data.
     """
 
     bandwidth: float | None = 1.0
     unbiased: bool = False
     max_samples: int = 1000
+    kernel: str = "rbf"
+    unit: str = "median"
 
     def __post_init__(self):
         if self.bandwidth is not None:
             check_number("bandwidth", self.bandwidth, 0, open_low=True, limit=1e100)
         check_int("max_samples", self.max_samples, 4)
         check_flag("unbiased", self.unbiased)
+        check_choice("kernel", self.kernel, ("rbf", "laplace"), "For a linear kernel use bandwidth=None.")
+        check_choice("unit", self.unit, ("median", "data"))
 
     @property
     @override
     def traits(self) -> Traits:
-        kind = "linear" if self.bandwidth is None else "rbf"
-        name = {
-            ("linear", True): "cka_kernel_unbiased",
-            ("rbf", False): "cka_rbf",
-            ("rbf", True): "cka_rbf_unbiased",
-            ("linear", False): "cka_kernel",
-        }[kind, self.unbiased]
+        kind = "linear" if self.bandwidth is None else self.kernel
+        name = f"cka_{'kernel' if kind == 'linear' else kind}{'_unbiased' if self.unbiased else ''}"
+        in_units = kind != "linear" and self.unit == "data"
         return Traits(
             name=name,
             version="1",
@@ -185,7 +191,7 @@ class KernelCKA(Measure):
             high=1.0,
             perfect=1.0,
             higher_is_more_similar=True,
-            invariances=_INVARIANCES,
+            invariances=_INVARIANCES - {"scaling"} if in_units else _INVARIANCES,
             blind_to=OFF_DATA | {"other dynamics, same geometry"},
             reference="Kornblith et al. 2019; Song et al. 2012, eq. 5",
         )
@@ -197,7 +203,7 @@ class KernelCKA(Measure):
         check_varies(samples, self.name)
         rows, trial = spread_rows(samples, self.max_samples)
         check_enough(samples.layout, len(rows), self.name)
-        features = self._features(samples.layout, rows_to_kernel(rows, self.bandwidth), trial)
+        features = self._features(samples.layout, rows_to_kernel(rows, self.bandwidth, self.kernel, self.unit), trial)
         check_defined(samples.layout, features.hsic, self.name)
         return features
 
@@ -340,11 +346,12 @@ def spread_rows(samples: Samples, max_samples: int) -> tuple[np.ndarray, np.ndar
     return rows[chosen], trial[chosen]
 
 
-def rows_to_kernel(rows: np.ndarray, bandwidth: float | None) -> np.ndarray:
-    """Linear kernel, or RBF kernel with `bandwidth` times the median distance, between `rows`."""
+def rows_to_kernel(rows: np.ndarray, bandwidth: float | None, kernel: str = "rbf", unit: str = "median") -> np.ndarray:
+    """Linear kernel, or the kernel called `kernel` of width `bandwidth`, between `rows`; see `KernelCKA`."""
     rows = rows - rows.mean(0)
     if bandwidth is None:
         return rows @ rows.T
     d = pdist(rows)
-    scale = bandwidth * np.median(d[d > 0]) if (d > 0).any() else 1.0
-    return squareform(np.exp(-0.5 * (d / scale) ** 2)) + np.eye(len(rows))
+    scale = np.median(d[d > 0]) if unit == "median" and (d > 0).any() else 1.0
+    d = d / (bandwidth * scale if (d > 0).any() else 1.0)
+    return squareform(np.exp(-0.5 * d**2 if kernel == "rbf" else -d)) + np.eye(len(rows))

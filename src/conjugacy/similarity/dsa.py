@@ -26,6 +26,7 @@ from conjugacy._threads import map_threads
 from conjugacy.similarity.alignment import Alignment, Operator, align, align_many
 from conjugacy.similarity.distance_intervals import FEWEST_TRIALS, distance_interval, halves
 from conjugacy.similarity.dmd import DMD, cut_stability, embed, fit, rank_with_a_gap
+from conjugacy.similarity.embedding_sums import embed_as_one
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.nulls import value_or_nan
 from conjugacy.similarity.resampling import Resampling
@@ -34,9 +35,10 @@ from conjugacy.similarity.score import OFF_DATA, Interval, Score, Traits
 from conjugacy.system import System
 
 UNEQUAL = ("error", "min")
-_STABLE = (
-    0.7  # smallest cosine between the leading components of two halves of the trials; of one axis of two, 0.7 by chance
-)
+# the smallest cosine between the leading components of two halves of the trials, below which the rank is doubted (of
+# one axis of two, 0.7 by chance), and below which one of the components is arbitrary, and no interval tried covers
+_STABLE = 0.7
+_ARBITRARY = 0.3
 
 
 def vector_field_angle(A: Any, B: Any, *, score: str = "angular", effort: int = 1) -> Score:
@@ -193,6 +195,11 @@ class OperatorMeasure(Measure):
         return self._features(fit(e), system.dt)
 
     @override
+    def prepare_for_value(self, system: System) -> OperatorFeatures:
+        e = embed_as_one(system, self.rank, self.n_delays, self.delay_interval, center=self.center)
+        return self._features(fit(e), system.dt)
+
+    @override
     def resample(self, features: OperatorFeatures, counts: np.ndarray) -> OperatorFeatures:
         return self._features(fit(features.dmd.embedding, counts=counts), features.dt)
 
@@ -202,22 +209,26 @@ class OperatorMeasure(Measure):
     ) -> Interval | None:
         cut = a.dmd.embedding.cut or b.dmd.embedding.cut
         found = distance_interval(self, a, b, value, resampling, chosen_anew=cut)
-        return found._replace(doubt=self._undetermined(a, b, resampling.seed)) if cut else found
+        stability, doubt = self._undetermined(a, b, resampling.seed) if cut else (1.0, "")
+        if stability >= _ARBITRARY:
+            return found._replace(doubt=doubt)
+        nan = float("nan")
+        return Interval(nan, nan, found.level, f"unreliable here: {doubt}", nan, found.n_resamples)
 
-    def _undetermined(self, a: OperatorFeatures, b: OperatorFeatures, seed: int) -> str:
-        """What is to be said where the data do not fix the subspace of the leading components; mostly nothing."""
+    def _undetermined(self, a: OperatorFeatures, b: OperatorFeatures, seed: int) -> tuple[float, str]:
+        """`cut_stability` of the worse system, and what is to be said where it is low; mostly nothing."""
+        found = []
         for f in (a, b):
             e = f.dmd.embedding
-            if (
-                f.n_trials >= FEWEST_TRIALS
-                and cut_stability(e, halves(f.n_trials, np.random.default_rng(seed))) < _STABLE
-            ):
-                return (
-                    f"rank {e.chosen} is not determined by the data of {f.name!r}: two halves of its trials have other "
-                    f"leading components, so the value depends on chance, and intervals of 95 % hold the truth in about "
-                    f"80 % of such data (docs/calibration.md). Rank {rank_with_a_gap(e)} ends at a gap"
-                )
-        return ""
+            if f.n_trials >= FEWEST_TRIALS:
+                found.append((cut_stability(e, halves(f.n_trials, np.random.default_rng(seed))), e))
+        stability, e = min(found, key=lambda pair: pair[0], default=(1.0, a.dmd.embedding))
+        if stability >= _STABLE:
+            return stability, ""
+        return stability, (
+            f"rank {e.chosen} is not determined by the data of {e.name!r}: two halves of its trials have other "
+            f"leading components, so the value depends on chance. Rank {rank_with_a_gap(e)} ends at a gap"
+        )
 
     @override
     def compare_resampled(

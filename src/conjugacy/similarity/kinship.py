@@ -6,7 +6,8 @@ counts. A kind whose model misses a record (`Autoregression.unexplained`) is lef
 p-value: the surrogates would be unlike any record of this sort, related or not.
 
 Surrogates are drawn until ten of them are as similar as the data, or as many as were asked for (Besag and Clifford
-1991): p = 10 / drawn, or (r + 1) / (n + 1) for r of all n. Both are level whenever they stop.
+1991): p = 10 / drawn, or (r + 1) / (n + 1) for r of all n. Both are level whenever they stop. Since the larger p
+counts, the second kind is drawn no longer than the first one was until its ten: its own p is not the larger one then.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _AT_ONCE = 20
 def kinship_null(measure: Measure, a: System, b: System, value: float, n_surrogates: int, seed: int) -> Null:
     """The null of the module docstring for `value`, the score of `a` and `b`; undefined (NaN) where no model fits."""
     least = measure.least_units
-    found, missed = {}, []
+    found, missed, most = {}, [], n_surrogates
     for k, kind in enumerate(KINDS):
         try:
             models = [Autoregression.fitted(system, kind, least) for system in (a, b)]
@@ -43,10 +44,12 @@ def kinship_null(measure: Measure, a: System, b: System, value: float, n_surroga
         if miss > _MOST_UNEXPLAINED:
             missed.append(miss)
             continue
-        values = _sequence(measure, a, models, kind, value, n_surrogates, np.random.default_rng([seed, 1, k]))
+        values = _sequence(measure, a, models, kind, value, most, np.random.default_rng([seed, 1, k]))
         if not len(values):  # the measure is undefined for all of them
             continue
         found[kind] = (values, p_value(measure, values, value, n_surrogates))
+        if similar(measure, values, value).sum() >= ENOUGH:
+            most = len(values)
         if found[kind][1] > 0.5:
             break  # the other kind could only raise it
     if not found:
@@ -87,7 +90,7 @@ def _sequence(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Values (surrogate,) up to and with the one that makes `ENOUGH`; undefined ones are drawn again, once each."""
-    of_a = measure.prepare(a) if kind == "spectrum" else None
+    of_a = measure.prepare_for_value(a) if kind == "spectrum" else None
     values: list[float] = []
     drawn = 0
     while len(values) < n_surrogates and drawn < 2 * n_surrogates:
@@ -97,8 +100,11 @@ def _sequence(
 
         def one(generator: np.random.Generator) -> float:
             try:
-                left = measure.prepare(models[0].unrelated(kind, generator)) if of_a is None else of_a
-                return measure.compare(left, measure.prepare(models[1].unrelated(kind, generator)))[0]
+                left = of_a
+                if left is None:
+                    left = measure.prepare_for_value(models[0].unrelated(kind, generator))
+                right = measure.prepare_for_value(models[1].unrelated(kind, generator))
+                return measure.compare(left, right)[0]
             except Undefined:
                 return float("nan")
 

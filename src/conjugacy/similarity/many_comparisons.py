@@ -57,17 +57,18 @@ def add_corrected(table: pd.DataFrame, ways: Sequence[str], p: str, corrected: s
     if not columns:
         return
     values = table[columns].to_numpy(dtype=float)
-    found = benjamini_hochberg(values.ravel()).reshape(values.shape)
+    found = benjamini_hochberg(values.ravel().tolist()).reshape(values.shape)
     for k, column in enumerate(columns):
-        table.insert(
-            int(table.columns.get_loc(column)) + 1, f"{column[: len(column) - len(p)]}{corrected}", found[:, k]
-        )
+        name = f"{column[: len(column) - len(p)]}{corrected}"
+        table.insert(list(table.columns).index(column) + 1, name, found[:, k])
     table.attrs[corrected] = said(int(np.isfinite(values).sum()))
 
 
 def uncertainty_said(scores: Sequence[Score]) -> list[str]:
     """Lines that say by what intervals were made, what each null keeps and breaks, and over what p is corrected."""
-    lines, by_method, by_null = [], {}, {}
+    lines: list[str] = []
+    by_method: dict[str, list[str]] = {}
+    by_null: dict[tuple[str, str, str], list[str]] = {}
     for s in scores:
         if s.interval is not None and np.isfinite(s.interval.low):
             by_method.setdefault(s.interval.method, []).append(s.measure)

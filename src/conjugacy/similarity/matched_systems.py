@@ -108,12 +108,14 @@ class Autoregression:
         turned = _other_spectrum(self.operators[0], rng)[None] if kind == "spectrum" else self._turned(rng)
         m, order = len(self.noise_sizes), len(turned)
         n, t = len(self.lengths), int(self.lengths.max()) + _BURN_IN
+        # the noise is turned into states in its place: most of the time goes to drawing it
         z = np.zeros((t + order, n, m))
-        noise = rng.normal(size=(t, n, m))
-        step = np.concatenate(list(turned), axis=1).T
-        for k in range(t):
-            z[k + order] = np.concatenate([z[k + order - 1 - i] for i in range(order)], axis=1) @ step + noise[k]
-        seen = z[-(t - _BURN_IN) :].transpose(1, 0, 2) * self.noise_sizes @ _haar(m, rng)
+        rng.standard_normal(out=z[order:])
+        steps = [operator.T.copy() for operator in turned]
+        for k in range(order, t + order):
+            for i, step in enumerate(steps):
+                z[k] += z[k - 1 - i] @ step
+        seen = (z[-(t - _BURN_IN) :] @ (self.noise_sizes[:, None] * _haar(m, rng))).transpose(1, 0, 2)
         lengths = torch.from_numpy(self.lengths)
         return System(f"unrelated to {self.name}", torch.from_numpy(seen.copy()), None, lengths, dt=self.dt)
 

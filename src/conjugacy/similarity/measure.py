@@ -54,6 +54,10 @@ class Measure(ABC):
         `train` holds trials on which a measure that fits one system to another may fit; the rest ignore it.
         """
 
+    def prepare_for_value(self, system: System) -> Any:
+        """Features good for `compare` alone, without what intervals need; for surrogates, which are many."""
+        return self.prepare(system)
+
     @abstractmethod
     def compare(self, a: Any, b: Any) -> tuple[float, dict[str, Any]]:
         """Value and diagnostics for two prepared systems.

@@ -48,19 +48,24 @@ surface([a, b, c], "dsa").warning  # does the order of distances depend on rank 
 What a score says about itself:
 
 - **interval**: from trials drawn anew. Distances of fitted operators and time constants choose their components in
-  every resample and allow for the bias that noise adds; shapes, canonical correlations, kernels and `rsa` leave out one
-  trial at a time; `state_r2` and the others draw trials with replacement (paired trials together; training and held-out
-  trials each within their part), with quantiles shifted so that their mean falls on the value. How often each holds the
-  truth is counted in [calibration](calibration.md). `portrait` does not depend on trials, and gives the range over
-  further searches
+  every resample and allow for the bias that noise adds; shapes, canonical correlations, kernels, `state_r2` and `rsa`
+  leave out one trial at a time; the others draw trials with replacement, with quantiles shifted so that their mean
+  falls on the value. Shapes, correlations, linear CKA and `state_r2` have intervals about the value less its bias
+  (`score.interval.bias`), which in noisy records need not hold the value that is printed: of spike counts, 30 trials
+  make `cca` 0.16 too small. How often each holds the truth is counted in [calibration](calibration.md).
+  `portrait` does not depend on trials, and gives the range over further searches
 - **null**: the same measure against surrogates of the second system, or against systems you give, such as retrained or
   untrained copies (`conjugacy.compare` trains none, but draws untrained ones for runs where trials are not paired).
   `dsa` and the spectra ask for kinship: against unrelated systems with the same time constants, noise and departure
   from normality ("matched_systems"). They are functions of covariances, which randomised phases keep, so
   "phase_randomised" is refused
+- **many of them**: tables of pairs and measures have "p_corrected" (false discovery rate) beside each p-value, and
+  `table.attrs` says over how many
 - **diagnostics**: `dsa` comes with a lower bound that no rotation can beat and with how many climbs of its search
   agree; `state_r2` with the R2 on the trials of the fit; operators with their ranks
 - **ceiling**: `split_half_ceiling(measure, system)` is what two halves of one system give
+
+What netrep, rsatoolbox, similarity-repository and dsa-metric call each of them is in [peers](peers.md).
 
 Models of spikes are scored on arrays in `conjugacy.recordings.spike_scores`: `rate_r2`, `input_r2`, `bits_per_spike`,
 `co_bps`, `co_bps_from_latents`, `cycle_consistency`. Repeated trials with noise: `stochastic_shape_distance`.

@@ -191,6 +191,8 @@ class Score:
         text = f"Score({self.measure} {self.direction}: {self.value:.4g}"
         if self.interval:
             text += f" [{self.interval.low:.4g}, {self.interval.high:.4g}] at {self.interval.level:.0%}"
+            if self.value < self.interval.low or self.value > self.interval.high:
+                text += f", less a bias of about {self.interval.bias:.2g}"
         if self.null:
             n = self.null
             text += f"; null {n.mean:.4g} +- {n.std:.2g} ({n.kind}), p {'' if n.p_bound else '= '}{n.p_text}"
