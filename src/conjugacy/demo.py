@@ -60,5 +60,6 @@ def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
     if found is not None:
         conjugacy_figure(found).savefig(out / "conjugacy.png", dpi=150)
         written.append(out / "conjugacy.png")
-    written.append(out / "verdict.txt")
+    folders = {run.name: str(out / f"{run.name.lower()}") for run in runs}
+    written += [out / "verdict.txt", comparison.report(out / "report.html", verdict=verdict, folders=folders)]
     print("Written:", *(f"  {path}" for path in written), sep="\n")
