@@ -17,6 +17,7 @@ from conjugacy.plots._labels import over_all, short
 from conjugacy.plots._style import points
 from conjugacy.plots.figure import new_figure
 from conjugacy.similarity import Pairwise
+from conjugacy.similarity.measure import get_measure, measure_names
 from conjugacy.similarity.score import Score
 
 _NAMED = 20  # rows of a measure that are named; of more, all are drawn in order of their value
@@ -47,7 +48,8 @@ def forest(scores: Comparison | Pairwise | Sequence[Score]) -> Figure:
     for score in given:
         by_measure.setdefault(score.measure, []).append(score)
     rows = [min(len(s), 34) for s in by_measure.values()]
-    legend = _legend(given)
+    untrained = isinstance(scores, Comparison) and bool(scores.untrained)
+    legend = _legend(given, untrained)
     foot = 0.22 * sum(label.count("\n") + 1 for _, label in legend)
     fig = new_figure(7.2, 0.75 * len(rows) + 0.24 * sum(rows) + foot + 0.5)
     axes = fig.subplots(len(rows), 1, squeeze=False, height_ratios=[r + 0.8 for r in rows])[:, 0]
@@ -74,6 +76,8 @@ def _panel(ax: Any, measure: str, shown: list[Score]) -> None:
             ax.plot(s.value, y, "o", color=palette.BLUE, ms=5.5, mec="white", mew=0.6)
         else:
             ax.text(0.5, y, "undefined", transform=ax.get_yaxis_transform(), va="center", ha="center", fontsize="small")
+    if measure in measure_names():
+        ax.axvline(get_measure(measure).traits.perfect, color=palette.REFERENCE, ls=":", lw=1.2, zorder=0)
     ax.set_ylim(len(shown) - 0.4, -0.6)
     if len(shown) > _NAMED:
         ax.set_yticks([])
@@ -90,11 +94,12 @@ def _panel(ax: Any, measure: str, shown: list[Score]) -> None:
     ax.set_axisbelow(True)
 
 
-def _legend(shown: Sequence[Score]) -> list[tuple[Any, str]]:
+def _legend(shown: Sequence[Score], untrained: bool) -> list[tuple[Any, str]]:
     """What the marks mean, in the order of their weight; long texts in lines."""
     import textwrap
 
     entries: list[tuple[Any, str]] = [(Line2D([], [], color=palette.BLUE, marker="o", ls=""), "score")]
+    entries.append((Line2D([], [], color=palette.REFERENCE, ls=":", lw=1.2), "equal systems"))
     intervals: dict[str, list[str]] = {}
     for s in shown:
         if s.interval is not None and np.isfinite(s.interval.low + s.interval.high):
@@ -107,8 +112,12 @@ def _legend(shown: Sequence[Score]) -> list[tuple[Any, str]]:
         if s.null is not None and s.null.n_surrogates:
             keeps = f"; keeps {s.null.keeps}" if s.null.keeps else ""
             breaks = f"; breaks {s.null.breaks}" if s.null.breaks else ""
+            if untrained and s.null.kind == "systems given":
+                keeps, breaks = "; keeps architecture and inputs", "; breaks what was learned"
             # nulls that name the systems in them are one kind
             kind = s.null.kind.replace(s.a, "a").replace(s.b, "b")
+            kind = "untrained networks of the same kind" if untrained and kind == "systems given" else kind
+            kind = kind.replace("_", " ")
             names = nulls.setdefault(f"by chance ({s.null.n_surrogates} surrogates): {kind}{keeps}{breaks}", [])
             names += [] if s.measure in names else [s.measure]
     entries += [(Line2D([], [], color=palette.BLUE, lw=2.2), _of(t, m)) for t, m in list(intervals.items())[:4]]

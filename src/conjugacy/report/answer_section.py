@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
@@ -10,6 +11,7 @@ from conjugacy.report.elements import folded, listed, table
 
 _WORDS = {SAME: "Yes", "factor": "In part", DIFFERENT: "No", CANNOT_TELL: "Cannot tell"}
 _KINDS = {SAME: "same", "factor": "same", DIFFERENT: "different", CANNOT_TELL: "tell"}
+_MARKS = {SAME: "✓ same", DIFFERENT: "✗ different", CANNOT_TELL: "? cannot tell"}
 _QUESTIONS = {
     "task": "Do both do the task, equally well?",
     "geometry": "Are their states the same up to a linear map?",
@@ -34,9 +36,8 @@ def levels(verdict: Verdict | None) -> str:
 
 
 def _box(p: PairVerdict) -> str:
-    opening, _, rest = p.sentence.partition(":")
-    rest = rest.strip() if opening.split(",")[0].strip() in ("yes", "no", "cannot tell") else p.sentence
-    rest = rest or p.sentence
+    # the word stands above the sentence: it is not said twice
+    rest = re.sub(r"^(yes|no|cannot tell)[,:]\s*", "", p.sentence)
     return (
         f'<div class="answer {_KINDS[p.answer]}"><p class="who">{escape(p.a)} and {escape(p.b)}</p>'
         f'<p class="word">{_WORDS[p.answer]}.</p><p>{escape(rest[:1].upper() + rest[1:])}</p></div>'
@@ -45,7 +46,8 @@ def _box(p: PairVerdict) -> str:
 
 def _levels(p: PairVerdict, alone: bool) -> str:
     rows: list[dict[str, Any]] = [
-        {"question": _QUESTIONS.get(v.name, v.name), "answer": v.answer, "what was found": v.evidence} for v in p.levels
+        {"question": _QUESTIONS.get(v.name, v.name), "answer": _MARKS[v.answer], "what was found": v.evidence}
+        for v in p.levels
     ]
     rests = [f"{v.name}: {v.rests_on}" for v in p.levels if v.rests_on]
     caption = "Five questions behind the answer" if alone else f"Five questions: {p.a} and {p.b}"

@@ -75,7 +75,8 @@ def timing_section(points: Mapping[str, Any]) -> str:
         "times",
         "How fast they forget",
         paragraph(
-            "Time constants of the slowest modes near memories: how long a small push is felt there. Beside them the eigenvalues they come from, at all points."
+            "Time constants of the slowest modes near memories: how long a small push is felt there. Below them the "
+            "eigenvalues they come from, at all points."
         )
         if rows
         else "",

@@ -20,11 +20,8 @@ from conjugacy.plots.figure import leave_to_caller
 def section(anchor: str, heading: str, *parts: str) -> str:
     """A section that links lead to; nothing where it would be empty."""
     body = "".join(parts)
-    return (
-        f'<section id="{anchor}" aria-labelledby="{anchor}-h"><h2 id="{anchor}-h">{escape(heading)}</h2>{body}</section>'
-        if body
-        else ""
-    )
+    title = f'<h2 id="{anchor}-h">{escape(heading)}</h2>'
+    return f'<section id="{anchor}" aria-labelledby="{anchor}-h">{title}{body}</section>' if body else ""
 
 
 def paragraph(text: str, kind: str = "") -> str:
@@ -58,7 +55,9 @@ def table(caption: str, rows: Sequence[Mapping[str, object]]) -> str:
     body = "".join(
         "<tr>"
         + "".join(
-            f'<th scope="row">{escape(_text(row.get(c)))}</th>' if k == 0 else f"<td>{escape(_text(row.get(c)))}</td>"
+            f'<th scope="row">{escape(_text(row.get(c)))}</th>'
+            if k == 0
+            else f'<td data-column="{escape(c)}">{escape(_text(row.get(c)))}</td>'
             for k, c in enumerate(columns)
         )
         + "</tr>"

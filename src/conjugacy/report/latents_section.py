@@ -14,7 +14,7 @@ import pandas as pd
 from conjugacy.report.elements import paragraph, saved, section
 from conjugacy.system import System
 
-_TRIALS, _STEPS, _POINTS = 8, 250, 120
+_TRIALS, _STEPS, _POINTS = 6, 250, 120
 
 
 def latents_section(systems: Sequence[System], points: Mapping[str, Any], paired: bool) -> str:
@@ -60,16 +60,17 @@ def latents_section(systems: Sequence[System], points: Mapping[str, Any], paired
         "latents",
         "The states, in three dimensions",
         paragraph(
-            f"{lines}Discs are memories (fixed points that attract), orange diamonds saddles, green squares states that "
-            f"only rest as long as a trial. Each is drawn on its own first three principal components, at one size{turned}. "
+            f"{lines}Discs are memories (fixed points that attract), orange diamonds saddles, green squares states "
+            "that only rest as long as a trial. Each is drawn on its own first three principal components, at one "
+            f"size{turned}. "
             "Drag a panel, or select it and use the arrow keys, + and -; all turn together."
         ),
         '<div class="tools"><button id="spin" type="button" aria-pressed="false">Turn</button>'
         '<button id="first-view" type="button">First view</button><label for="colour">Colour</label>'
-        '<select id="colour"><option value="trial">by trial</option><option value="time">by time</option></select></div>',
+        '<select id="colour"><option value="trial">by trial</option><option value="time">by time</option></select>'
+        "</div>",
         f'<div class="side">{panels}</div>',
         "<noscript><p>Without JavaScript these panels stay empty; all other figures are there.</p></noscript>",
-        paragraph(""),
         saved(_frame(shown), "latents"),
         f'<script type="application/json" id="latents-data">{held}</script><script>{script}</script>',
     )
@@ -87,14 +88,13 @@ def _panel(k: int, name: str, paths: list[np.ndarray], at: np.ndarray, kinds: li
 
 
 def _in_three(system: System) -> tuple[list[np.ndarray], Any]:
-    states = system.states().double().numpy() if callable(system.states) else system.states.double().numpy()
+    states = system.states().double().numpy()
     mean = states.mean(0)
     axes = np.linalg.svd(states[:: max(1, len(states) // 5000)] - mean, full_matrices=False)[2][:3]
-    spread = max(float(np.linalg.norm((states - mean) @ axes.T, axis=1).std() * 2), 1e-9)
-    scale = np.quantile(np.linalg.norm((states - mean) @ axes.T, axis=1), 0.98) or spread
+    scale = float(np.quantile(np.linalg.norm((states - mean) @ axes.T, axis=1), 0.98))
 
     def project(x: np.ndarray) -> np.ndarray:
-        y = (np.asarray(x) - mean) @ axes.T / max(float(scale), 1e-9)
+        y = (np.asarray(x) - mean) @ axes.T / max(scale, 1e-9)
         return np.pad(y, ((0, 0), (0, 3 - y.shape[1])))
 
     paths = []

@@ -91,7 +91,8 @@ def page(comparison: Any, title: str | None, verdict: Verdict | bool | None, fol
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{escape(heading)} {escape(who)}</title><link rel="icon" href="data:,"><style>{style}</style></head><body>'
+        f"<title>{escape(heading)} {escape(who)}</title>"
+        f'<link rel="icon" href="data:,"><style>{style}</style></head><body>'
         '<a class="skip" href="#what">Skip to what was compared</a>'
         f'<header class="top"><h1>{escape(heading)}</h1>{answer_box(said, _findings(comparison, classes, said))}'
         f'<nav aria-label="Sections"><ul>{links}</ul></nav></header>'

@@ -20,7 +20,8 @@ _BIBTEX = {
     "cka": "@inproceedings{kornblith2019, author={Kornblith, Simon and Norouzi, Mohammad and Lee, Honglak and Hinton, "
     "Geoffrey}, title={Similarity of Neural Network Representations Revisited}, booktitle={ICML}, year={2019}}",
     "procrustes": "@inproceedings{williams2021, author={Williams, Alex H. and Kunz, Erin and Kornblith, Simon and "
-    "Linderman, Scott W.}, title={Generalized Shape Metrics on Neural Representations}, booktitle={NeurIPS}, year={2021}}",
+    "Linderman, Scott W.}, title={Generalized Shape Metrics on Neural Representations}, "
+    "booktitle={NeurIPS}, year={2021}}",
     "dsa": "@inproceedings{ostrow2023, author={Ostrow, Mitchell and Eisen, Adam and Kozachkov, Leo and Fiete, Ila}, "
     "title={Beyond Geometry: Comparing the Temporal Structure of Computation in Neural Circuits with Dynamical "
     "Similarity Analysis}, booktitle={NeurIPS}, year={2023}}",
@@ -53,7 +54,8 @@ def provenance_section(comparison: Any, folders: Mapping[str, str]) -> str:
             }
         )
         configs.append(folded(f"Settings of {name}", code(json.dumps(run.config(), indent=2))))
-    versions = f"conjugacy {__version__}, torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}"
+    versions = f"conjugacy {__version__}, torch {torch.__version__}, numpy {np.__version__}"
+    versions += f", Python {platform.python_version()}"
     return section(
         "provenance",
         "How this was made, and how to make it again",
@@ -78,7 +80,9 @@ def methods_section(comparison: Any) -> str:
         f"trained on, with conjugacy {__version__}, by {names}. "
     )
     if r.interval is not None:
-        text += f"Intervals ({r.interval:.0%}) come from {r.n_resamples} resamples of the trials where a measure depends on them. "
+        text += (
+            f"Intervals ({r.interval:.0%}) come from {r.n_resamples} resamples of the trials, or as the figure says. "
+        )
     if kinds:
         text += f"Scores were held against surrogates ({'; '.join(kinds)}). "
     if any(s.step is not None for s in comparison.systems):
@@ -123,7 +127,8 @@ def _commands(comparison: Any, folders: Mapping[str, str]) -> str:
         ]
         places = " ".join(shlex.quote(folders[n]) for n in names)
         null = f" --null {r.null}" if isinstance(r.null, str) else ""
-        line = f"conjugacy report {places} --measures {measures} --seed {r.seed} --n-trials {comparison.systems[0].n_trials}{null}"
+        line = f"conjugacy report {places} --measures {measures} --seed {r.seed}{null}"
+        line += f" --n-trials {comparison.systems[0].n_trials}"
         return "\n".join([*lines[:6], f"{line} --out report.html"])
     null = f", null={r.null!r}" if isinstance(r.null, str) else ""
     return (
