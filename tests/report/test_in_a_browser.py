@@ -25,9 +25,10 @@ pytestmark = [
 PROBE = """
 <script>
 (async function () {
-  var found = { errors: [], marks: window.seen };
+  var found = { errors: [] };
   window.addEventListener("error", function (e) { found.errors.push(String(e.message)); });
-  var panels = Array.from(document.querySelectorAll("canvas")), look = function () { return panels.map(c => c.toDataURL()); };
+  var panels = Array.from(document.querySelectorAll("canvas"));
+  var look = function () { return panels.map(c => c.toDataURL()); };
   var before = look();
   panels[0].dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
   var turned = look();

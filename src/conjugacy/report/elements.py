@@ -52,17 +52,7 @@ def table(caption: str, rows: Sequence[Mapping[str, object]]) -> str:
     if not columns:
         return ""
     head = "".join(f'<th scope="col">{escape(c)}</th>' for c in columns)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<th scope="row">{escape(_text(row.get(c)))}</th>'
-            if k == 0
-            else f'<td data-column="{escape(c)}">{escape(_text(row.get(c)))}</td>'
-            for k, c in enumerate(columns)
-        )
-        + "</tr>"
-        for row in rows
-    )
+    body = "".join(f"<tr>{''.join(_cell(row.get(c), c, k == 0) for k, c in enumerate(columns))}</tr>" for row in rows)
     said = escape(caption)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{said}"><table><caption>{said}</caption>'
@@ -86,6 +76,11 @@ def saved(data: pd.DataFrame, name: str, index: bool = False) -> str:
     held = base64.b64encode(as_csv(data, index=index)).decode()
     stem = escape(file_stem(name))
     return f'<a class="save" download="{stem}.csv" href="data:text/csv;base64,{held}">Save the numbers ({stem}.csv)</a>'
+
+
+def _cell(value: object, column: str, names_row: bool) -> str:
+    text = escape(_text(value))
+    return f'<th scope="row">{text}</th>' if names_row else f'<td data-column="{escape(column)}">{text}</td>'
 
 
 def _text(value: Any) -> str:
