@@ -309,7 +309,7 @@ class Comparison:
         Path
             The file.
         """
-        return higher("report.page", "write_report")(self, path, title=title, verdict=verdict, folders=folders)
+        return higher("report.report_page", "write_report")(self, path, title=title, verdict=verdict, folders=folders)
 
     def _repr_html_(self) -> str:
         """The scores, a row each and only what is known of them; `table` has every column."""

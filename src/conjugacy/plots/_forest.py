@@ -38,7 +38,10 @@ def forest(scores: Comparison | Pairwise | Sequence[Score]) -> Figure:
     TypeError, ValueError
         If it holds something else, or no score.
     """
-    given = list(scores.scores) if isinstance(scores, Comparison | Pairwise) else check_list("scores", scores, "Scores")
+    if isinstance(scores, Comparison | Pairwise):
+        given = list(scores.scores)
+    else:
+        given = check_list("scores", scores, "Scores")
     for k, score in enumerate(given):
         if not isinstance(score, Score):
             raise TypeError(f"`scores[{k}]`: expected a Score, got {type(score).__name__}. Pass a Comparison.")

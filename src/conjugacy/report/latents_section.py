@@ -152,4 +152,4 @@ def _frame(shown: Sequence[tuple[str, list[np.ndarray], np.ndarray, list[str]]])
             rows.append(
                 pd.DataFrame([np.round(x, 3)], columns=["x", "y", "z"]).assign(system=name, what=kind, number=k)
             )
-    return pd.concat(rows, ignore_index=True)[["system", "what", "number", "x", "y", "z"]]
+    return pd.concat(rows, ignore_index=True).reindex(columns=["system", "what", "number", "x", "y", "z"])
