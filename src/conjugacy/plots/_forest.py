@@ -38,10 +38,8 @@ def forest(scores: Comparison | Pairwise | Sequence[Score]) -> Figure:
     TypeError, ValueError
         If it holds something else, or no score.
     """
-    if isinstance(scores, Comparison | Pairwise):
-        given = list(scores.scores)
-    else:
-        given = check_list("scores", scores, "Scores")
+    held: Any = scores
+    given = list(held.scores) if isinstance(held, Comparison | Pairwise) else check_list("scores", held, "Scores")
     for k, score in enumerate(given):
         if not isinstance(score, Score):
             raise TypeError(f"`scores[{k}]`: expected a Score, got {type(score).__name__}. Pass a Comparison.")
