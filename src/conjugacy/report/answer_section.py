@@ -11,7 +11,7 @@ from conjugacy.report.elements import folded, listed, table
 
 _WORDS = {SAME: "Yes", "factor": "In part", DIFFERENT: "No", CANNOT_TELL: "Cannot tell"}
 _KINDS = {SAME: "same", "factor": "same", DIFFERENT: "different", CANNOT_TELL: "tell"}
-_MARKS = {SAME: "✓ same", DIFFERENT: "✗ different", CANNOT_TELL: "? cannot tell"}
+_MARKS = {SAME: "✓\u00a0same", DIFFERENT: "✗\u00a0different", CANNOT_TELL: "?\u00a0cannot tell"}
 _QUESTIONS = {
     "task": "Do both do the task, equally well?",
     "geometry": "Are their states the same up to a linear map?",

@@ -77,8 +77,10 @@ def latents_section(systems: Sequence[System], points: Mapping[str, Any], paired
 
 
 def _panel(k: int, name: str, paths: list[np.ndarray], at: np.ndarray, kinds: list[str]) -> str:
-    counts = f"{kinds.count('memory')} memories, {kinds.count('saddle')} saddles" if kinds else "no fixed points known"
-    counts += f", {kinds.count('held')} resting states" if "held" in kinds else ""
+    counts = (
+        f"memories: {kinds.count('memory')}, saddles: {kinds.count('saddle')}" if kinds else "no fixed points known"
+    )
+    counts += f", resting states: {kinds.count('held')}" if "held" in kinds else ""
     label = escape(f"{name}: {len(paths)} trials in three dimensions, {counts}. Arrow keys turn it.")
     return (
         f"<figure><h3>{escape(name)}</h3>"

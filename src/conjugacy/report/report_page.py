@@ -117,7 +117,7 @@ def _classes_of(comparison: Any) -> tuple[SolutionClasses | None, str]:
     try:
         return solution_classes(things, seed=comparison._resampling.seed), ""
     except ValueError as reason:
-        return None, f"Networks were not sorted into classes: {reason}"
+        return None, f"Networks were not sorted into classes: {str(reason).split(': {')[0]}."
 
 
 def _shown(comparison: Any, classes: SolutionClasses | None) -> list[str]:
@@ -135,6 +135,10 @@ def _paired(comparison: Any) -> bool:
 def _findings(comparison: Any, classes: SolutionClasses | None, verdict: Verdict | None) -> list[str]:
     """Plain sentences for the top: classes, and the scores where no verdict says more."""
     texts = []
+    scores = comparison.task_scores
+    failing = 0 if scores is None else sum(does is False for does in scores["does_the_task"])
+    if failing:
+        texts.append(f"{failing} of {len(scores)} networks do not do their task: what they share may come from that.")
     if classes is not None:
         n, k = sum(classes.counts), len(classes.classes)
         texts.append(
@@ -154,8 +158,8 @@ def _findings(comparison: Any, classes: SolutionClasses | None, verdict: Verdict
             text += f", where equal systems have {m.traits.perfect:g}"
             nulls = [s for s in mine if s.null is not None and s.null.n_surrogates]
             if nulls:
-                beyond = sum(s.null.p_value <= 0.05 for s in nulls if s.null is not None)
-                text += f"; {beyond} of {len(nulls)} more alike than chance"
+                beyond = sum(s.null.p_bound for s in nulls if s.null is not None)
+                text += f"; {beyond} of {len(nulls)} more alike than every surrogate of chance"
             noise = [s for s in mine if "noise" in s.diagnostics]
             if noise:
                 reached = sum(bool(s.diagnostics["reached_by_noise"]) for s in noise)
