@@ -10,10 +10,10 @@ some recordings being easier than others).
 What is in the folder already is not done again, a fit that was cut off goes on where it was, and a second process with
 the same folder takes the cells that the first is not at.
 
-    python benchmarks/recovery.py FOLDER [--full] [--table]
+    python benchmarks/recovery.py FOLDER [--full | --sizes] [--table]
 
 The short form (2 tasks, 3 models, 2 numbers of units, 2 seeds) takes less than 20 minutes on 2 cores, a process on
-each; `--full` has more of everything.
+each; `--full` has more of everything, `--sizes` compares sizes of one decoder.
 """
 
 from __future__ import annotations
@@ -65,6 +65,14 @@ FULL = {
     "seeds": tuple(range(5)),
     "steps": 2500,
     "n_trials": 800,
+}
+# does State R2 fall with the size of the decoder while the rates stay as good (Versteeg et al. 2025, figure on sizes)?
+SIZES = {
+    **SHORT,
+    "tasks": {"2 bits": SHORT["tasks"]["2 bits"]},
+    "models": {f"NODE-{k}": cj.networks.NODE(k) for k in (2, 3, 8, 16, 32)},
+    "units": (60,),
+    "seeds": (0,),
 }
 SCORES = (
     "rate_r2",
@@ -127,9 +135,19 @@ def cell(folder: Path, setting: dict, name: tuple[str, str, int, int]) -> dict:
     }
 
 
-def results(folder: Path) -> list[dict]:
+def cells_of(setting: dict) -> list[tuple[str, str, int, int]]:
+    """Task, model, number of units and seed of every cell."""
+    return list(itertools.product(setting["tasks"], setting["models"], setting["units"], setting["seeds"]))
+
+
+def file_of(folder: Path, name: tuple[str, str, int, int]) -> Path:
+    """Where a cell is kept."""
+    return folder / "cells" / ("-".join(map(str, name)) + ".json")
+
+
+def results(folder: Path, setting: dict) -> list[dict]:
     """All cells that are done."""
-    return [json.loads(p.read_text()) for p in sorted((folder / "cells").glob("*.json"))]
+    return [json.loads(p.read_text()) for name in cells_of(setting) if (p := file_of(folder, name)).exists()]
 
 
 def run_all(folder: Path, setting: dict) -> None:
@@ -143,9 +161,8 @@ def run_all(folder: Path, setting: dict) -> None:
                 time.sleep(1)
             continue
         print(f"{name}: {truth}", flush=True)
-    names = itertools.product(setting["tasks"], setting["models"], setting["units"], setting["seeds"])
-    for name in names:
-        path = folder / "cells" / ("-".join(map(str, name)) + ".json")
+    for name in cells_of(setting):
+        path = file_of(folder, name)
         if path.exists():
             continue
         try:
@@ -184,9 +201,15 @@ def table(rows: list[dict]) -> str:
     return markdown(found.round(2))
 
 
+def share_of(row: dict) -> float:
+    """Share of the questions decided that are answered yes, but for states: State R2 is the answer."""
+    decided = [a for q, a in row["recovered"].items() if q != "states" and a != "undecided"]
+    return decided.count("yes") / max(len(decided), 1)
+
+
 def foretold(rows: list[dict]) -> str:
     """Rank correlation of each score with the share of questions answered yes."""
-    share = np.array([r["share"] for r in rows])
+    share = np.array([share_of(r) for r in rows])
     groups = np.array([f"{r['task']} {r['units']}" for r in rows])
     rng, lines = np.random.default_rng(0), []
     for s in SCORES:
@@ -214,12 +237,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--sizes", action="store_true")
     parser.add_argument("--table", action="store_true", help="print what is there, and do nothing more")
     given = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*states for.*units")
+    setting = FULL if given.full else SIZES if given.sizes else SHORT
     if not given.table:
-        run_all(given.folder, FULL if given.full else SHORT)
-    rows = results(given.folder)
+        run_all(given.folder, setting)
+    rows = results(given.folder, setting)
     print(table(rows), foretold(rows), sep="\n\n")
 
 

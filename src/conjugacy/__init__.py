@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.groups import GroupComparison as GroupComparison
     from conjugacy.analysis.groups import compare_groups as compare_groups
     from conjugacy.analysis.learning import learning_curve as learning_curve
+    from conjugacy.analysis.learning_verdicts import verdicts_through_learning as verdicts_through_learning
     from conjugacy.analysis.lesion_table import lesion_effects as lesion_effects
     from conjugacy.analysis.motifs import shared_motifs as shared_motifs
     from conjugacy.analysis.population_classes import SolutionClasses as SolutionClasses
@@ -98,6 +99,7 @@ _PUBLIC = {
     "solution_classes": "analysis.population_classes",
     "train": "training.train",
     "train_population": "populations.population",
+    "verdicts_through_learning": "analysis.learning_verdicts",
 }
 _SUBMODULES = (
     "arm",

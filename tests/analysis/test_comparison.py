@@ -54,7 +54,7 @@ def test_the_overlay_draws_every_system_in_the_space_of_the_reference(comparison
     assert len(fig.axes) == 2 and fig.axes[0].name == "3d"
     assert [line.get_label() for line in fig.axes[0].lines] == ["GRU-7 (reference)", "NODE-3"]
     other = comparison.plot_trials_3d_reference(num_trials=1, reference=1, angle=(20, 30))
-    assert "NODE-3 PC 1" in other.axes[0].get_xlabel() and other.axes[0].elev == 20
+    assert "components of NODE-3" in other.get_suptitle() and other.axes[0].elev == 20
 
 
 def test_what_cannot_be_compared_is_named(small_runs):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import conjugacy as cj
-from conjugacy.analysis.groups import _effect, _means, _permuted, _statistics, distances_of, group_tests, holm
+from conjugacy.analysis.groups import _effect, _means, _permuted, _statistics, distances_of, group_tests
 from conjugacy.similarity import get_measure
 
 
@@ -78,11 +78,6 @@ def test_a_group_that_varies_more_is_no_other_group():
         d = np.linalg.norm(x[:, None] - x[None], axis=-1)
         effects.append(_effect(d, np.arange(12) < 6))
     assert np.mean(effects) == pytest.approx(0.5, abs=0.1)
-
-
-def test_holm():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 def test_similarities_become_distances():

@@ -5,9 +5,12 @@ import re
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import conjugacy as cj
 from conjugacy.analysis import births
+from conjugacy.analysis.learning_verdicts import LearningVerdicts
+from conjugacy.analysis.verdict import PairVerdict
 from conjugacy.networks import LowRankRNN
 from conjugacy.runs.snapshots import KeptWeights
 from conjugacy.tasks import NBitFlipFlop
@@ -127,3 +130,46 @@ def test_matched_points_are_those_of_the_fresh_searches(kept):
         np.testing.assert_array_equal(fresh.x, found.points[step].x)
         assert len(found.branches[step]) == int((fresh.fixed & fresh.counted).sum())
     assert births._SUBSTEPS >= 8
+
+
+def test_the_end_computes_the_same_as_itself_and_what_has_not_learned_is_not_judged(kept):
+    found = cj.verdicts_through_learning(kept, steps=[0, 12], n_trials=40, stop=False, progress=False)
+    assert list(found.pairs) == [12, 0]
+    assert set(found.table().columns) >= {"answer", "task", "skeleton", "conjugacy", "sentence"}
+    # neither does the task: nothing is said to be the same
+    assert found.first_same is None and "none of" in repr(found)
+    assert "do the task" in found.table().loc[12, "sentence"]
+
+
+def test_the_first_step_that_is_the_same_is_the_last_of_an_unbroken_row():
+    def pair(answer):
+        return PairVerdict("a", "b", answer, f"{answer}.", ())
+
+    found = LearningVerdicts("r", {k: pair(a) for k, a in ((9, "same"), (5, "same"), (3, "different"), (1, "same"))})
+    assert found.first_same == 5 and "from step 5 on. Before, at step 3: different." in repr(found)
+    assert LearningVerdicts("r", {9: pair("cannot tell")}).first_same is None
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"steps": [5]}, "`steps`: expected steps that were kept, 0, 4, 12, got [5]."),
+        ({"stop": "yes"}, "`stop`: expected True or False"),
+        ({"copies": [1, 2]}, "`copies[0]`: expected a Run"),
+    ],
+)
+def test_bad_input_of_verdicts(kept, more, message):
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        cj.verdicts_through_learning(kept, progress=False, **more)
+
+
+def test_fixed_points_can_be_watched(kept, tmp_path):
+    found = cj.points_through_learning(kept, n_inits=32, progress=False)
+    animation = found.animate(tmp_path / "births.gif", fps=10, progress=False)
+    with Image.open(tmp_path / "births.gif") as picture:
+        # frames that are equal to the one before are one, shown for longer
+        assert 2 <= picture.n_frames <= 9
+    ax = animation._fig.axes[0]
+    assert "step 12" in ax.get_title() and ax.get_xlabel() and ax.get_ylabel()
+    with pytest.raises(ValueError, match="`path`: expected a file that ends in"):
+        found.animate(tmp_path / "births.avi")

@@ -1,5 +1,6 @@
 import functools
 import json
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -177,6 +178,46 @@ def test_no_command_line_ends_in_a_traceback(monkeypatch, tmp_path):
     assert set(codes) <= {0, 2}, [c for c in codes if c not in (0, 2)]
 
 
+def test_show_on_an_interrupted_training_gives_the_command_that_goes_on(tmp_path, capsys, monkeypatch):
+    from conjugacy.training.interrupts import Interrupts
+
+    calls = []
+
+    def pressed_after_two(self):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    folder = str(tmp_path / "a run")
+    begun = [*TRAIN, "--network.latent_size", "5", "--seed", "3", *QUICK, "--recipe.eval_every", "1", "--out", folder]
+    monkeypatch.setattr(Interrupts, "check", pressed_after_two)
+    main(begun)
+    assert capsys.readouterr().out.startswith("Interrupted. The same command goes on")
+    main(["show", folder])
+    said = capsys.readouterr().out
+    assert "interrupted at step 2 of at most 3" in said
+    given = shlex.split(" ".join(said.partition("conjugacy train")[2].split()))
+    monkeypatch.undo()
+    main(["train", *given, "--progress", "false"])
+    assert "stopped" in capsys.readouterr().out and cj.load(folder).metrics["steps"] == 3
+
+
+def test_what_is_printed_fits_a_terminal_and_is_aligned(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    folders = [str(tmp_path / name) for name in ("a", "b")]
+    for seed, folder in enumerate(folders):
+        main([*TRAIN, "--network.latent_size", "4", "--seed", str(seed), *QUICK, "--out", folder])
+    main(["show", folders[0]])
+    main(["compare", *folders, "--measures", "cka,procrustes", "--n_trials", "8", "--names", "a,b"])
+    main(["fixed-points", folders[0], "--n_inits", "16", "--progress", "false", "--out", str(tmp_path / "points")])
+    out, err = capsys.readouterr()
+    assert err == "" and max(map(len, out.splitlines())) <= 110
+    table = [line for line in out.splitlines() if "a <-> b" in line]
+    head = next(line for line in out.splitlines() if line.lstrip().startswith("measure "))
+    assert len(table) == 2 and {line.index("a <-> b") for line in table} == {head.index("direction")}
+    assert "nan" not in out.lower().split()
+
+
 def test_compare_says_its_verdict_and_keeps_it(tmp_path, capsys):
     folders = [str(tmp_path / name) for name in ("a", "b")]
     for seed, folder in enumerate(folders):
@@ -186,4 +227,17 @@ def test_compare_says_its_verdict_and_keeps_it(tmp_path, capsys):
         main(["compare", *folders, "--measures", "procrustes", "--n_trials", "8", "--verdict", "--out", str(tmp_path)])
     said = (tmp_path / "verdict.txt").read_text()
     assert "neither does the task" in said
-    assert said.strip() in capsys.readouterr().out
+    assert " ".join(said.split()) in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_folder_that_is_misspelt_or_unfinished_says_what_to_do(tmp_path, capsys):
+    main([*TRAIN, "--network.latent_size", "5", *QUICK, "--out", str(tmp_path / "gru-five")])
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["compare", str(tmp_path / "gru-five"), str(tmp_path / "gru-fve")])
+    assert "Did you mean 'gru-five'?" in capsys.readouterr().err
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "checkpoint.safetensors").write_bytes(b"")
+    with pytest.raises(SystemExit):
+        main(["compare", str(tmp_path / "gru-five"), str(tmp_path / "half")])
+    assert "a training that was interrupted, and no run yet" in capsys.readouterr().err

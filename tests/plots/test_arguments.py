@@ -122,5 +122,5 @@ def test_a_run_is_taken_where_an_analysis_is_meant(small_runs):
 
 def test_numbers_agree_with_their_nouns(points):
     title = " ".join(plots.portrait_graph(points.portrait()).axes[0].get_title().split())
-    assert title == "9 fixed points: 4 stable, 4 saddles, 1 source"
+    assert title == "RNN (tanh): 9 fixed points: 4 stable, 4 saddles, 1 source"
     assert plots.fixed_points_3d(points[:1]).axes[0].get_title() == "1 fixed point: 1 stable"

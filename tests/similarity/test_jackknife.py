@@ -26,8 +26,9 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
     a, b = make_world("linear", seed=2).draw(40, 0)
     measure = get_measure("cka_unbiased")
     score = measure(a, b, interval=0.95)
-    assert score.interval.method == "jackknife over trials" and score.interval.n_resamples == 40
-    assert score.interval.low < score.value < score.interval.high
+    assert score.interval.method == "jackknife over trials, about the value less its bias"
+    assert score.interval.n_resamples == 40
+    assert score.interval.low < score.value - score.interval.bias < score.interval.high
     # the bootstrap says nearly the same of a smooth statistic
     spread = bootstrap_values(measure, measure.prepare(a), measure.prepare(b), 300, 0).std()
     assert (score.interval.high - score.interval.low) / (2 * 2.02 * spread) == pytest.approx(1, abs=0.3)
@@ -48,8 +49,59 @@ def test_intervals_of_biased_measures_are_about_the_value_less_its_bias(name):
 
 def test_a_bias_larger_than_the_interval_leaves_none():
     a, b = make_world("spiking", seed=3000).draw(30, 0)
-    with pytest.warns(UserWarning, match="cca: no interval: the bias of the value, about .* exceeds its spread"):
-        assert np.isnan(get_measure("cca")(a, b, interval=0.95).interval.low)
+    with pytest.warns(UserWarning, match="pwcca: no interval: the bias of the value, about .* exceeds its spread"):
+        assert np.isnan(get_measure("pwcca")(a, b, interval=0.95).interval.low)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cca",
+        "state_r2",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("svcca", "procrustes", "cka", "cka_unbiased")),
+    ],
+)
+def test_intervals_of_spike_counts_hold_the_value_of_very_many_trials(name):
+    # before halves and the jackknife took the bias off, none of the first three covered, and the others in a third
+    measure, covered = get_measure(name), 0
+    for w in range(4):
+        world = make_world("spiking", seed=90 + w)
+        truth = measure(*world.draw(700, 99)).value
+        for k in range(3):
+            interval = measure(*world.draw(30, k), interval=0.95, seed=k).interval
+            covered += interval.low <= truth <= interval.high
+    assert covered >= 8  # of 12 that cover with .90: fewer in .4 % of cases
+
+
+@pytest.mark.parametrize("name", ["cca", "procrustes"])
+def test_intervals_of_small_distances_hold_the_value_of_very_many_trials(name):
+    # the same states with noise of 2 %: corrections that do not know how near the value is to 0 miss all of them
+    measure, covered = get_measure(name), 0
+
+    def pair(n_trials, seed):
+        x = make_world("linear", seed=91).draw(n_trials, seed)[0].trajectories.numpy()
+        return x, x + 0.02 * np.random.default_rng(seed).normal(size=x.shape)
+
+    truth = measure(*pair(600, 99)).value
+    for k in range(8):
+        interval = measure(*pair(30, k), interval=0.95).interval
+        covered += interval.low <= truth <= interval.high
+    assert covered >= 5
+    same = measure(pair(12, 0)[0], pair(12, 0)[0], interval=0.95)
+    assert same.interval.high < 1e-6
+
+
+def test_the_bias_of_a_regression_on_few_trials_is_taken_off():
+    # y = x + noise: the regression on very many trials explains half, that on 24 trials less
+    rng, measure = np.random.default_rng(0), get_measure("state_r2")
+    scores = []
+    for _ in range(40):
+        x = rng.normal(size=(30, 8, 6))
+        scores.append(measure(x, x + rng.normal(size=x.shape), interval=0.95))
+    assert np.mean([s.value for s in scores]) < 0.49
+    without = np.array([s.value - s.interval.bias for s in scores])
+    assert abs(without.mean() - 0.5) < 2.5 * without.std(ddof=1) / np.sqrt(len(without))
+    assert sum(s.interval.low < 0.5 < s.interval.high for s in scores) >= 34
 
 
 @pytest.mark.parametrize("name", ["cka_unbiased", "cka", pytest.param("rsa", marks=pytest.mark.slow)])

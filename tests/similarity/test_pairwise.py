@@ -206,3 +206,34 @@ def test_measures_without_trials_have_no_intervals_and_no_automatic_null(systems
         NumberOfUnits()(systems[0], systems[1], interval=0.9)
     with pytest.raises(ValueError, match="`null`: 'n_units' has no surrogates"):
         NumberOfUnits()(systems[0], systems[1], null="auto")
+
+
+@pytest.mark.parametrize(("null", "n"), [(None, 0), ("auto", 7), ("given", 3)])
+def test_the_bar_counts_every_pair_and_every_surrogate(monkeypatch, null, n):
+    rng = np.random.default_rng(0)
+    systems = [System.from_arrays(f"s{k}", rng.standard_normal((6, 9, 3))) for k in range(4)]
+    others = systems[:3] if null == "given" else null
+    steps, totals = [], []
+
+    class Bar:
+        n = 0
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def update(self, by):
+            assert by >= 0
+            self.n += by
+            steps.append(self.n)
+
+    def made(*_, total, **__):
+        totals.append(total)
+        return Bar()
+
+    monkeypatch.setattr("conjugacy.similarity._pairwise.progress_bar", made)
+    pairwise(systems, "procrustes", null=others, n_surrogates=7, progress=True)
+    assert totals == [6 * (1 + n)] and steps[-1] == totals[0] and steps == sorted(steps)
+    assert len([k for k in steps if k < totals[0]]) >= n  # it moves while surrogates are compared

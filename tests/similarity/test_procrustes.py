@@ -229,3 +229,18 @@ def test_coordinates_drop_directions_without_variance(make_trajectories):
 def test_bad_parameters_are_named(name, options, message):
     with pytest.raises(ValueError, match=message):
         get_measure(name, **options)
+
+
+def test_svcca_of_a_number_of_components_is_the_mean_correlation_of_their_scores():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 10, 6)) * np.arange(1, 7)
+    y = x @ rng.normal(size=(6, 6)) + rng.normal(size=x.shape)
+    scores = []
+    for z in (x, y):
+        rows = z.reshape(-1, 6) - z.reshape(-1, 6).mean(0)
+        u, _, _ = np.linalg.svd(rows, full_matrices=False)
+        scores.append(u[:, :3])
+    expected = np.linalg.svd(scores[0].T @ scores[1], compute_uv=False).mean()
+    assert get_measure("svcca", n_components=3)(x, y).value == pytest.approx(expected, abs=1e-10)
+    with pytest.raises(ValueError, match="`n_components`"):
+        get_measure("svcca", n_components=0)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import conjugacy as cj
-from conjugacy.models import LFADS, SequentialAutoencoder, StableLinear
+from conjugacy.models import LFADS, PiecewiseLinear, SequentialAutoencoder, StableLinear
 from conjugacy.models.spike_model import SpikeModel
+from conjugacy.networks.sequence import plain_sequence, sequence
 from conjugacy.training import checkpoint
 from conjugacy.training.fitting import poisson_loss
 
@@ -18,6 +19,7 @@ MODELS = {
     "Vanilla": cj.networks.VanillaRNN(5),
     "LowRank": cj.networks.LowRankRNN(6, rank=2),
     "linear": StableLinear(3),
+    "piecewise linear": PiecewiseLinear(4),
     "LFADS": LFADS(cj.networks.GRU(4), 2, 3, 5, 4, coordinated=0.0),
     "LFADS without a controller": LFADS(cj.networks.NODE(2, num_layers=1, layer_hidden_size=5), 0, 3, 5),
     "variational": SequentialAutoencoder(cj.networks.GRU(4), 6, kl_scale=1.0),
@@ -192,6 +194,17 @@ def test_a_fit_that_diverges_says_so_and_keeps_its_best_weights(monkeypatch):
     assert run.metrics["stopped"] == "diverged" and all(bool(torch.isfinite(w).all()) for w in weights(run).values())
 
 
+@pytest.mark.parametrize("model", [cj.networks.NODE(2, num_layers=1, layer_hidden_size=6), PiecewiseLinear(4)])
+def test_a_fit_that_only_makes_things_worse_keeps_the_weights_it_began_with(model):
+    wild = {**QUICK, "steps": 60, "learning_rate": 1e3, "clip": 1e12, "warmup": 0.1}
+    with pytest.warns(UserWarning, match="diverged at step|no step of the fit of .* has improved"):
+        run = cj.fit(waves(), model, **wild)
+    begun = cj.fit(waves(), model, **{**QUICK, "steps": 1, "learning_rate": 1e-12})
+    for a, b in zip(run.network.state_dict().values(), begun.network.state_dict().values()):
+        torch.testing.assert_close(a, b)
+    assert abs(run.metrics["co_bps"]) < 0.2
+
+
 def test_held_out_spikes_and_test_trials_are_not_seen():
     r = waves()
     run = cj.fit(r, cj.networks.GRU(5), **QUICK)
@@ -220,6 +233,22 @@ def test_linear_dynamics_are_stable_whatever_the_weights():
         for p in model.cell.parameters():
             p.normal_(std=3.0, generator=torch.Generator().manual_seed(0))
     assert torch.linalg.matrix_norm(model.double().cell.matrix(), 2) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("n", [4, 5, 6, 7, 40])
+def test_every_part_has_trials(n):
+    run = cj.DataRun(waves(n), SequentialAutoencoder.small(), 0)
+    parts = [run.rows(p) for p in ("train", "val", "test")]
+    assert all(len(p) for p in parts) and sorted(np.concatenate(parts)) == list(range(n))
+
+
+@pytest.mark.filterwarnings("ignore:.*no spikes in:UserWarning")
+def test_scores_of_trials_of_unequal_lengths_without_inputs():
+    rng = np.random.default_rng(0)
+    r = cj.Recording.from_counts([rng.poisson(0.5, (t, 6)) for t in rng.integers(5, 20, 30)], 0.02, held_out=(5,))
+    for model in (cj.networks.GRU(3), LFADS(cj.networks.GRU(3), 1, 2, 4, 3)):
+        table = cj.fit(r, model, steps=2, progress=False).scores(n_resamples=10).set_index("score")
+        assert table["value"].notna().all() and "rate_r2" not in table.index
 
 
 def test_units_that_are_kept_apart_are_not_trained_on():
@@ -253,6 +282,19 @@ def test_evaluation_is_in_double_precision_and_without_noise():
     run = cj.fit(waves(), SequentialAutoencoder(cj.networks.GRU(5), 6, dropout=0.5, kl_scale=1.0), **QUICK)
     a, b = run.infer(), run.infer()
     assert a.states.dtype == torch.float64 and torch.equal(a.log_rates, b.log_rates)
+
+
+def test_piecewise_linear_dynamics_are_linear_within_an_orthant():
+    model = PiecewiseLinear(3)
+    model.init_model(2, 4, seed=2)
+    model.double()
+    g = torch.Generator().manual_seed(0)
+    x, u = torch.randn(5, 3, generator=g, dtype=torch.float64), torch.randn(5, 2, generator=g, dtype=torch.float64)
+    dx, du = model.cell.jacobian(u, x)
+    by_hand = torch.func.vmap(torch.func.jacrev(lambda v, w: model.cell(w, v), argnums=(0, 1)))(x, u)
+    torch.testing.assert_close((dx, du), tuple(by_hand))
+    longer = torch.randn(5, 7, 2, generator=g, dtype=torch.float64)
+    torch.testing.assert_close(sequence(model.cell, longer, x), plain_sequence(model.cell, longer, x))
 
 
 def test_slips_get_one_line():

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from conjugacy._check import check_int
 from conjugacy._lazy import higher
+from conjugacy._progress import progress_bar
 from conjugacy.analysis._given import as_run
 from conjugacy.analysis.learning import _steps_of
 from conjugacy.dynamics._as_map import as_map
@@ -42,6 +43,7 @@ from conjugacy.runs.run import Run
 from conjugacy.system import System
 
 if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
     from matplotlib.figure import Figure
 
 _SUBSTEPS = 16
@@ -110,6 +112,30 @@ class PointsThroughLearning:
         """Figure of the number of fixed points over gradient steps, and the life of every branch."""
         return higher("plots._learning", "points_through_learning")(self)
 
+    def animate(self, path: Any = None, *, fps: int = 4, progress: bool = True) -> FuncAnimation:
+        """An animation, a frame a snapshot: fixed points in the plane of their leading principal components.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write, .gif or .mp4 (which needs ffmpeg); nothing is written without it.
+        fps : int
+            Snapshots per second, in [1, 100].
+        progress : bool
+            Show a bar while the file is written, if that takes longer than two seconds.
+
+        Returns
+        -------
+        FuncAnimation
+            Keep it while it is shown; in a notebook: ``IPython.display.HTML(animation.to_jshtml())``.
+
+        Raises
+        ------
+        ValueError
+            If there is no fixed point at any snapshot, the file is neither gif nor mp4, or ffmpeg is missing.
+        """
+        return higher("plots._learning_movie", "animate_points")(self, path, fps=fps, progress=progress)
+
     def __repr__(self) -> str:
         sizes = " ".join(str(len(self.branches[step])) for step in self.steps)
         return f"PointsThroughLearning({self.name}: {len(self.steps)} snapshots, fixed points {sizes})"
@@ -156,11 +182,10 @@ def points_through_learning(
     run = as_run("run", run)
     chosen = _steps_of(run, steps)
     check_int("n_inits", n_inits, 1)
-    from tqdm import tqdm
 
     points: dict[int, FixedPoints] = {}
     networks: dict[int, Network] = {}
-    for step in tqdm(chosen, desc=f"fixed points of {run.name}", disable=not progress, leave=False):
+    for step in progress_bar(chosen, desc=f"Searching fixed points of {run.name}", show=progress, unit="snapshots"):
         now = run.snapshots[step]
         networks[step] = copy.deepcopy(now.network).double().requires_grad_(False)
         points[step] = fixed_points(

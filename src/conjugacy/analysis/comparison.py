@@ -32,6 +32,7 @@ from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.similarity._pairwise import Pairwise, check_pairs, pairwise
 from conjugacy.similarity.conjugacy_maps import fit_conjugacy
 from conjugacy.similarity.conjugacy_result import Conjugacy
+from conjugacy.similarity.many_comparisons import add_corrected
 from conjugacy.similarity.measure import Measure, measure_list
 from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import kind_of, system_list
@@ -177,7 +178,8 @@ class Comparison:
 
         Columns "a -> b": how well a predicts b, with "low" and "high" ends of its interval; "b -> a" the other way.
         Measures without direction fill the columns "a <-> b". Where nulls were asked for, there are columns "null", "p"
-        and "p bound": True where p is as small as the number of surrogates allows, and so an upper bound. A column
+        and "p bound": True where p is as small as the number of surrogates allows, and so an upper bound, and "p
+        corrected" for the number of tests; `table.attrs["p corrected"]` says how, and over how many. A column
         "warnings" appears where a score has any. Where recordings are compared, "noise" is what noise through the same
         bins and filter scores, "reached by noise" is True where it comes as near, "matched" says which trials were
         paired, and `table.attrs["provenance"]` what was done to each recording. Test scores of runs are in
@@ -203,6 +205,7 @@ class Comparison:
                 row["warnings"] = "; ".join(filter(None, [row.get("warnings", ""), *s.warnings]))
         index = pd.MultiIndex.from_tuples(rows, names=["measure", "a", "b"])
         table = pd.DataFrame(list(rows.values()), index=index)
+        add_corrected(table, ("a -> b", "b -> a", "a <-> b"), "p", "p corrected")
         if "warnings" in table:
             texts = table.pop("warnings")
             table["warnings"] = texts.fillna("")  # the last column
@@ -250,7 +253,7 @@ class Comparison:
     @cached_property
     def _sides(self) -> list[Side]:
         train = self.train or [None] * len(self.systems)
-        return [Side(s, t, self.runs.get(s.name)) for s, t in zip(self.systems, train)]
+        return [Side(s, t, self.runs.get(s.name), self._progress) for s, t in zip(self.systems, train)]
 
     def _scores_of(self, measure: Measure, a: Side, b: Side) -> list[Score]:
         """Scores of a pair: those of this comparison where it has them, else computed now."""

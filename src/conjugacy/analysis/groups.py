@@ -19,6 +19,7 @@ import numpy as np
 
 from conjugacy._check import check_flag, check_instance, check_int, check_number
 from conjugacy.analysis.comparison import compare, distinct_names
+from conjugacy.similarity.many_comparisons import holm
 from conjugacy.similarity.measure import Measure, measure_list
 from conjugacy.similarity.samples import as_system, kind_of
 
@@ -239,16 +240,6 @@ def group_tests(
         rows.append(row | {"p_value": p, "p_floor": floor, "exact": exact})
     corrected = holm([row["p_value"] for row in rows])
     return [GroupTest(**row, p_corrected=c) for row, c in zip(rows, corrected)]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number by Holm's step-down method, in the order given."""
-    order = np.argsort(p_values, kind="stable")
-    corrected, highest = [0.0] * len(p_values), 0.0
-    for rank, k in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[k]))
-        corrected[k] = highest
-    return corrected
 
 
 def _means(d: np.ndarray, first: np.ndarray) -> tuple[float, float]:

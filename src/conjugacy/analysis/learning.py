@@ -12,6 +12,7 @@ import pandas as pd
 
 from conjugacy._check import check_instance, check_int, shown
 from conjugacy._lazy import higher
+from conjugacy._progress import progress_bar
 from conjugacy.analysis._given import as_run
 from conjugacy.recordings.recording import Recording
 from conjugacy.runs.run import Run
@@ -168,11 +169,10 @@ def learning_curve(
     else:
         target = other
     options: dict[str, Any] = {"interval": interval, "n_resamples": n_resamples, "seed": seed}
-    from tqdm import tqdm
 
     scores: dict[int, tuple[Score, ...]] = {}
     rows = {}
-    for step in tqdm(chosen, desc=f"snapshots of {run.name}", disable=not progress, leave=False):
+    for step in progress_bar(chosen, desc=f"Comparing snapshots of {run.name}", show=progress, unit="snapshots"):
         now = run.snapshots[step]
         here, own = now.system(test), now.system(fit)
         each = []

@@ -12,6 +12,7 @@ import torch
 
 from conjugacy._check import check_choice, check_flag, check_int, check_number, shown
 from conjugacy._lazy import higher
+from conjugacy._progress import progress_bar
 from conjugacy.analysis._given import as_run
 from conjugacy.dynamics.search import fixed_points
 from conjugacy.runs.lesion import lesion_directions
@@ -124,11 +125,12 @@ def lesion_effects(
     score = ("accuracy" if "accuracy" in whole else "r2") if score is None else check_choice("score", score, whole)
     visited = _covariance(run)
     rng = np.random.default_rng(derive_seed(seed, "random lesions"))
-    from tqdm import tqdm
 
     intact = run.system(trials) if found else None
     rows, drops = {}, {}
-    with tqdm(total=len(lesions) * (1 + n_random), desc="lesions", disable=not progress, leave=False) as bar:
+    with progress_bar(
+        total=len(lesions) * (1 + n_random), desc="Cutting and testing", show=progress, unit="lesions"
+    ) as bar:
         for name, given in lesions.items():
             blocks = _blocks(lesioned[name], trials, score)
             value = evaluate(lesioned[name].network, run.task, trials)[score]

@@ -195,7 +195,7 @@ def shared_motifs(
         raise ValueError(f"`places`: expected at least 2 places, got {', '.join(held) or 'none'}.")
     points = {}
     options = {"n_inits": n_inits, "seed": seed, "progress": False, **search}
-    for name, (system, u) in progress_bar(held.items(), desc="Searching places", show=progress, unit="places"):
+    for name, (system, u) in progress_bar(list(held.items()), desc="Searching places", show=progress, unit="places"):
         points[name] = fixed_points(system, inputs=u, **options)
     names = list(points)
     shares = pd.DataFrame(np.eye(len(names)), names, names)

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.stats import beta, norm
 
 from conjugacy._check import check_choice, check_flag, check_int, check_list, check_number
+from conjugacy._progress import progress_bar
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.analysis.comparison import distinct_names
 from conjugacy.analysis.conjugacies import find_conjugacy
@@ -254,13 +255,12 @@ def _failing(things: Sequence[Run | System], names: Sequence[str]) -> dict[str, 
 def _by_skeleton(
     things: Sequence[Any], seed: int, progress: bool, options: dict[str, Any]
 ) -> tuple[Any, Any, list[str]]:
-    from tqdm import tqdm
 
     from conjugacy.analysis.verdict import counted_points
     from conjugacy.dynamics import fixed_points, portrait, portrait_distance
 
     portraits = []
-    for thing in tqdm(things, desc="portraits", delay=2, leave=False, disable=None if progress else True):
+    for thing in progress_bar(things, desc="Making portraits", show=progress, unit="networks"):
         portraits.append(portrait(fixed_points(thing, **{"seed": seed, "progress": False, **options})))
     n = len(things)
     distances, same = np.zeros((n, n)), np.eye(n, dtype=bool)
@@ -274,12 +274,11 @@ def _by_skeleton(
 def _by_conjugacy(
     things: Sequence[Any], seed: int, progress: bool, options: dict[str, Any]
 ) -> tuple[Any, Any, list[str]]:
-    from tqdm import tqdm
 
     n = len(things)
     distances, same = np.zeros((n, n)), np.eye(n, dtype=bool)
     pairs = list(combinations(range(n), 2))
-    for i, j in tqdm(pairs, desc="maps", delay=2, leave=False, disable=None if progress else True):
+    for i, j in progress_bar(pairs, desc="Learning changes of coordinates", show=progress, unit="pairs"):
         found = find_conjugacy(things[i], things[j], **{"seed": seed, **options})
         distances[i, j] = distances[j, i] = 1 - min(found.there.score.value, found.back.score.value)
         same[i, j] = same[j, i] = found.factor == "equal"

@@ -75,8 +75,8 @@ def saddles(points: FixedPoints, true: FixedPoints) -> Answer:
     audits = [p.index_sum for p in (points, true)]
     texts = [" + ".join(f"{n} of {k}" for k, n in x.items()) or "none" for x in (a, b)]
     same = "yes" if a == b else "no"
-    if a != b and any(s not in (1, None) for s in audits):
-        same = "undecided"  # a search that has missed points cannot say that they are not there
+    if audits[0] != audits[1] if a == b else any(s not in (1, None) for s in audits):
+        same = "undecided"  # a search that has missed points cannot say what is not there
     return Answer(same, texts[0], texts[1], f"by unstable directions; index sums {audits[0]} and {audits[1]}")
 
 

@@ -141,6 +141,7 @@ class Side:
     system: System
     train: System | None
     run: Run | None
+    progress: bool = False
 
     @property
     def name(self) -> str:
@@ -152,7 +153,7 @@ class Side:
         """Its fixed points without input (FixedPoints)."""
         from conjugacy.dynamics import fixed_points
 
-        return fixed_points(self.system, seed=0, progress=False)
+        return fixed_points(self.system, seed=0, progress=self.progress)
 
     @cached_property
     def portrait(self) -> tuple[Any, bool | None]:

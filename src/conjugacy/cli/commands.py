@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import json
 from pathlib import Path
 from typing import Any
+
+_MOST_POINTS = 30  # rows of fixed points that are printed
 
 
 def train(
@@ -92,6 +93,7 @@ def compare(
     average: bool = False,
     match: str | None = None,
     verdict: bool = False,
+    progress: bool = True,
 ) -> None:
     """Compare trained networks and recordings pair by pair, on trials that no network was trained on.
 
@@ -111,11 +113,13 @@ def compare(
         average: Average recordings over the trials of each condition.
         match: How trials of recordings and networks are paired: condition, inputs or index.
         verdict: Also answer in words whether they compute the same thing, which takes half a minute a pair.
+        progress: Show a progress bar.
     """
     from conjugacy._csv import as_csv
     from conjugacy._files import write_file
     from conjugacy.analysis.comparison import compare as compare_runs
-    from conjugacy.report.text_table import text_table
+    from conjugacy.report.text_table import text_table, verdict_text
+    from conjugacy.report.written import written
 
     flags = {"bin_size": bin_size, "smooth": smooth, "sqrt": sqrt, "soft_normalise": soft_normalise}
     flags |= {"average": average, "match": match}
@@ -132,11 +136,12 @@ def compare(
         names=_names(names) if names else None,
         null=null,
         match=match,
+        progress=progress,
     )
     print(text_table(comparison))
     said = comparison.verdict() if verdict else None
     if said is not None:
-        print(f"Do they compute the same thing?\n\n{said}\n")
+        print(f"\nDo they compute the same thing?\n{verdict_text(said)}")
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,8 +149,8 @@ def compare(
         if said is not None:
             write_file(folder / "verdict.txt", f"{said}\n".encode())
         comparison.plot_trials_3d_reference().savefig(folder / "affine_overlay.png", dpi=150)
-        also = "" if said is None else f", {folder / 'verdict.txt'}"
-        print(f"Written: {folder / 'comparison.csv'}, {folder / 'affine_overlay.png'}{also}")
+        files = ["comparison.csv", "affine_overlay.png", *(["verdict.txt"] if said is not None else [])]
+        print(f"\n{written([folder / name for name in files])}")
 
 
 def report(
@@ -255,20 +260,31 @@ def sweep(
 def show(run: str, out: str | None = None) -> None:
     """Print the settings and scores of a run, and draw its figures if a folder for them is given.
 
+    The folder's config.json holds the settings in full.
+
     Args:
         run: Folder of the run.
         out: Folder for the figures; without it none are drawn.
     """
     from conjugacy.analysis.analysis import Analysis
+    from conjugacy.cli.going_on import interrupted
+    from conjugacy.report.columns import wrapped
     from conjugacy.report.figure_files import draw
+    from conjugacy.report.written import written
     from conjugacy.runs.run import load
 
+    unfinished = interrupted(Path(run))
+    if unfinished is not None:
+        print(unfinished)
+        return
     loaded = load(run)
     _print_run(loaded, run)
-    print(json.dumps(loaded.config(), indent=2))
+    print("\nSettings")
+    config = loaded.config()
+    for part in ("task", "network", "recipe", "trials", "versions"):
+        print(wrapped(f"{part:<10}{_in_words(config.get(part, {}))}", 2, 12))
     if out is not None:
-        for path in draw(Analysis(loaded), Path(out)):
-            print(f"Written: {path}")
+        print(f"\n{written(draw(Analysis(loaded), Path(out)))}")
 
 
 def fixed_points(
@@ -294,7 +310,10 @@ def fixed_points(
     from conjugacy._csv import as_csv
     from conjugacy._files import file_stem, write_file
     from conjugacy.analysis.analysis import Analysis
+    from conjugacy.dynamics.points_table import short_rows
+    from conjugacy.report.columns import aligned, wrapped
     from conjugacy.report.figure_files import draw_fixed_points
+    from conjugacy.report.written import written
     from conjugacy.runs.run import load
 
     try:
@@ -303,16 +322,23 @@ def fixed_points(
         raise ValueError(f"`inputs`: expected numbers separated by commas, got {inputs!r}.") from None
     analysis = Analysis(load(run))
     points = analysis.fixed_points(held[0] if len(held) == 1 else held, n_inits, seed, search=search, progress=progress)
-    print(points)
-    print(points.audit())
-    print(points.table().to_string(max_rows=60))
+    print(f"Fixed points of {analysis.name} on {analysis.run.task.name}, input held at {inputs}")
+    print(wrapped(points.summary()))
+    print("\nAre these all?")
+    for line in points.audit().lines:
+        print(wrapped(line, 2, 4))
+    rows = short_rows(points)
+    if rows:
+        print(f"\nPoints, the stable ones first\n{aligned(rows[:_MOST_POINTS])}")
+    if len(rows) > _MOST_POINTS:
+        print(f"  and {len(rows) - _MOST_POINTS} more: --out FOLDER writes them all.")
     if out is not None:
         folder = Path(out)
         paths = draw_fixed_points(analysis, points, folder)
         npz, csv = (folder / f"{file_stem(analysis.name)}_fixed_points.{kind}" for kind in ("npz", "csv"))
         points.save(npz)
         write_file(csv, as_csv(points.table(), index=True))
-        print("Written:", *paths, csv, npz, sep="\n  ")
+        print(f"\n{written([*paths, csv, npz])}")
 
 
 def check_measures(
@@ -493,6 +519,24 @@ def _run_folders(folder: Path) -> list[Path]:
 
 
 def _print_run(run: Any, folder: str | Path) -> None:
+    from conjugacy._progress import duration
+    from conjugacy.report.columns import aligned
+
     print(f"{run.name} on {run.task.name}, seed {run.seed}: {folder}")
-    for key, value in run.metrics.items():
-        print(f"  {key:<24} {value:.4f}" if isinstance(value, float) else f"  {key:<24} {value}")
+    words = {"seconds": duration}
+    rows = [
+        {"": key, "value": words.get(key, lambda v: f"{v:.4f}" if isinstance(v, float) else v)(value)}
+        for key, value in run.metrics.items()
+    ]
+    if rows:
+        print(aligned(rows, head=False))
+
+
+def _in_words(settings: Any) -> str:
+    """A class and its arguments, or settings, in a line: "NBitFlipFlop, n 3, noise 0.15"."""
+    if not isinstance(settings, dict):
+        return str(settings)
+    flat = {**settings, **settings["args"]} if isinstance(settings.get("args"), dict) else dict(settings)
+    name = [str(flat.pop("class"))] if "class" in flat else []
+    flat.pop("args", None)
+    return ", ".join([*name, *(f"{k} {v}" for k, v in flat.items() if v is not None)])

@@ -158,7 +158,7 @@ def judge(record: SearchRecord, known: Evidence) -> Audit:
     unseen, seen = unseen_points(record.sample, n), coverage(record.sample)
     continuum = n - sum(known.isolated)
     index_sum = None if continuum else sum(known.index)
-    lines = [f"{n} fixed points from {record.n_starts} starts ({record.n_zero} reached one)."]
+    lines = [f"{n} fixed point{'s' * (n != 1)} from {record.n_starts} starts ({record.n_zero} reached one)."]
     if record.saturated:
         lines.append(
             "The search for exact points ended early: most starts stalled where the state hardly moves. What holds "
@@ -207,7 +207,8 @@ def judge(record: SearchRecord, known: Evidence) -> Audit:
             f"{known.n_far} points lie farther from the data than the reach of the search; they are not counted."
         )
     if record.n_running or record.n_diverged:
-        lines.append(f"{record.n_running} starts ran out of steps, {record.n_diverged} met values that are not finite.")
+        running = f"{record.n_running} start{'s' * (record.n_running != 1)}"
+        lines.append(f"{running} ran out of steps, {record.n_diverged} met values that are not finite.")
     if record.n_unsettled:
         lines.append(
             f"{record.n_unsettled} of {record.n_orbits} orbits settled on no fixed point: they circle (`cycles` has "

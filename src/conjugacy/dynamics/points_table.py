@@ -37,6 +37,13 @@ def repr_of(points: FixedPoints) -> str:
 def html_of(points: FixedPoints) -> str:
     """What was found in words, and a short table of the points: how stable, how slow, how often found."""
     n = len(points)
+    heading = f"{n} point{'s' * (n != 1)} at one held input"
+    return card(heading, sentence(summary_of(points)), html_table(short_rows(points), ".table() has all of them", 12))
+
+
+def short_rows(points: FixedPoints) -> list[dict[str, Any]]:
+    """What a reader asks of each point first, a row each: kind, stability, how slow, readout, how often found."""
+    n = len(points)
     readout = points.readout if n else None
     slowest = points.time_constants[:, 0] if n else np.zeros(0)
     unit = "units of time" if points.flow else "steps"
@@ -50,8 +57,7 @@ def html_of(points: FixedPoints) -> str:
             row["readout"] = ", ".join(f"{v:.2f}" for v in readout[k][:6])
         row["found by starts"] = int(points.hits[k])
         rows.append(row)
-    heading = f"{n} point{'s' * (n != 1)} at one held input"
-    return card(heading, sentence(summary_of(points)), html_table(rows, ".table() has all of them", 12))
+    return rows
 
 
 def table_of(points: FixedPoints):

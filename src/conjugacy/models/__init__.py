@@ -3,5 +3,6 @@
 from conjugacy.models.autoencoder import SequentialAutoencoder
 from conjugacy.models.lfads import LFADS
 from conjugacy.models.linear import StableLinear
+from conjugacy.models.piecewise_linear import PiecewiseLinear
 
-__all__ = ["LFADS", "SequentialAutoencoder", "StableLinear"]
+__all__ = ["LFADS", "PiecewiseLinear", "SequentialAutoencoder", "StableLinear"]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from conjugacy._check import check_flag, check_int, check_number
-from conjugacy._progress import progress_bar
-from conjugacy.analysis._given import check_kind, counted
+from conjugacy.analysis._given import counted
 from conjugacy.plots import palette
 from conjugacy.plots.figure import leave_to_caller, new_figure
+from conjugacy.plots.movies import checked_path, write
 from conjugacy.plots.reaching import PER_NEWTON, PUSHED, _closed_loop
 
 if TYPE_CHECKING:
@@ -69,30 +68,15 @@ def animate_arm(
     check_flag("progress", progress)
     check_number("slowdown", slowdown, 0, open_low=True)
     check_int("fps", fps, 1, 100)
-    if path is not None:
-        path = Path(check_kind("path", path, (str, os.PathLike), "a path that ends in .gif or .mp4, or None"))
-    writer = None if path is None else _writer(path, fps)
+    path, writer = checked_path(path, fps)
     task = analysis.run.task
     # where a frame is shorter than a step, steps are shown more than once
     steps = np.arange(0, trials.n_timesteps, 1 / (fps * task.dt * slowdown)).astype(int)
     fig, show = _scene(analysis, trials[[trial]], out[[trial]])
     animation = FuncAnimation(fig, show, frames=list(steps), interval=1000 / fps, blit=False, cache_frame_data=False)
     if path is not None:
-        with progress_bar(total=len(steps), desc="Writing the animation", show=progress, unit="frames") as bar:
-            animation.save(str(path), writer=writer, dpi=90, progress_callback=lambda i, n: bar.update(1))
+        write(animation, path, writer, len(steps), progress)
     return animation
-
-
-def _writer(path: Path, fps: int) -> Any:
-    from matplotlib.animation import FFMpegWriter, PillowWriter
-
-    if path.suffix == ".gif":
-        return PillowWriter(fps=fps)
-    if path.suffix != ".mp4":
-        raise ValueError(f"`path`: expected a file that ends in .gif or .mp4, got {path.name!r}.")
-    if not FFMpegWriter.isAvailable():
-        raise ValueError("`path`: .mp4 needs the program ffmpeg, which is not installed. Install it, or write a .gif.")
-    return FFMpegWriter(fps=fps)
 
 
 def _scene(analysis: Analysis, trials: Any, out: Any) -> tuple[Any, Any]:

@@ -88,8 +88,9 @@ def label_dims(ax: Any, labels: list[str]) -> None:
             # 3-D panels are small: few ticks, or their labels run into one another
             ax.locator_params(axis=name, nbins=4)
             ax.tick_params(axis=name, labelsize="small", pad=1)
+            getattr(ax, f"{name}axis").labelpad = 7
     if len(labels) == 3:
-        ax.set_box_aspect(None, zoom=0.78)
+        ax.set_box_aspect(None, zoom=0.75)
 
 
 def small_panel(ax: Any, dims: int) -> None:

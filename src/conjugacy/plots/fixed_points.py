@@ -75,6 +75,8 @@ def fixed_points_3d(
     else:
         check_axes(ax, max(2, len(labels)))
     fig = ax.get_figure()
+    if len(labels) == 3:
+        ax.computed_zorder = False  # points are not hidden by the trajectories in front of them
 
     def draw(xs, *style, height=None, **options):
         # a single dimension lies on the horizontal axis, trajectories above it by time

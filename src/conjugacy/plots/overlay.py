@@ -60,7 +60,7 @@ def affine_overlay(
     rows, side = -(-num_trials // columns), 4.4 if num_trials <= 4 else 12.0 / columns
     fig = new_figure(side * columns + 0.6, side * rows + 0.9)
     axes = [space_axes(fig, rows, columns, k + 1, dims) for k in range(num_trials)]
-    large, drawn = num_trials <= 8, []
+    large, drawn = num_trials <= 4, []
     for i in range(len(systems)):
         held_out, label = systems[i], systems[i].name
         style = {"lw": 1.0, "alpha": 0.85, **palette.line_style(i)}
@@ -70,7 +70,7 @@ def affine_overlay(
         if i == reference:
             label, style, to_space = (
                 f"{held_out.name} (reference)",
-                {"lw": 1.6, "color": palette.BLACK, "zorder": 3},
+                {"lw": 1.2, "color": palette.REFERENCE},
                 pca.transform,
             )
         else:

@@ -136,9 +136,10 @@ def _findings(comparison: Any, classes: SolutionClasses | None, verdict: Verdict
     """Plain sentences for the top: classes, and the scores where no verdict says more."""
     texts = []
     scores = comparison.task_scores
-    failing = 0 if scores is None else sum(does is False for does in scores["does_the_task"])
+    does = [] if scores is None else list(scores["does_the_task"])
+    failing = sum(known is False for known in does)
     if failing:
-        texts.append(f"{failing} of {len(scores)} networks do not do their task: what they share may come from that.")
+        texts.append(f"{failing} of {len(does)} networks do not do their task: what they share may come from that.")
     if classes is not None:
         n, k = sum(classes.counts), len(classes.classes)
         texts.append(

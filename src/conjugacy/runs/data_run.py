@@ -29,6 +29,7 @@ from conjugacy.system import System
 
 PARTS = ("train", "val", "test")
 _CHUNK = 256
+_LOWEST = 1e-9  # counts per bin
 _INFERRED = ("states", "log_rates", "divergence")
 
 
@@ -71,7 +72,8 @@ class DataRun:
         """Trials (indices) of "train" (70 %), "val" (15 %) or "test" (the rest, which nothing trains or selects on)."""
         n = self.recording.n_trials
         order = np.random.default_rng(derive_seed(self.seed, "split of trials")).permutation(n)
-        n_train, n_val = max(1, round(0.7 * n)), max(1, round(0.15 * n))
+        n_train = max(1, min(round(0.7 * n), n - 2))  # of 4 trials, too, one is left to select on and one to test
+        n_val = max(1, min(round(0.15 * n), n - n_train - 1))
         edges = {"train": (0, n_train), "val": (n_train, n_train + n_val), "test": (n_train + n_val, n)}
         return np.sort(order[slice(*edges[part])])
 
@@ -114,13 +116,13 @@ class DataRun:
                 network.forecast(seen[k : k + _CHUNK], u[k : k + _CHUNK], n_seen) for k in range(0, len(u), _CHUNK)
             ]
             forecast = np.ones((len(rows), n_bins, r.n_units))
-            forecast[len(fitted) :, n_seen:] = torch.cat(chunks).exp().numpy()
+            forecast[len(fitted) :, n_seen:] = np.maximum(torch.cat(chunks).exp().numpy(), _LOWEST)
         return Estimate(
             self.name,
             rows,
             np.arange(len(rows)) < len(fitted),
             found.states.numpy(),
-            found.log_rates.exp().numpy(),
+            np.maximum(found.log_rates.exp().numpy(), _LOWEST),
             None if found.inputs is None else found.inputs.numpy(),
             forecast,
             n_seen,
@@ -149,7 +151,11 @@ class DataRun:
 
     def rates(self, part: str = "test") -> np.ndarray:
         """Inferred spikes per second (trial, time, unit)."""
-        return self.infer(part).log_rates.exp().numpy() / self.recording.bin_size
+        return self.expected(part) / self.recording.bin_size
+
+    def expected(self, part: str | np.ndarray = "test") -> np.ndarray:
+        """Expected counts per bin (trial, time, unit), at least 1e-9: a rate of 0 has no likelihood."""
+        return np.maximum(self.infer(part).log_rates.exp().numpy(), _LOWEST)
 
     def system(self, part: str | np.ndarray = "test") -> System:
         """The model's dynamics as `dynamics` and `similarity` take them; its readout gives log rates.

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from conjugacy._check import check_int
+from conjugacy._check import check_int, did_you_mean
 from conjugacy._files import (
     check_path,
     clear_staged,
@@ -73,12 +73,27 @@ def check_holds_no_more_than(name: str, folder: Path, files: Iterable[str]) -> N
             raise FileExistsError(f"`{name}`: {folder} exists and holds no run. Name an empty or a new folder.")
 
 
+def _folders_beside(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.parent.iterdir() if path.is_dir()]
+    except OSError:
+        return []
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The config of the run in a folder, if it is whole and of a format that is known."""
     path = folder / CONFIG
     if not os.path.lexists(path):
+        if (folder / CHECKPOINT).exists():
+            raise FileNotFoundError(
+                f"`folder`: {folder} holds a training that was interrupted, and no run yet. The same call of train() "
+                f"goes on; `conjugacy show {folder}` prints it as a command."
+            )
         here = f"has no {CONFIG}" if folder.exists() else "does not exist"
-        raise FileNotFoundError(f"`folder`: {folder} {here}, so it holds no run. Give the folder passed to save().")
+        near = "" if folder.exists() else did_you_mean(folder.name, _folders_beside(folder))
+        raise FileNotFoundError(
+            f"`folder`: {folder} {here}, so it holds no run.{near} Give the folder passed to save()."
+        )
     try:
         config = parse(str(path), read_file(path))
         version = check_int("format", config["format"], 1)

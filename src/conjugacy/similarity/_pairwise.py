@@ -16,6 +16,7 @@ import numpy as np
 from conjugacy._check import check_choice, check_flag, check_int
 from conjugacy._progress import counting, progress_bar
 from conjugacy._threads import at_most_threads, map_threads, one_blas_thread
+from conjugacy.similarity.many_comparisons import add_corrected
 from conjugacy.similarity.measure import Measure, measure_list, measure_names
 from conjugacy.similarity.nulls import Side, default_null, null_kind
 from conjugacy.similarity.resampling import Resampling
@@ -62,6 +63,9 @@ class Pairwise:
         """All scores, one a row: measure, direction, value, interval, null, version and warnings.
 
         "p_bound" is True where the p-value is as small as the number of surrogates allows: it is an upper bound then.
+        "p_corrected" is the p-value for a reader of the whole table; ``table.attrs["p_corrected"]`` says by which
+        method, and over how many. "interval" and "null_keeps", "null_breaks" say what was resampled and what
+        surrogates share with the data.
         """
         import pandas as pd
 
@@ -74,9 +78,14 @@ class Pairwise:
             null = s.null
             record |= {"null": null.mean if null else np.nan, "null_kind": null.kind if null else ""}
             record |= {"p_value": null.p_value if null else np.nan, "p_bound": bool(null and null.p_bound)}
+            record |= {"interval": s.interval.method if s.interval else ""}
+            record |= {"null_keeps": null.keeps if null else "", "null_breaks": null.breaks if null else ""}
             record |= {"version": s.version, "warnings": "; ".join(s.warnings)}
             records.append(record)
-        return pd.DataFrame(records)
+        table = pd.DataFrame(records)
+        if records:
+            add_corrected(table, [""], "p_value", "p_corrected")
+        return table
 
     def dissimilarity(self, measure: str | None = None) -> np.ndarray:
         """A symmetric matrix (system, system) that is 0 for equal systems and grows with their difference.

@@ -9,8 +9,9 @@ the mean over the held-out samples: the variance-weighted mean of the R2 of the 
 b has dimensions that a lacks; R2(b -> a) where a has dimensions that b lacks. One direction alone cannot tell a model
 that invents dimensions from one that misses them (Versteeg et al. 2025 report true -> inferred).
 
-Trials are whole in one part or the other. All is computed from sums over trials, so that a bootstrap costs no
-pass over the data: training and held-out trials are resampled each within their part.
+Trials are whole in one part or the other. All is computed from sums over trials, so that an interval costs no pass over
+the data: it comes from values without one training or one held-out trial each, see `jackknife`, about the value less
+its bias, which is what the regression would gain from more trials.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import scipy.linalg as sla
 from typing_extensions import override
 
 from conjugacy._check import check_int, check_number
+from conjugacy.similarity.jackknife import jackknife_interval
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.principal_components import principal_axes
 from conjugacy.similarity.resampling import Resampling
@@ -35,7 +37,7 @@ from conjugacy.similarity.samples import (
     shuffled_order,
     split_trials,
 )
-from conjugacy.similarity.score import OFF_DATA, Score, Traits, Undefined
+from conjugacy.similarity.score import OFF_DATA, Interval, Score, Traits, Undefined
 from conjugacy.system import System
 
 RIDGE_GRID = tuple(10.0**e for e in range(-8, 3))
@@ -227,6 +229,11 @@ class StateR2(Measure):
             n = int(part.sum())
             counts[:, part] = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)
         return counts, counts
+
+    @override
+    def interval(self, a: RegressionFeatures, b: RegressionFeatures, value: float, resampling: Resampling) -> Interval:
+        # a regression on few trials predicts others worse than one on many: the bias is most of the error
+        return jackknife_interval(self, a, b, value, resampling, corrected=True, parts=a.train)
 
     @override
     def compare_resampled(self, a, b, counts_a, counts_b):

@@ -1,10 +1,13 @@
 """The page of the calibration: what `calibrate` counted, as tables.
 
-``python -m conjugacy.similarity.calibration_page FOLDER docs/calibration.md`` writes it from the files of a run.
+``python -m conjugacy.similarity.calibration_page FOLDER docs/calibration.md`` writes it from the files of a run, and the
+counts beside it as docs/calibration.json: where that is there already, cells that the run counted replace its own, so
+that a change of one measure asks for its cells alone.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +30,9 @@ systems of five to eight units that hear the same inputs, with 40 to 80 time ste
 - **ragged**: linear, in trials of unequal length
 
 The truth of a world is the value of the measure, at the same settings, on 1500 trials. It is not the value without
-noise: more noise in the recording is another world.
+noise: more noise in the recording is another world. Intervals are about the value less its bias, so where few trials
+bias a measure (spike counts above all) they need not hold the value that is printed: `Interval.bias` is what they take
+off. A width above 1 is what the correction costs: the value less its bias varies more than the value does.
 
 ## How intervals are made
 
@@ -35,8 +40,11 @@ noise: more noise in the recording is another world.
 |---|---|
 | `dsa`, `spectrum_w2` and their kin, `timescales` | every resample chooses its principal components anew; the low end comes from half-samples, which know the bias that noise adds to a distance, the high end from half-samples or from the bootstrap, whichever is higher |
 | the same where no component is cut off | value less its bias (half-samples), with the standard deviation of ten values without a tenth of the trials each |
-| `cka_unbiased`, `cka_rbf`, `rsa` | jackknife over trials |
-| `procrustes` and its kin, `cca`, `svcca`, `pwcca`, matchings, `cka` | jackknife over trials, about the value less its bias; none where the bias is larger than the interval is wide |
+| `cka`, `angular_cka`, `cka_unbiased` | jackknife over trials, about the value less its bias: noise that neighbouring steps of a trial share makes each system look more like itself, by a share that falls as 1 / trials |
+| `state_r2` | the same, for trials of the fit and those held out apart: a regression on few trials predicts worse than one on many |
+| `procrustes` and its kin, `cca`, `svcca` | jackknife over trials, about the value less its bias, which halves of the trials tell for each pair of singular directions (see `conjugacy.similarity.strength_intervals`) |
+| `pwcca`, matchings | jackknife over trials, about the value less its bias; none where the bias is larger than half of the interval |
+| `cka_rbf`, `rsa` | jackknife over trials |
 | all others | bootstrap over trials, shifted so that its mean falls on the value |
 
 Below 20 trials distances of fitted operators have no interval. Where two halves of the trials have other leading
@@ -108,5 +116,19 @@ def _table(rows: Sequence[dict[str, Any]], text: Any) -> list[str]:
     return [*lines, ""]
 
 
+def updated(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All cells, in the order of their names; a cell of `new` takes the place of that of `old`."""
+    return list(dict(sorted({_key(cell): cell for cell in (*old, *new)}.items())).values())
+
+
+def _key(cell: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(cell[k] for k in ("kind", "n_trials", "relation", "measure", "family"))
+
+
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_text(calibration_page(read(Path(sys.argv[1]))), encoding="utf-8")
+    page = Path(sys.argv[2])
+    counts = page.with_suffix(".json")
+    before = json.loads(counts.read_text()) if counts.exists() else []
+    cells = updated(before, read(Path(sys.argv[1])))
+    counts.write_text("[\n" + ",\n".join(json.dumps(cell) for cell in cells) + "\n]\n", encoding="utf-8")
+    page.write_text(calibration_page(cells), encoding="utf-8")

@@ -26,7 +26,8 @@ import numpy as np
 from scipy.special import gammaln
 from typing_extensions import override
 
-from conjugacy._check import check_choice, check_number
+from conjugacy._check import check_choice, check_int, check_number
+from conjugacy.similarity.bootstrap import check_enough_trials
 from conjugacy.similarity.canonical import (
     canonical_correlations,
     forced_warning,
@@ -35,7 +36,9 @@ from conjugacy.similarity.canonical import (
 )
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances
 from conjugacy.similarity.procrustes import Shape
-from conjugacy.similarity.score import OFF_DATA, Traits, Undefined
+from conjugacy.similarity.resampling import Resampling
+from conjugacy.similarity.score import OFF_DATA, Interval, Traits, Undefined
+from conjugacy.similarity.strength_intervals import Strengths, strength_interval
 from conjugacy.system import System
 
 _EQUAL = 1e-9  # correlations nearer to each other than this are equal: rounding mixes their variates
@@ -63,20 +66,27 @@ class SVCCA(CovarianceMeasure):
     ----------
     variance : float
         Share of each system's variance that the kept components hold, in (0, 1].
+    n_components : int or None
+        Keep so many components in place of a share of the variance; of systems that have fewer, all.
     """
 
     variance: float = 0.99
+    n_components: int | None = None
 
     def __post_init__(self):
         check_number("variance", self.variance, 0, 1, open_low=True)
+        if self.n_components is not None:
+            check_int("n_components", self.n_components, 1, hint="Or None for a share of the variance.")
 
     @property
     @override
     def traits(self) -> Traits:
+        n = self.n_components
+        kept = f"components with {self.variance:.0%} of the variance" if n is None else f"{n} leading components"
         return Traits(
             name="svcca",
             version="2",
-            summary=f"mean canonical correlation of the components with {self.variance:.0%} of the variance",
+            summary=f"mean canonical correlation of the {kept}",
             needs="paired trajectories",
             low=0.0,
             high=1.0,
@@ -93,6 +103,8 @@ class SVCCA(CovarianceMeasure):
     def prepare(self, system: System, train: System | None = None) -> Coordinates:
         features = super().prepare(system, train)
         share = np.cumsum(features.sd**2) / np.sum(features.sd**2)
+        if self.n_components is not None:
+            return features.keep(min(self.n_components, len(share)))
         n = int(np.searchsorted(share, self.variance - 1e-12)) + 1
         return features.keep(int((features.sd >= (1 - 1e-6) * features.sd[min(n, len(share)) - 1]).sum()))
 
@@ -100,6 +112,15 @@ class SVCCA(CovarianceMeasure):
     def value(self, c: Covariances, a: Coordinates, b: Coordinates) -> tuple[float, dict[str, Any]]:
         correlations, _ = canonical_correlations(c)
         return float(correlations.mean()), {"rank_a": len(c.xx), "rank_b": len(c.yy), "correlations": correlations}
+
+    @override
+    def interval(self, a: Coordinates, b: Coordinates, value: float, resampling: Resampling) -> Interval:
+        def strengths(c: Covariances) -> Strengths:
+            correlations = canonical_correlations(c)[0]
+            return Strengths(correlations, correlations, 1.0, 1.0)
+
+        check_enough_trials(self, a, b)
+        return strength_interval(strengths, lambda found: float(found.s.mean()), a, b, value, resampling, 0.0, 1.0)
 
     @override
     def doubts(self, c: Covariances, a: Coordinates, b: Coordinates) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
@@ -48,6 +48,9 @@ class LinearCKA(CovarianceMeasure):
     angular : bool
         Return arccos of the similarity, in radians: a metric.
     """
+
+    # all of it falls as 1 / trials
+    most_bias: ClassVar[float | None] = None
 
     angular: bool = False
 
@@ -297,7 +300,7 @@ class UnbiasedCKA(Measure):
 
     @override
     def interval(self, a: LinearFeatures, b: LinearFeatures, value: float, resampling: Resampling) -> Interval:
-        return jackknife_interval(self, a, b, value, resampling)
+        return jackknife_interval(self, a, b, value, resampling, corrected=True)
 
     @override
     def compare_resampled(self, a, b, counts_a, counts_b):

@@ -214,7 +214,8 @@ class OperatorMeasure(Measure):
             ):
                 return (
                     f"rank {e.chosen} is not determined by the data of {f.name!r}: two halves of its trials have other "
-                    f"leading components, so the value depends on chance. Rank {rank_with_a_gap(e)} ends at a gap"
+                    f"leading components, so the value depends on chance, and intervals of 95 % hold the truth in about "
+                    f"80 % of such data (docs/calibration.md). Rank {rank_with_a_gap(e)} ends at a gap"
                 )
         return ""
 

@@ -33,10 +33,13 @@ import numpy as np
 from typing_extensions import override
 
 from conjugacy._check import check_choice, check_number
+from conjugacy.similarity.bootstrap import check_enough_trials
 from conjugacy.similarity.canonical import forced_warning, held_out_correlations, n_forced
 from conjugacy.similarity.covariance import Coordinates, CovarianceMeasure, Covariances, map_products
+from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import check_paired
-from conjugacy.similarity.score import OFF_DATA, Traits
+from conjugacy.similarity.score import OFF_DATA, Interval, Traits
+from conjugacy.similarity.strength_intervals import Strengths, strength_interval
 from conjugacy.system import System
 
 _RIGID = frozenset({"rotation", "mirror", "permutation", "translation", "other size", "observation noise"})
@@ -113,6 +116,21 @@ class Shape(CovarianceMeasure):
             angle = 2 * np.arcsin(min(chord / 2, 1.0))
         value = {"angular": angle, "euclidean": np.sqrt(distance2), "bures": bures}[self.score]
         return float(value), {"n_samples": int(c.n), "rank_a": c.xx.shape[0], "rank_b": c.yy.shape[0]}
+
+    @override
+    def interval(self, a: Coordinates, b: Coordinates, value: float, resampling: Resampling) -> Interval:
+        check_enough_trials(self, a, b)
+        ends = self.traits.low, self.traits.high
+        return strength_interval(self._strengths, self._of_strengths, a, b, value, resampling, *ends)
+
+    def _strengths(self, c: Covariances) -> Strengths:
+        wx, wy = _whitener(c.xx, self.alpha)[0], _whitener(c.yy, self.alpha)[0]
+        return Strengths.of(wx.T @ c.xx @ wx, wy.T @ c.yy @ wy, wx.T @ c.xy @ wy)
+
+    def _of_strengths(self, found: Strengths) -> float:
+        n, bures = found.s.sum(), min(found.s.sum() / np.sqrt(found.x2 * found.y2), 1.0)
+        distance = np.sqrt(max(found.x2 + found.y2 - 2 * n, 0.0))
+        return float({"angular": np.arccos(bures), "euclidean": distance, "bures": bures}[self.score])
 
     @override
     def doubts(self, c: Covariances, a: Coordinates, b: Coordinates) -> dict[str, Any]:

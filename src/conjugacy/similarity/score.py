@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, NamedTuple
 
 from conjugacy._check import check_choice
@@ -172,7 +173,7 @@ class Score:
     def cells(self) -> dict[str, str]:
         """A row of a table for readers: measure, direction, value, interval, what chance gives and p, noise."""
         row = {"measure": self.measure, "direction": self.direction, "value": f"{self.value:.4f}"}
-        if self.interval is not None:
+        if self.interval is not None and isfinite(self.interval.low + self.interval.high):
             kind = "range" if self.interval.level == 1 else f"{self.interval.level:.0%}"
             row["interval"] = f"{self.interval.low:.4f} to {self.interval.high:.4f} ({kind})"
         if self.null is not None:

@@ -126,6 +126,15 @@ def config_in(folder: Path) -> Any:
         return None
 
 
+def progress_in(folder: Path) -> Any:
+    """How far the interrupted training in a folder has come: step, seconds, ..; None where none can be read."""
+    try:
+        header, _ = _read_checked(folder / FILE)
+        return parse("progress", header["progress"])
+    except Exception:
+        return None
+
+
 def delete(folder: Path) -> None:
     """Remove the checkpoint of a training whose run has been saved."""
     for name in FILES:

@@ -128,5 +128,5 @@ def _scored(run: DataRun) -> TrialSums:
     r, rows, train = run.recording, run.rows("test"), run.rows("train")
     null = r.counts[train][r.valid[train]].mean(0)
     units = np.array([i for i in r.held_out or range(r.n_units) if null[i] > 0 and i not in run.unseen], dtype=int)
-    rates = run.infer(rows).log_rates.exp().numpy()[..., units]
+    rates = run.expected(rows)[..., units]
     return bits(rates, r.counts[rows][..., units], r.valid[rows], null[units])

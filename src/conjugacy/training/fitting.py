@@ -38,6 +38,7 @@ from conjugacy.training.interrupts import interrupts
 from conjugacy.training.recipe import Recipe
 
 _CHECKPOINT_SECONDS = 20.0
+_SOME = 50  # steps after which something should have improved
 _DEFAULTS = {"steps": 2500, "batch_size": 64, "learning_rate": 1e-2, "eval_every": 50, "short_share": 0.6}
 
 
@@ -186,6 +187,10 @@ def _fitted(run: DataRun, recipe: Recipe, folder: Path | None, progress: bool) -
     state = Progress() if folder is None else checkpoint.read(folder, run.config(), network, average, optimizer)
     data = {part: run.tensors(run.rows(part)) for part in ("train", "val")}
     trained = [i for i in range(run.recording.n_units) if i not in run.unseen]
+    first = -math.inf  # of weights that are not the first
+    if not state.best:  # a fit that makes things worse from its first step on ends with the weights it began with
+        first = state.best_score = _score(average, data["val"], trained)
+        state.best = {k: v.detach().clone() for k, v in average.state_dict().items()}
     started, saved, stopped = time.monotonic() - state.seconds, time.monotonic(), state.stopped
     label = f"Fitting {run.name} to {run.recording.name}"
     bar = progress_bar(total=recipe.steps, initial=state.step, desc=label, show=progress, unit="steps", delay=0)
@@ -215,8 +220,13 @@ def _fitted(run: DataRun, recipe: Recipe, folder: Path | None, progress: bool) -
     if stopped == "diverged":
         text = f"the fit of {run.name} diverged at step {state.step}: its loss was not finite."
         warnings.warn(f"{text} Its best weights so far are kept. Try a smaller learning_rate.", stacklevel=4)
-    if state.best:
-        network.load_state_dict(state.best)
+    elif state.step >= _SOME and state.best_score <= first:
+        warnings.warn(
+            f"no step of the fit of {run.name} has improved on the weights it began with, which are kept. "
+            "Try a smaller learning_rate.",
+            stacklevel=4,
+        )
+    network.load_state_dict(state.best)
     network.eval()
     metrics = {**scores_of(run), "stopped": stopped or "steps", "steps": state.step, "seconds": round(state.seconds, 3)}
     return replace(run, history=pd.DataFrame(state.history), metrics=metrics)
@@ -258,6 +268,12 @@ def _move_average(average: Network, network: Network, share: float) -> None:
 
 
 @torch.no_grad()
+def _score(network: SpikeModel, data: tuple[Tensor, ...], trained: list[int]) -> float:
+    seen, inputs, counts, valid = data
+    found = network.eval().infer(seen, inputs).log_rates[..., trained]
+    return -float(poisson_loss(found, counts[..., trained], valid))
+
+
 def _validate(
     average: SpikeModel,
     data: tuple[Tensor, ...],
@@ -266,9 +282,7 @@ def _validate(
     recipe: Recipe,
     trained: list[int],
 ) -> None:
-    seen, inputs, counts, valid = data
-    found = average.eval().infer(seen, inputs).log_rates[..., trained]
-    score = -float(poisson_loss(found, counts[..., trained], valid))
+    score = _score(average, data, trained)
     if score > state.best_score:
         state.best_score = score
         state.best = {k: v.detach().clone() for k, v in average.state_dict().items()}
@@ -283,7 +297,7 @@ def scores_of(run: DataRun, part: str = "test") -> dict[str, float]:
     """
     r, rows, train = run.recording, run.rows(part), run.rows("train")
     inside = r.valid[rows]
-    counts, rates = r.counts[rows][inside][None], run.infer(part).log_rates.exp().numpy()[inside][None]
+    counts, rates = r.counts[rows][inside][None], run.expected(rows)[inside][None]
     null = r.counts[train][r.valid[train]].mean(0)
     use = ~np.isin(np.arange(r.n_units), run.unseen)
     told = np.flatnonzero((null > 0) & use)  # a unit that is silent in training has no null likelihood
