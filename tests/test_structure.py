@@ -41,7 +41,7 @@ HEIGHT = {name: i for i, layer in enumerate(LAYERS) for name in layer.split()}
 # methods that only hand on to a higher floor: file -> what it asks `higher` of `_lazy.py` for
 DOORS = {
     "analysis/analysis.py": {"plots._trial_io:trial_io", "plots.latents:scree", "plots.latents:latents_3d"},
-    "analysis/comparison.py": {"plots.overlay:affine_overlay"},
+    "analysis/comparison.py": {"plots.overlay:affine_overlay", "report.report_page:write_report"},
     "analysis/births.py": {"plots._learning:points_through_learning"},
     "analysis/generalising_alike.py": {"plots._generalisation:generalising_alike"},
     "analysis/learning.py": {"plots._learning:learning_curve"},

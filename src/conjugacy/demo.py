@@ -62,9 +62,12 @@ def main_job(out: Path, seed: int = 0, progress: bool = True) -> None:
         conjugacy_figure(found).savefig(out / "conjugacy.png", dpi=150)
         files.append(out / "conjugacy.png")
     files += [out / name for name in ("affine_overlay.png", "comparison.csv", "verdict.txt")]
+    folders = {run.name: str(out / run.name.lower()) for run in runs}
+    page = comparison.report(out / "report.html", verdict=verdict, folders=folders)
     names = " and ".join(r.name.lower() for r in runs)
     figures = sum(path.suffix == ".png" for path in files)
     text = f"Written to {out}: the runs {names}, {figures} figures, comparison.csv, verdict.txt (the answers in full)."
+    text += f" To read and to send: {page}."
     _say("\n" + wrapped(f"{text} What the measures are: docs/measures.md", 0, 2))
 
 

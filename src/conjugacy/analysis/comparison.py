@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -282,6 +283,36 @@ class Comparison:
         return higher("plots.overlay", "affine_overlay")(
             self.systems, self.train or self.systems, at, num_trials, angle
         )
+
+    def report(
+        self,
+        path: Any,
+        *,
+        title: str | None = None,
+        verdict: Verdict | bool | None = None,
+        folders: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Write one page (HTML) to read, print and send: the answer, the figures, the numbers, how to repeat it.
+
+        The page needs no network and no other file. See docs/report.md.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file, such as "report.html"; it is replaced where it exists.
+        title : str, optional
+            In place of the question.
+        verdict : Verdict, bool or None
+            One that is there already; or whether to ask for it, half a minute a pair. None: for up to three systems.
+        folders : dict of str to str, optional
+            Where the runs are, by name, for the commands that repeat the report.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        return higher("report.report_page", "write_report")(self, path, title=title, verdict=verdict, folders=folders)
 
     def _repr_html_(self) -> str:
         """The scores, a row each and only what is known of them; `table` has every column."""

@@ -149,12 +149,18 @@ class Side:
         return self.system.name
 
     @cached_property
+    def points(self) -> Any:
+        """Its fixed points without input (FixedPoints)."""
+        from conjugacy.dynamics import fixed_points
+
+        return fixed_points(self.system, seed=0, progress=self.progress)
+
+    @cached_property
     def portrait(self) -> tuple[Any, bool | None]:
         """Its portrait without input on the horizon of a trial, and whether its search was complete (None: unknown)."""
-        from conjugacy.dynamics import fixed_points, portrait
+        from conjugacy.dynamics import portrait
 
-        points = fixed_points(self.system, seed=0, progress=self.progress)
-        return portrait(points), points.audit().complete
+        return portrait(self.points), self.points.audit().complete
 
 
 def verdict_of(

@@ -120,26 +120,14 @@ def compare(
     from conjugacy.analysis.comparison import compare as compare_runs
     from conjugacy.report.text_table import text_table, verdict_text
     from conjugacy.report.written import written
-    from conjugacy.runs.run import load
 
     flags = {"bin_size": bin_size, "smooth": smooth, "sqrt": sqrt, "soft_normalise": soft_normalise}
     flags |= {"average": average, "match": match}
-    things: list[Any] = []
-    own_names: list[str] = []
-    for given in map(Path, runs):
-        if given.suffix == ".npz" and given.is_file():
-            things.append(_prepared(given, bin_size, smooth, sqrt, soft_normalise, average))
-            own_names.append(things[-1].name)
-        else:
-            folders = _run_folders(given)
-            things += [load(folder) for folder in folders]
-            own_names += [folder.name for folder in folders]
+    things, names = _given(runs, names, bin_size, smooth, sqrt, soft_normalise, average)
     if not any(Path(given).suffix == ".npz" for given in runs):
         for name, value in flags.items():
             if value not in (None, False):
                 raise ValueError(f"`{name}`: expected only where a recording (npz) is compared, got {value}. Drop it.")
-    if names is None and len(things) > len(runs):  # of a sweep, the folders have the names that tell runs apart
-        names = ",".join(own_names)
     comparison = compare_runs(
         things,
         _names(measures),
@@ -163,6 +151,60 @@ def compare(
         comparison.plot_trials_3d_reference().savefig(folder / "affine_overlay.png", dpi=150)
         files = ["comparison.csv", "affine_overlay.png", *(["verdict.txt"] if said is not None else [])]
         print(f"\n{written([folder / name for name in files])}")
+
+
+def report(
+    runs: list[str],
+    out: str = "report.html",
+    measures: str = "state_r2,procrustes,cka,dsa,spectrum_w2,portrait",
+    title: str | None = None,
+    seed: int = 0,
+    n_trials: int = 100,
+    names: str | None = None,
+    null: str | None = None,
+    bin_size: float | None = None,
+    smooth: float | None = None,
+    verdict: bool | None = None,
+    progress: bool = True,
+) -> None:
+    """Write one page (HTML) that says whether networks compute the same thing, with figures and how to repeat it.
+
+    Args:
+        runs: Folders of two or more runs, or a folder that holds such folders (of a sweep or a population), and files
+            of recordings (npz, as Recording.save writes them).
+        out: File of the page; it is replaced where it exists.
+        measures: Names of similarity measures, separated by commas; portrait is left out where recordings are compared.
+        title: Title in place of the question.
+        seed: Seed of the trials.
+        n_trials: Number of trials.
+        names: Names for the runs in place of their own, separated by commas.
+        null: Surrogate data that each score is compared with; by default auto for up to six systems, none for more.
+        bin_size: Join the bins of recordings to this width (s).
+        smooth: Smooth recordings with a Gaussian of this standard deviation (s).
+        verdict: Answer in words, half a minute a pair; by default for up to three systems.
+        progress: Show a progress bar.
+    """
+    from conjugacy.analysis.comparison import compare as compare_runs
+    from conjugacy.recordings.recording import Recording
+    from conjugacy.similarity.measure import get_measure
+
+    things, names = _given(runs, names, bin_size, smooth)
+    chosen = _names(measures)
+    if any(isinstance(t, Recording) for t in things):
+        chosen = [m for m in chosen if get_measure(m).traits.needs != "step"]
+    comparison = compare_runs(
+        things,
+        chosen,
+        seed=seed,
+        n_trials=n_trials,
+        names=_names(names) if names else None,
+        null=null or ("auto" if len(things) <= 6 else None),
+        progress=progress,
+    )
+    single = len(things) == len(runs)
+    folders = {s.name: folder for s, folder in zip(comparison.systems, runs)} if single else {}
+    path = comparison.report(out, title=title, verdict=verdict, folders=folders)
+    print(f"Written: {path}")
 
 
 def sweep(
@@ -422,6 +464,33 @@ def _prepared(
     recording = recording if smooth is None else recording.smooth(smooth)
     recording = recording.soft_normalise() if soft_normalise else recording
     return recording.average() if average else recording
+
+
+def _given(
+    paths: list[str],
+    names: str | None,
+    bin_size: float | None = None,
+    smooth: float | None = None,
+    sqrt: bool = False,
+    soft_normalise: bool = False,
+    average: bool = False,
+) -> tuple[list[Any], str | None]:
+    """Runs and recordings that paths lead to, and the names to use: of a sweep, the folders' own."""
+    from conjugacy.runs.run import load
+
+    things: list[Any] = []
+    own_names: list[str] = []
+    for path in map(Path, paths):
+        if path.suffix == ".npz" and path.is_file():
+            things.append(_prepared(path, bin_size, smooth, sqrt, soft_normalise, average))
+            own_names.append(things[-1].name)
+        else:
+            folders = _run_folders(path)
+            things += [load(folder) for folder in folders]
+            own_names += [folder.name for folder in folders]
+    if names is None and len(things) > len(paths):  # of a sweep, the folders have the names that tell runs apart
+        names = ",".join(own_names)
+    return things, names
 
 
 def _names(text: str) -> list[str]:

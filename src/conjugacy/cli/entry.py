@@ -24,6 +24,7 @@ COMMANDS = {
     "repeat": Flags(commands.repeat, positional=("run",)),
     "show": Flags(commands.show, positional=("run",)),
     "compare": Flags(commands.compare, positional=("runs",)),
+    "report": Flags(commands.report, positional=("runs",)),
     "record": Flags(commands.record, positional=("action", "file")),
     "fixed-points": Flags(commands.fixed_points, positional=("run",)),
     "check-measures": Flags(commands.check_measures),

@@ -11,6 +11,7 @@ _PUBLIC = {
     "similarity_map": "similarity",
     "parameter_surface": "similarity",
     "known_answers": "similarity",
+    "forest": "_forest",
     "conjugacy": "_conjugacy",
     "group_map": "_groups",
     "class_counts": "_groups",
