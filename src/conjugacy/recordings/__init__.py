@@ -3,16 +3,23 @@
 from conjugacy._lazy import lazy
 
 _PUBLIC = {
+    "AngleDecoding": "angle_decoding",
+    "Decoding": "decoding",
     "Estimate": "estimate",
     "Recording": "recording",
     "Signal": "signal",
     "Truth": "signal",
+    "TuningCurves": "angle_decoding",
     "bits_per_spike": "spike_scores",
     "ceilings_of": "ceilings",
     "co_bps": "spike_scores",
     "co_bps_from_latents": "spike_scores",
+    "condition_distances": "geometry",
     "cross_decoding": "decoding_across",
     "cycle_consistency": "spike_scores",
+    "decode": "decoding",
+    "decode_angle": "angle_decoding",
+    "distance_agreement": "geometry",
     "model_scores": "score_table",
     "noise_anchors": "anchors",
     "linear_dynamics": "baselines",
@@ -24,6 +31,7 @@ _PUBLIC = {
     "smoothed_rates": "baselines",
     "pulses_found": "pulses",
     "rate_r2": "spike_scores",
+    "tuning_curves": "angle_decoding",
 }
 
 __getattr__, __dir__, __all__ = lazy(__name__, _PUBLIC)
