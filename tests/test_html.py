@@ -28,7 +28,7 @@ def test_a_table_leaves_out_what_nobody_knows_and_escapes_what_users_name():
 @pytest.fixture(scope="module")
 def systems():
     rng = np.random.default_rng(0)
-    return [cj.System.from_arrays(name, rng.standard_normal((9, 20, 3))) for name in (NASTY, "b", "c")]
+    return [cj.System.from_arrays(name, rng.standard_normal((12, 20, 3))) for name in (NASTY, "b", "c")]
 
 
 def test_a_comparison_shows_its_scores_and_nothing_that_is_not_there(systems):

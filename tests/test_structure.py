@@ -42,7 +42,7 @@ HEIGHT = {name: i for i, layer in enumerate(LAYERS) for name in layer.split()}
 DOORS = {
     "analysis/analysis.py": {"plots._trial_io:trial_io", "plots.latents:scree", "plots.latents:latents_3d"},
     "analysis/comparison.py": {"plots.overlay:affine_overlay", "report.report_page:write_report"},
-    "analysis/births.py": {"plots._learning:points_through_learning"},
+    "analysis/births.py": {"plots._learning:points_through_learning", "plots._learning_movie:animate_points"},
     "analysis/generalising_alike.py": {"plots._generalisation:generalising_alike"},
     "analysis/learning.py": {"plots._learning:learning_curve"},
     "analysis/lesion_table.py": {"plots._lesions:lesion_effects"},

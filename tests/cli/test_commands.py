@@ -91,7 +91,7 @@ def test_mistakes_are_one_line_and_exit_code_2(args, message, capsys, tmp_path, 
 
 def test_spaces_after_commas_do_no_harm(small_runs, tmp_path, capsys):
     folders = [str(run.save(tmp_path / str(i))) for i, run in enumerate(small_runs[:2])]
-    main(["compare", *folders, "--measures", "cka, procrustes", "--names", "one, two", "--n_trials", "6"])
+    main(["compare", *folders, "--measures", "cka, procrustes", "--names", "one, two", "--n_trials", "12"])
     assert "one <-> two" in capsys.readouterr().out
 
 
@@ -208,7 +208,7 @@ def test_what_is_printed_fits_a_terminal_and_is_aligned(tmp_path, capsys, monkey
     for seed, folder in enumerate(folders):
         main([*TRAIN, "--network.latent_size", "4", "--seed", str(seed), *QUICK, "--out", folder])
     main(["show", folders[0]])
-    main(["compare", *folders, "--measures", "cka,procrustes", "--n_trials", "8", "--names", "a,b"])
+    main(["compare", *folders, "--measures", "cka,procrustes", "--n_trials", "12", "--names", "a,b"])
     main(["fixed-points", folders[0], "--n_inits", "16", "--progress", "false", "--out", str(tmp_path / "points")])
     out, err = capsys.readouterr()
     assert err == "" and max(map(len, out.splitlines())) <= 110
@@ -224,7 +224,7 @@ def test_compare_says_its_verdict_and_keeps_it(tmp_path, capsys):
         main([*TRAIN, "--network.latent_size", "4", "--seed", str(seed), *QUICK, "--out", folder])
     capsys.readouterr()
     with pytest.warns(UserWarning, match="below the threshold"):
-        main(["compare", *folders, "--measures", "procrustes", "--n_trials", "8", "--verdict", "--out", str(tmp_path)])
+        main(["compare", *folders, "--measures", "procrustes", "--n_trials", "12", "--verdict", "--out", str(tmp_path)])
     said = (tmp_path / "verdict.txt").read_text()
     assert "neither does the task" in said
     assert " ".join(said.split()) in " ".join(capsys.readouterr().out.split())

@@ -88,6 +88,14 @@ def pairwise(n, measures=("dsa", "state_r2")):
     return Pairwise(names(n), names(n), chosen, {m: values[m] for m in measures}, ())
 
 
+def scores(n):
+    """Scores with intervals and nulls, of `n` pairs."""
+    r = rng(n)
+    pair = [cj.System.from_arrays(name, r.normal(size=(12, 15, 3))) for name in ("a", "b")]
+    made = cj.compare(pair, ["cka", "procrustes"], null="auto", n_resamples=20, n_surrogates=9, progress=False).scores
+    return [replace(s, a=f"network {k}", b=f"network {k + 1}") for s in made for k in range(n)][: max(n, 2)]
+
+
 def surface(n):
     r = rng(n)
     where = r.normal(size=(4, 3, n, 3)) * 0.1 + r.normal(size=(1, 1, n, 3))
@@ -283,6 +291,7 @@ CASES = {
     "affine_overlay of networks": lambda n: plots.affine_overlay(systems(n), systems(n)),
     "affine_overlay of trials": lambda n: plots.affine_overlay(systems(2), systems(2), num_trials=n),
     "affine_overlay in a plane": lambda n: plots.affine_overlay(systems(n, 2), systems(n, 2)),
+    "forest": lambda n: plots.forest(scores(n)),
     "similarity_matrix": lambda n: plots.similarity_matrix(pairwise(n), "dsa"),
     "similarity_matrix with directions": lambda n: plots.similarity_matrix(pairwise(n), "state_r2"),
     "similarity_map": lambda n: plots.similarity_map(pairwise(n), "dsa"),
