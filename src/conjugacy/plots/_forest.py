@@ -86,6 +86,8 @@ def _panel(ax: Any, measure: str, shown: list[Score]) -> None:
     else:
         names = [f"{short(s.a, 18)} {'↔' if '<->' in s.direction else '→'} {short(s.b, 18)}" for s in shown]
         ax.set_yticks(range(len(shown)), names, fontsize=points(8.5))
+        ax.set_ylabel("pair")
+    ax.set_xlabel(f"{measure} (unit of the measure)", fontsize=points(8.5))
     alike = "right is more alike" if shown[0].higher_is_more_similar else "left is more alike"
     ax.set_title(f"{measure}  ({alike})", loc="left", fontsize=points(9.5))
     ax.tick_params(axis="x", labelsize=points(8.5))
