@@ -55,6 +55,7 @@ def test_what_has_no_geometry_is_said_in_one_line(call, text):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:rsatoolbox", "ignore:invalid value encountered in cast")  # theirs
 def test_rsatoolbox_agrees():
     rsa = pytest.importorskip("rsatoolbox", reason="rsatoolbox is not installed")
     recording, _ = made()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from conjugacy.similarity import get_measure
 from conjugacy.similarity.dsa_calls import DSA
@@ -44,3 +45,34 @@ def test_what_cannot_be_compared_is_refused():
         DSA(a, b, score_method="cosine")
     with pytest.raises(ValueError, match="rank"):
         DSA(a, b, rank=50).fit_score()
+
+
+@pytest.mark.slow
+def test_the_package_finds_the_same_values_or_worse_ones():
+    theirs = pytest.importorskip("DSA", reason="dsa-metric is not installed").DSA
+    pair = [noisy_rotation(seed) for seed in (1, 2)]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # its descent starts from a draw of the global generator
+        for settings in ({"n_delays": 2, "rank": 6}, {"n_delays": 1, "rank": 4}):
+            for score in ("angular", "euclidean"):
+                found = theirs(*pair, score_method=score, iters=1500, lr=5e-3, **settings).fit_score()
+                ours = DSA(*pair, score_method=score, **settings).fit_score()
+                assert ours < found + 1e-5 and found < ours + 0.02  # its descent may not have arrived
+            squared = theirs(*pair, score_method="wasserstein", **settings).fit_score()
+            ours = get_measure("spectrum_w2", center=False, **settings)(*pair, interval=None).value
+            assert ours**2 == pytest.approx(squared, rel=1e-3)
+
+
+def noisy_rotation(seed):
+    rng = np.random.default_rng(seed)
+    turn = np.linalg.qr(rng.normal(size=(4, 4)))[0] * 0.95
+    x = np.zeros((12, 60, 4))
+    x[:, 0] = rng.normal(size=(12, 4))
+    for t in range(1, 60):
+        x[:, t] = x[:, t - 1] @ turn.T + 0.1 * rng.normal(size=(12, 4))
+    return x
+
+
+def test_spectra_are_asked_for_by_their_measure():
+    with pytest.raises(ValueError, match=r"^`score_method`: .*got 'wasserstein'.*spectrum_w2"):
+        DSA(noisy_rotation(1), noisy_rotation(2), score_method="wasserstein")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from conjugacy._check import check_choice, check_int, check_number
 from conjugacy.analysis._given import counted, is_path, items_of
+from conjugacy.analysis.alignment_index import alignment_index
 from conjugacy.runs.run import Run
 from conjugacy.similarity.samples import kind_of
 from conjugacy.system import System
@@ -244,15 +245,7 @@ class Epochs:
         names = [name for name, k in self.conditions.items() if k in occurring]
         size = 2 * (self.latents.shape[2],)  # torch gives a number for one unit
         covariances = [torch.cov(self.states(name, epoch).double().T).reshape(size) for name in names]
-        spectra = [torch.linalg.eigh(c) for c in covariances]
-        shares = np.ones((len(names), len(names)))
-        for j, (values, vectors) in enumerate(spectra):
-            held = values.flip(0).cumsum(0) / values.sum()
-            k = int((held < variance).sum()) + 1
-            basis = vectors[:, -k:]
-            for i, own in enumerate(spectra):
-                inside = torch.trace(basis.T @ covariances[i] @ basis)
-                shares[i, j] = float(inside / own[0][-k:].sum())
+        shares = np.array([[alignment_index(a, b, variance) for b in covariances] for a in covariances])
         rows, columns = pd.Index(names, name="states of"), pd.Index(names, name="subspace of")
         return pd.DataFrame(shares, rows, columns)
 

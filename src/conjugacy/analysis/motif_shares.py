@@ -30,12 +30,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from conjugacy.analysis.alignment_index import alignment_index
 from conjugacy.dynamics.continuation import follow
 from conjugacy.dynamics.horizon import STATE_MOVES
 from conjugacy.dynamics.points import FixedPoints
 
 _SUBSTEPS = 32
-_STEPS_EACH = 50  # of the map at each place on the way, where a point is let go
+_SLOWLY, _AND_STILL = 1600, 1000  # steps of the map where a point is let go
+_SHORT = 50  # steps of a horizon where there is none
 _SETTLED = 1e-3
 _MOST_STATES = 64  # of a plateau
 _LEADING, _MOST_DIRECTIONS = 0.8, 3
@@ -77,7 +79,8 @@ def _share_of_points(a: FixedPoints, b: FixedPoints, u: Tensor, n_modes: int) ->
     here, there = stable(a), stable(b)
     assert here.dynamics is not None
     x, alive = follow(here.dynamics, here, u, n_substeps=_SUBSTEPS)
-    x = torch.where(alive[:, None], x, _settled(here, u, ~alive))
+    if not bool(alive.all()):
+        x[~alive] = _carried(here, torch.from_numpy(here.x)[~alive], u, _SLOWLY, _AND_STILL)
     gap = torch.cdist(x, torch.from_numpy(there.x)).numpy()
     near = np.where(alive.numpy(), 1e-6, _SETTLED)
     taken: dict[int, float] = {}
@@ -91,28 +94,20 @@ def _share_of_points(a: FixedPoints, b: FixedPoints, u: Tensor, n_modes: int) ->
 
 def _share_of_sets(a: FixedPoints, b: FixedPoints, u: Tensor, n_modes: int) -> float:
     x, z = resting(a), resting(b)
-    y = _carried(a, x, u, *(round(p.asked_horizon or _STEPS_EACH) for p in (a, b)))
+    y = _carried(a, x, u, *(round(p.asked_horizon or _SHORT) for p in (a, b)))
     near = STATE_MOVES * (b.scale or 1.0)
     gap = torch.cdist(y, z)
     x, y, z = (v - v.mean(0) for v in (x, y, z))
     size = max(float(x.square().sum()), float(y.square().sum()))
     if (size / len(x)) ** 0.5 > near:
-        return max(0.0, float((x * y).sum()) / size) * _alignment(x, z)
+        kept = max(0.0, float((x * y).sum()) / size)
+        return kept * alignment_index(z.T @ z, x.T @ x, _LEADING, _MOST_DIRECTIONS)
     # a single place: what may differ are the directions in which it is slow
     here, there = (p[np.flatnonzero(p.memories)] for p in (a, b))
     if not len(here) or not len(there):
         return 0.0
     arriving = min(float((gap.amin(k) <= near).double().mean()) for k in (0, 1))
     return arriving * _overlap(here.modes[0][0, :, :n_modes], there.modes[0][0, :, :n_modes])
-
-
-def _alignment(x: Tensor, z: Tensor) -> float:
-    """Variance of `z` along the leading directions of `x`, of what as many of its own hold; both without mean."""
-    _, sizes, axes = torch.linalg.svd(x, full_matrices=False)
-    held = sizes.square().cumsum(0) / sizes.square().sum()
-    k = min(_MOST_DIRECTIONS, int((held < _LEADING).sum()) + 1)
-    own = torch.linalg.svdvals(z)[:k].square().sum()
-    return float((z @ axes[:k].T).square().sum() / own) if own > 0 else 0.0
 
 
 def _carried(here: FixedPoints, x: Tensor, u: Tensor, n_moving: int, n_still: int) -> Tensor:
@@ -124,22 +119,6 @@ def _carried(here: FixedPoints, x: Tensor, u: Tensor, n_moving: int, n_still: in
         for k in range(1, n_moving + n_still + 1):
             held = start + min(1.0, k / n_moving) * (u - start)
             x = dynamics.step(x, held.expand(len(x), -1))
-    return x
-
-
-def _settled(here: FixedPoints, u: Tensor, which: Tensor) -> Tensor:
-    """Where the states `which` are after the input has moved slowly to `u`, and a while has passed, (P, D)."""
-    x, start = torch.from_numpy(here.x).clone(), torch.from_numpy(here.u[0])
-    dynamics = here.dynamics
-    if dynamics is None or not bool(which.any()):
-        return x
-    y = x[which]
-    with torch.no_grad():
-        for k in range(1, _SUBSTEPS + 1):
-            held = (start + k / _SUBSTEPS * (u - start)).expand(len(y), -1)
-            for _ in range(_STEPS_EACH if k < _SUBSTEPS else 20 * _STEPS_EACH):
-                y = dynamics.step(y, held)
-    x[which] = y
     return x
 
 

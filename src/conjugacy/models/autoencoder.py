@@ -16,7 +16,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from conjugacy._check import check_instance, check_int, check_number
+from conjugacy._check import check_number
 from conjugacy.models.spike_model import (
     HIGHEST_LOG_RATE,
     Inferred,
@@ -24,11 +24,10 @@ from conjugacy.models.spike_model import (
     both_ways,
     dropped,
     encoder_cell,
-    linear_layer,
     normal_divergence,
     normal_draw,
 )
-from conjugacy.networks.network import MAX_UNITS, Network
+from conjugacy.networks.network import Network, linear_readout
 from conjugacy.networks.sequence import sequence
 
 _PRIOR_VARIANCE = 0.1
@@ -59,13 +58,7 @@ class SequentialAutoencoder(SpikeModel):
         kl_scale: float = 0.0,
         readout_gain: float = 0.1,
     ):
-        check_instance("decoder", decoder, Network)
-        super().__init__(decoder.latent_size, decoder.noise_level, decoder.ic_noise)
-        # kept out of the modules: its weights are made anew, as `cell`
-        object.__setattr__(self, "decoder", decoder)
-        self.encoder_size = check_int("encoder_size", encoder_size, 1, limit=MAX_UNITS)
-        self.dropout = check_number("dropout", dropout, 0, 1 - 1e-6)
-        self.kl_scale = check_number("kl_scale", kl_scale, 0)
+        super().__init__(decoder, encoder_size, dropout, kl_scale)
         self.readout_gain = check_number("readout_gain", readout_gain, 0)
 
     @property
@@ -80,15 +73,6 @@ class SequentialAutoencoder(SpikeModel):
 
         return cls(GRU(6), 6)
 
-    @property
-    def state_size(self) -> int:
-        """Number of state variables of the decoder."""
-        return self.decoder.state_size
-
-    def make_cell(self, input_size: int, generator: torch.Generator) -> nn.Module:
-        """The decoder's cell."""
-        return copy.deepcopy(self.decoder).make_cell(input_size, generator)
-
     def make_readout(self, output_size: int, generator: torch.Generator) -> nn.Module:
         """Log rates of all units, linear in what the decoder's own readout reads."""
         readout = copy.deepcopy(self.decoder).make_readout(output_size, generator)
@@ -100,11 +84,11 @@ class SequentialAutoencoder(SpikeModel):
     def init_model(self, input_size: int, output_size: int, seed: int = 0) -> None:
         """Make the weights of decoder, readout and encoder, drawn from `seed`."""
         super().init_model(input_size, output_size, seed)
-        generator = torch.Generator().manual_seed(seed).manual_seed(seed ^ 0x5AE)
+        generator = torch.Generator().manual_seed(seed ^ 0x5AE)
         self.forward_encoder = encoder_cell(output_size, self.encoder_size, generator)
         self.backward_encoder = encoder_cell(output_size, self.encoder_size, generator)
         wide = self.state_size * (2 if self.varies else 1)
-        self.to_state = linear_layer(2 * self.encoder_size, wide, generator)
+        self.to_state = linear_readout(2 * self.encoder_size, wide, generator)
         self.prior_mean = nn.Parameter(torch.zeros(self.state_size))
 
     @property

@@ -17,13 +17,12 @@ Written from Sussillo, Jozefowicz, Abbott & Pandarinath 2016 (arXiv:1608.06315) 
 
 from __future__ import annotations
 
-import copy
 import math
 
 import torch
 from torch import Tensor, nn
 
-from conjugacy._check import check_instance, check_int, check_number
+from conjugacy._check import check_int, check_number
 from conjugacy.models.spike_model import (
     HIGHEST_LOG_RATE,
     Inferred,
@@ -31,11 +30,10 @@ from conjugacy.models.spike_model import (
     both_ways,
     dropped,
     encoder_cell,
-    linear_layer,
     normal_divergence,
     normal_draw,
 )
-from conjugacy.networks.network import MAX_UNITS, Network
+from conjugacy.networks.network import MAX_UNITS, Network, linear_readout
 
 _PRIOR_VARIANCE = 0.1  # of the first state, and of what drives the inputs at first
 _FIRST_TAU = 10.0  # bins
@@ -48,7 +46,7 @@ class FactorReadout(nn.Module):
         super().__init__()
         self.factors = nn.Parameter(torch.empty(n_factors, state_size))
         nn.init.normal_(self.factors, std=state_size**-0.5, generator=generator)
-        self.rates = linear_layer(n_factors, output_size, generator)
+        self.rates = linear_readout(n_factors, output_size, generator)
 
     def weight(self) -> Tensor:
         """W (factor, state)."""
@@ -95,17 +93,11 @@ class LFADS(SpikeModel):
         kl_scale: float = 1.0,
         input_kl_scale: float = 1.0,
     ):
-        check_instance("decoder", decoder, Network)
-        super().__init__(decoder.latent_size, decoder.noise_level, decoder.ic_noise)
-        # kept out of the modules: its weights are made anew, as `cell`
-        object.__setattr__(self, "decoder", decoder)
+        super().__init__(decoder, encoder_size, dropout, kl_scale)
         self.inferred = check_int("inferred", inferred, 0, limit=MAX_UNITS)
         self.factors = check_int("factors", factors, 1, limit=MAX_UNITS)
-        self.encoder_size = check_int("encoder_size", encoder_size, 1, limit=MAX_UNITS)
         self.controller_size = check_int("controller_size", controller_size, 1, limit=MAX_UNITS)
-        self.dropout = check_number("dropout", dropout, 0, 1 - 1e-6)
         self.coordinated = check_number("coordinated", coordinated, 0, 1 - 1e-6)
-        self.kl_scale = check_number("kl_scale", kl_scale, 0)
         self.input_kl_scale = check_number("input_kl_scale", input_kl_scale, 0)
 
     @property
@@ -121,11 +113,6 @@ class LFADS(SpikeModel):
         return cls(GRU(6), 1, 3, 5, 4)
 
     @property
-    def state_size(self) -> int:
-        """Number of state variables of the decoder."""
-        return self.decoder.state_size
-
-    @property
     def external_size(self) -> int:
         """Number of inputs that are given to it."""
         return self.input_size - self.inferred
@@ -134,10 +121,6 @@ class LFADS(SpikeModel):
     def varies(self) -> bool:
         """Whether its loss has divergences."""
         return True
-
-    def make_cell(self, input_size: int, generator: torch.Generator) -> nn.Module:
-        """The decoder's cell."""
-        return copy.deepcopy(self.decoder).make_cell(input_size, generator)
 
     def make_readout(self, output_size: int, generator: torch.Generator) -> FactorReadout:
         """Factors, and log rates of all units."""
@@ -150,13 +133,13 @@ class LFADS(SpikeModel):
         size = self.encoder_size
         self.forward_encoder = encoder_cell(output_size, size, generator)
         self.backward_encoder = encoder_cell(output_size, size, generator)
-        self.to_state = linear_layer(2 * size, 2 * self.state_size, generator)
+        self.to_state = linear_readout(2 * size, 2 * self.state_size, generator)
         self.prior_mean = nn.Parameter(torch.zeros(self.state_size))
         if self.inferred:
             self.forward_watcher = encoder_cell(output_size, size, generator)
             self.backward_watcher = encoder_cell(output_size, size, generator)
             self.controller = encoder_cell(2 * size + self.factors, self.controller_size, generator)
-            self.to_input = linear_layer(self.controller_size, 2 * self.inferred, generator)
+            self.to_input = linear_readout(self.controller_size, 2 * self.inferred, generator)
             self.log_tau = nn.Parameter(torch.full((self.inferred,), math.log(_FIRST_TAU)))
             self.log_drive = nn.Parameter(torch.full((self.inferred,), math.log(_PRIOR_VARIANCE)))
 

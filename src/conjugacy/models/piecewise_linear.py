@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from conjugacy.networks.network import Network, fill_uniform, linear_readout
+from conjugacy.networks.network import Network, linear_readout
 from conjugacy.networks.sequence import sequence
 
 _KEEPS = 0.9  # of a state, at first: a time constant of ten steps
@@ -68,6 +68,4 @@ class PiecewiseLinear(Network):
 
     def make_readout(self, output_size: int, generator: torch.Generator) -> nn.Linear:
         """A linear map of the latents."""
-        layer = linear_readout(self.latent_size, output_size, generator)
-        fill_uniform(layer, self.latent_size, generator)
-        return layer
+        return linear_readout(self.latent_size, output_size, generator)

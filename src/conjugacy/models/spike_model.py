@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from conjugacy.networks.network import Network, fill_uniform
+from conjugacy._check import check_instance, check_int, check_number
+from conjugacy.networks.network import MAX_UNITS, Network, fill_uniform
 from conjugacy.networks.sequence import sequence
 
 HIGHEST_LOG_RATE = 10.0  # counts per bin of e^10 are no spikes; beyond, a step of training overflows
@@ -40,15 +42,39 @@ class Inferred:
 
 
 class SpikeModel(Network):
-    """The base class of models of spikes.
+    """The base class of models of spikes: encoders infer the states of a decoder, whose cell is the dynamics.
 
-    Attributes
+    Parameters
     ----------
     decoder : Network
-        Its cell is the dynamics.
+        It is copied.
+    encoder_size : int
+        Units of each direction of an encoder, >= 1.
+    dropout : float
+        Share that is left out in training, in [0, 1).
+    kl_scale : float
+        Weight of the divergence of the first state's distribution, >= 0.
     """
 
     decoder: Network
+
+    def __init__(self, decoder: Network, encoder_size: int, dropout: float, kl_scale: float):
+        check_instance("decoder", decoder, Network)
+        super().__init__(decoder.latent_size, decoder.noise_level, decoder.ic_noise)
+        # kept out of the modules: its weights are made anew, as `cell`
+        object.__setattr__(self, "decoder", decoder)
+        self.encoder_size = check_int("encoder_size", encoder_size, 1, limit=MAX_UNITS)
+        self.dropout = check_number("dropout", dropout, 0, 1 - 1e-6)
+        self.kl_scale = check_number("kl_scale", kl_scale, 0)
+
+    @property
+    def state_size(self) -> int:
+        """Number of state variables of the decoder."""
+        return self.decoder.state_size
+
+    def make_cell(self, input_size: int, generator: torch.Generator) -> nn.Module:
+        """The decoder's cell."""
+        return copy.deepcopy(self.decoder).make_cell(input_size, generator)
 
     @property
     def external_size(self) -> int:
@@ -95,14 +121,6 @@ def encoder_cell(input_size: int, size: int, generator: torch.Generator) -> nn.G
     for gate in cell.weight_hh.detach().chunk(3):
         nn.init.orthogonal_(gate, generator=generator)
     return cell
-
-
-def linear_layer(input_size: int, size: int, generator: torch.Generator) -> nn.Linear:
-    """A layer whose weights are uniform in +-1/sqrt(inputs)."""
-    with torch.random.fork_rng(devices=[]):
-        layer = nn.Linear(input_size, size)
-    fill_uniform(layer, input_size, generator)
-    return layer
 
 
 def both_ways(forward: nn.GRUCell, backward: nn.GRUCell, seen: Tensor) -> tuple[Tensor, Tensor]:

@@ -187,7 +187,7 @@ def check_weight_scale(name: str, value: Any, low: float = 0.0, hint: str = "") 
 
 def linear_readout(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     """A linear layer y = W x + b with W, b uniform in +-1/sqrt(n_in), as torch draws them."""
-    layer = nn.Linear(n_in, n_out)
+    layer: Any = nn.utils.skip_init(nn.Linear, n_in, n_out)  # torch's own draw would use its global generator
     fill_uniform(layer, n_in, generator)
     return layer
 

@@ -33,7 +33,8 @@ def text_table(comparison: Any, *, meanings: bool = True) -> str:
     for score, p in zip(comparison.scores, corrected):
         row = dict(score.cells())
         if score.null is not None:
-            row["p corrected"] = f"{p:.2g}"
+            # with more surrogates, a p-value at its floor may be lower, and then this is too
+            row["p corrected"] = f"{'<= ' if score.null.p_bound else ''}{p:.2g}"
         if "interval" in row:  # a level that all have is said once, above
             row["interval"] = row["interval"].replace(" (95%)", "")
         rows.append({**row, "if equal": f"{perfect[score.measure]:g}"})

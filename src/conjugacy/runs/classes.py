@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Iterable
 from typing import Any
 
-from conjugacy import arm, networks, tasks
+from conjugacy import arm, models, networks, tasks
 from conjugacy._check import check_choice, shown
 from conjugacy.networks.network import Network
 from conjugacy.tasks.task import Task
@@ -16,16 +16,16 @@ _TASK_METHODS = ("trials", "loss", "success_rate")
 
 
 def known_classes(own: Iterable[type] = ()) -> list[type]:
-    """The tasks, arms and networks of conjugacy, and after them the user's `own` classes.
+    """The tasks, arms, networks and models of data of conjugacy, and after them the user's `own` classes.
 
     Raises
     ------
     TypeError
         If `own` is anything but classes.
     """
-    public = [
-        thing for package in (tasks, arm, networks) for thing in vars(package).values() if isinstance(thing, type)
-    ]
+    everything = [thing for package in (tasks, arm, networks) for thing in vars(package).values()]
+    everything += [getattr(models, name) for name in models.__all__]
+    public = [thing for thing in everything if isinstance(thing, type)]
     return [*public, *check_classes("classes", own)]
 
 

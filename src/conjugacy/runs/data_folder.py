@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from conjugacy import models
 from conjugacy._check import check_flag, check_optional
 from conjugacy._config import build
 from conjugacy._files import check_path
@@ -81,7 +80,7 @@ def save_data_run(run: Any, folder: str | os.PathLike, keep_recording: bool, ove
 
 def read_data_run(folder: str | os.PathLike, recording: Recording | None, classes: Iterable[type]) -> dict[str, Any]:
     """The fields of the `DataRun` in a folder; see its `load`."""
-    folder, known = check_path("folder", folder), [*known_classes(classes), *_model_classes()]
+    folder, known = check_path("folder", folder), known_classes(classes)
     check_optional("recording", recording, Recording)
     config, data = read_run(folder)
     path = folder / CONFIG
@@ -114,7 +113,3 @@ def read_data_run(folder: str | os.PathLike, recording: Recording | None, classe
         "name": config["name"],
         "unseen": tuple(config.get("unseen", ())),
     }
-
-
-def _model_classes() -> list[type]:
-    return [getattr(models, name) for name in models.__all__]

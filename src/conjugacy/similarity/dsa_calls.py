@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from conjugacy._check import check_int
+from conjugacy._check import check_choice, check_int
 from conjugacy.similarity import dsa
 from conjugacy.similarity.dmd import embed
 from conjugacy.similarity.samples import as_system, kind_of
@@ -58,6 +58,7 @@ class DSA:
             raise ValueError(
                 f"`Y`: expected data to compare with, or a list of two or more in `X`, got X={kind_of(X)}."
             )
+        check_choice("score_method", score_method, ("angular", "euclidean"), "For spectra: get_measure('spectrum_w2').")
         if rank is not None:
             check_int("rank", rank, 1, hint="Or None for the largest that all data have.")
         # of a rank that is not known yet the other settings are checked all the same
