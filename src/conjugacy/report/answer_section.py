@@ -10,7 +10,7 @@ from conjugacy.analysis.verdict import CANNOT_TELL, DIFFERENT, SAME, PairVerdict
 from conjugacy.report.elements import folded, listed, table
 
 _WORDS = {SAME: "Yes", "factor": "In part", DIFFERENT: "No", CANNOT_TELL: "Cannot tell"}
-_KINDS = {SAME: "same", "factor": "same", DIFFERENT: "different", CANNOT_TELL: "tell"}
+_KINDS = {SAME: "same", "factor": "part", DIFFERENT: "different", CANNOT_TELL: "tell"}
 _MARKS = {SAME: "✓\u00a0same", DIFFERENT: "✗\u00a0different", CANNOT_TELL: "?\u00a0cannot tell"}
 _QUESTIONS = {
     "task": "Do both do the task, equally well?",
