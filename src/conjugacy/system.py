@@ -64,6 +64,9 @@ class System:
         How far `step` may miss the next states of the trajectories, as a share (>= 0) of the distance that a step
         covers (both root mean square over 64 steps); float32 rounding is allowed for. Infinite where noise is part of
         the trajectories, or `step` is a vector field: then nothing is checked.
+    output_range : Tensor (output,) or None
+        How far each output of the readout ranges (from its 5 % to its 95 % quantile) in whole trials, where the
+        trajectories are a part of them. Outputs that stay within a tenth of it are silent in that part.
 
     Raises
     ------
@@ -81,6 +84,7 @@ class System:
     dt: float | None = None
     parts: Mapping[str, slice] | None = None
     step_tolerance: float = 0.05
+    output_range: Tensor | None = None
 
     def __post_init__(self):
         n, t, d = check_axes("trajectories", self.trajectories, "trial time unit")
@@ -108,6 +112,9 @@ class System:
             check_instance(f"parts[{part!r}]", which, slice)
         if not (isinstance(self.step_tolerance, float) and self.step_tolerance == float("inf")):
             check_number("step_tolerance", self.step_tolerance, 0, hint="math.inf checks nothing.")
+        if self.output_range is not None:
+            check_axes("output_range", self.output_range, "output")
+            check_finite("output_range", self.output_range)
         if self.step is not None:
             step, cell = own_step(self.name, self.step, self._transitions(), self.step_tolerance)
             object.__setattr__(self, "step", step)

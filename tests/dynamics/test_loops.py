@@ -1,6 +1,7 @@
 """Loops: clouds that go round a hole, and those that do not."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import conjugacy as cj
 from conjugacy.dynamics import as_map
 from conjugacy.dynamics.loops import Loop, widest_gap
 from conjugacy.dynamics.plateaus import Ruler
+
+from .slow_systems import saturated_cube
 
 RNG = np.random.default_rng(0)
 
@@ -91,13 +94,34 @@ def test_places_of_other_plateaus_are_not_angles():
         points.plateaus[0].angles()
 
 
-def test_readouts_that_states_avoid_to_move_tell_nothing():
+@pytest.mark.parametrize("output_range", [None, torch.tensor([1.0, 1.0])])
+def test_readouts_that_hardly_move_tell_nothing(output_range):
     generator = torch.Generator().manual_seed(2)
     x = torch.randn(400, 4, generator=generator, dtype=torch.float64) * torch.tensor([1.0, 1.0, 1e-3, 1e-3])
-    read = torch.nn.utils.skip_init(torch.nn.Linear, 4, 2, bias=False).double()
-    with torch.no_grad():
-        read.weight.copy_(torch.tensor([[0.0, 0.02, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]))
-    dynamics = as_map(cj.System.from_arrays("s", x[:, None].expand(-1, 3, -1), step=lambda x, u: x, readout=read))
-    ruler = Ruler(dynamics, x, 1.0)
-    assert ruler.ranges[0] == 0 and ruler.ranges[1] > 1
-    assert ruler.coordinates(x).shape == (400, 5) and ruler.readout(x).shape == (400, 2)
+    weights = torch.tensor([[0.0, 0.02, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+    system = cj.System.from_arrays(
+        "s", x[:, None].expand(-1, 3, -1), step=lambda x, u: x, readout=lambda x: x @ weights.to(x.dtype).T
+    )
+    ruler = Ruler(as_map(replace(system, output_range=output_range)), x, 1.0)
+    # it moves by .07, which is little beside 1 and says nothing where nothing is known
+    assert ruler.tells.tolist() == [output_range is None, True]
+    assert ruler.coordinates(x).shape == (400, 5 if output_range is not None else 6)
+    assert ruler.readout(x).shape == (400, 2)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-9])
+def test_a_system_that_reads_nothing_out_has_a_portrait_all_the_same(weight):
+    still = saturated_cube(2, 6)
+    mute = replace(still, readout=lambda x: weight * x[..., :2], output_range=torch.ones(2))
+    points = cj.fixed_points(mute, horizon=100, n_inits=64, seed=0, progress=False)
+    assert points.plateaus and len(points.plateaus[0].readout) == 2
+    assert points.portrait().counts[0] == len(points.plateaus) == 4
+
+
+def test_an_lstm_is_read_from_half_of_its_state():
+    # cells reach far and are not read: that makes the readout no silent one
+    run = cj.train(
+        cj.tasks.NBitFlipFlop(n=2, n_timesteps=60), cj.networks.LSTM(6), steps=2, batch_size=4, progress=False
+    )
+    system = run.system("val")
+    assert Ruler(as_map(system), system.states().double(), 1.0).tells.all()

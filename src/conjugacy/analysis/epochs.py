@@ -8,6 +8,7 @@ conditions use the same subspace.
 
 from __future__ import annotations
 
+from functools import cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,16 @@ class Epochs:
             whole.cell,
             whole.readout,
             whole.dt,
+            output_range=self._output_range,
         )
+
+    @cached_property
+    def _output_range(self) -> Tensor:
+        inside = torch.arange(self.trials.n_timesteps) < self.trials.lengths[:, None]
+        outputs = self.analysis.outputs(self.phase)[inside].double()
+        outputs = outputs[:: max(1, len(outputs) // 20_000)]
+        low, high = outputs.quantile(0.05, 0), outputs.quantile(0.95, 0)
+        return high - low
 
     def states(self, condition: str | int | None, epoch: str) -> Tensor:
         """The states visited in that epoch, (sample, unit)."""

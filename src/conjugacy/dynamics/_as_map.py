@@ -102,6 +102,7 @@ def _from_system(system: System, flow: bool, argument: str) -> Map:
         n_units=system.n_units,
         n_inputs=dynamics.n_inputs if n_inputs is None else n_inputs,
         readout=system.readout,
+        output_range=system.output_range,
         dt=system.dt,
         visited=_thinned(system.states()),
         trial_steps=int(system.lengths.median()),

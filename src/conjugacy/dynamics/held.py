@@ -178,7 +178,7 @@ def _followed_to_rest(dynamics, x, u, h, n, ruler) -> tuple[Tensor, Tensor]:
             break
         ends, way, read_way = motion(dynamics, x[left], u, h, n)
         here = torch.isfinite(ends).all(-1) & (way <= STATE_MOVES * ruler.scale)
-        if read_way is not None and ruler.read is not None:
+        if read_way is not None and bool(ruler.tells.any()):
             here &= read_way <= READOUT_MOVES * ruler.range
         x[left], rests[left] = ends, here
     return x, rests

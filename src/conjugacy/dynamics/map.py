@@ -75,6 +75,8 @@ class Map:
         (u (I,), AffineForm) -> AffineForm, the step on a set of states (see `step_bounds`).
     readout : callable or None
         x (B, D) -> y (B, O).
+    output_range : Tensor (O,) or None
+        See `System.output_range`.
     dt : float or None
         Seconds per step (maps) or per unit of time (flows).
     visited : Tensor (N, D) or None
@@ -97,6 +99,7 @@ class Map:
     leak: Function | None = None
     bounds: Callable[..., Any] | None = None
     readout: Callable[[Tensor], Tensor] | None = None
+    output_range: Tensor | None = None
     dt: float | None = None
     visited: Tensor | None = None
     displacement: Function | None = None

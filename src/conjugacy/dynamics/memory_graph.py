@@ -54,7 +54,7 @@ class Memories:
     def nearest(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The memory to which states (N, D) that rest belong, -1: none; and whether they are finite."""
         finite = torch.isfinite(x).all(-1)
-        here, n_read = self.ruler.coordinates(torch.where(finite[:, None], x, 0.0)), len(self.ruler.ranges)
+        here, n_read = self.ruler.coordinates(torch.where(finite[:, None], x, 0.0)), int(self.ruler.tells.sum())
         gap, which = distances(here, self._coordinates).min(1)
         apart = (here - self._coordinates[which])[:, here.shape[1] - n_read :]
         alike = (apart.abs() <= _SAME_READOUT).all(1) & (gap <= _FAR) if n_read else torch.zeros_like(finite)

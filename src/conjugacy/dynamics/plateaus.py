@@ -23,7 +23,7 @@ from conjugacy.dynamics.map import Map
 
 _N_REFINED, _TEAR = 5, 0.4
 _MOST_LEADERS = 48
-_SILENT = 0.5  # of what the readout would vary by if states moved in directions drawn at random
+_SILENT = 0.1  # of the range that a channel has in all trials
 _FLAT = 0.02  # of the spread: states nearer than this are not told apart
 
 
@@ -84,18 +84,29 @@ class Plateau:
 class Ruler:
     """Distances between states in units of what is visited: of the states, and of the readout where there is one.
 
-    Channels of the readout that states avoid to move (before a response is due, say) tell nothing of a memory.
+    Channels of the readout that hardly move (before a response is due, say) tell nothing of a memory: those that cover
+    less than a tenth of `Map.output_range`, where that is known, and constant ones.
+
+    Attributes
+    ----------
+    scale : float
+        Spread of the visited states.
+    ranges : Tensor (O,)
+        From the 5 % to the 95 % quantile of each channel of the readout; 0 for those that tell nothing.
+    range : float
+        Their root mean square over all channels, 1 where none tells anything.
+    tells : bool Tensor (O,)
+        Which channels take part in distances.
     """
 
     def __init__(self, dynamics: Map, visited: Tensor, scale: float):
         self.read, self.scale = dynamics.readout, scale
         y = self.readout(visited[:: max(1, len(visited) // 2000)])
         self.ranges = y.quantile(0.95, 0) - y.quantile(0.05, 0) if y.shape[1] else y.new_zeros(0)
-        self.ranges[self._silent(visited, y)] = 0.0
-        # a constant readout tells nothing
-        self.range = float(self.ranges.square().mean().sqrt()) if y.shape[1] else 0.0
-        if not self.range > 0:
-            self.read, self.ranges, self.range = None, y.new_zeros(0), 1.0
+        if dynamics.output_range is not None:
+            self.ranges[self.ranges < _SILENT * dynamics.output_range] = 0.0
+        self.tells = self.ranges > 0
+        self.range = float(self.ranges.square().mean().sqrt()) if bool(self.tells.any()) else 1.0
 
     def readout(self, x: Tensor) -> Tensor:
         """The readout (N, O) in float64; of systems without, nothing (N, 0)."""
@@ -107,20 +118,7 @@ class Ruler:
 
     def coordinates(self, x: Tensor) -> Tensor:
         """Coordinates (N, D + O) in which distances are taken."""
-        return torch.cat([x / self.scale, self.readout(x)[:, self.ranges > 0] / self.range], 1)
-
-    def _silent(self, visited: Tensor, y: Tensor) -> Tensor:
-        """Which channels (O,) vary less over `visited` than along directions drawn at random: y (N, O) is a readout."""
-        read = self.read
-        if read is None or not y.shape[1]:
-            return torch.zeros(y.shape[1], dtype=torch.bool)
-        x = visited.double()
-        spread = float(x.var(0).mean().sqrt())
-        try:
-            slopes = torch.autograd.functional.jacobian(lambda z: read(z).double(), x.mean(0, keepdim=True))
-        except RuntimeError:  # it cannot be differentiated
-            return torch.zeros(y.shape[1], dtype=torch.bool)
-        return y.std(0) < _SILENT * spread * slopes.reshape(y.shape[1], -1).norm(dim=1)
+        return torch.cat([x / self.scale, self.readout(x)[:, self.tells] / self.range], 1)
 
 
 def joined(dynamics: Map, a: Tensor, b: Tensor, u: Tensor, h: float, n_steps: int, ruler: Ruler) -> Tensor:
