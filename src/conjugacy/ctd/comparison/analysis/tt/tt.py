@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from conjugacy.analysis.analysis import Analysis
+from conjugacy.ctd._display import display
+from conjugacy.ctd.comparison.analysis.tt.unpickle import read_pickle
 from conjugacy.dynamics import FixedPoints
 from conjugacy.training.lightning.data_module import TaskDataModule
 from conjugacy.training.lightning.wrapper import TaskTrainedWrapper, as_dict
-from ctd._display import display
-from ctd.comparison.analysis.tt.unpickle import read_pickle
 
 
 class Analysis_TT(Analysis):

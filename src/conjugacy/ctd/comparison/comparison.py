@@ -17,10 +17,10 @@ from conjugacy._check import check_choice, check_flag, check_int
 from conjugacy.analysis import comparison as _conjugacy
 from conjugacy.analysis._given import as_run, names_of
 from conjugacy.analysis.analysis import Analysis
+from conjugacy.ctd._display import display
 from conjugacy.similarity import get_measure, measure_names, pairwise, state_r2
 from conjugacy.similarity.measure import Measure
 from conjugacy.system import System
-from ctd._display import display
 
 
 class Comparison:

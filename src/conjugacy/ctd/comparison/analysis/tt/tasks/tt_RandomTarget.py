@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from conjugacy.ctd.comparison.analysis.tt.tt import Analysis_TT
 from conjugacy.dynamics import FixedPoints
-from ctd.comparison.analysis.tt.tt import Analysis_TT
 
 
 class Analysis_TT_RandomTarget(Analysis_TT):

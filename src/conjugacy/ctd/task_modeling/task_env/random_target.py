@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import conjugacy.tasks
-from ctd.task_modeling.task_env.task_env import settings_of_ctdb
+from conjugacy.ctd.task_modeling.task_env.task_env import settings_of_ctdb
 
 
 def RandomTarget(effector: Any = None, **settings: Any) -> conjugacy.tasks.RandomTarget:
