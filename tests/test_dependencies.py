@@ -12,7 +12,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # imported where it happens to be there, and done without elsewhere
 OPTIONAL = {"IPython", "pyarrow"}
 # used without being imported
-NOT_IMPORTED = {"python-dotenv", "ray", "motornet"}
+NOT_IMPORTED = {"ray", "motornet"}
 
 
 def plain(requirement):
