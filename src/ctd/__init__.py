@@ -1,1 +1,0 @@
-"""The import paths of the Computation-thru-Dynamics Benchmark, served by conjugacy."""
