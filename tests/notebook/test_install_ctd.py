@@ -66,6 +66,18 @@ def test_a_package_that_was_imported_before_is_named(theirs):
     assert f"of this name, {theirs}, was" in played("import ctd, conjugacy; conjugacy.install_ctd()", theirs.parent)[1]
 
 
+def test_on_a_clone_the_step_makes_itself():
+    code = """
+import ctd
+from ctd.task_modeling.model.rnn import GRU_RNN
+import conjugacy
+conjugacy.install_ctd()
+from conjugacy.ctd.task_modeling.model import rnn
+print(ctd.__name__, GRU_RNN is rnn.GRU_RNN)
+"""
+    assert played(code) == ("conjugacy.ctd True", "")
+
+
 def test_both_paths_lead_to_the_same_modules():
     conjugacy.install_ctd()
     conjugacy.install_ctd()
