@@ -78,9 +78,13 @@ PACKAGES = {
 
 
 def public(package: str) -> list[str]:
-    """The classes and functions of a package, its modules left out."""
-    module = importlib.import_module(f"conjugacy.{package}")
-    return [name for name in module.__all__ if not inspect.ismodule(getattr(module, name))]
+    """The classes and functions of a package, without its modules and without what `import conjugacy` has already."""
+    module, face = importlib.import_module(f"conjugacy.{package}"), importlib.import_module("conjugacy")
+    return [
+        name
+        for name in module.__all__
+        if not inspect.ismodule(getattr(module, name)) and getattr(face, name, None) is not getattr(module, name)
+    ]
 
 
 def write_api(folder: Path) -> None:
@@ -106,7 +110,9 @@ def write_api(folder: Path) -> None:
     _write(folder / "index.rst", "\n".join(lines))
     for package, title in PACKAGES.items():
         heading = f"{package}: {title[0].lower()}{title[1:]}"
-        text = f"{heading}\n{'=' * len(heading)}\n\n{_list(f'conjugacy.{package}', public(package))}"
+        names = public(package)
+        listed = _list(f"conjugacy.{package}", names) if names else "All of it is on the first page of the reference.\n"
+        text = f"{heading}\n{'=' * len(heading)}\n\n{listed}"
         _write(folder / f"{package}.rst", text)
 
 

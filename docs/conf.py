@@ -26,13 +26,13 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
-    "myst_nb",
+    "myst_parser",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "examples", "Thumbs.db"]
-nb_execution_mode = "off"  # notebooks are executed by the tests, the code of pages by tests/test_docs.py
+# the code of the pages is executed by tests/test_docs.py
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 

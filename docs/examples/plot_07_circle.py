@@ -7,6 +7,7 @@ its period is no whole number of steps.
 """
 
 import torch
+from matplotlib.figure import Figure
 
 import conjugacy as cj
 
@@ -15,10 +16,19 @@ def turn(x, u):
     """Turn by a radian and pull the radius towards one."""
     angle = torch.tensor(1.0, dtype=x.dtype)
     matrix = torch.stack([torch.stack([angle.cos(), -angle.sin()]), torch.stack([angle.sin(), angle.cos()])])
-    return (x @ matrix.T) * (1.5 - 0.5 * (x**2).sum(-1, keepdim=True))
+    return (x @ matrix.T) * (1.2 - 0.2 * (x**2).sum(-1, keepdim=True))
 
 
 starts = torch.randn(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.5
 found = cj.attractors(turn, x0=starts, inputs=[0.0], seed=0)
 print(found.summary())
-found.table()
+
+# %%
+# One orbit, from near the middle outwards:
+orbit = [torch.tensor([0.01, 0.0], dtype=torch.float64)]
+for _ in range(200):
+    orbit.append(turn(orbit[-1], None))
+figure = Figure(figsize=(4.2, 4.0), layout="constrained")
+ax = figure.subplots()
+ax.plot(*torch.stack(orbit).T, "o", markersize=3)
+ax.set(xlabel="first state", ylabel="second state", aspect="equal")

@@ -7,6 +7,8 @@ Lyapunov exponents say how fast orbits that begin side by side part. The Lorenz 
 """
 
 import torch
+from matplotlib.figure import Figure
+from scipy.integrate import solve_ivp
 
 import conjugacy as cj
 
@@ -20,3 +22,11 @@ def lorenz(x, u):
 start = torch.tensor([[1.0, 1.0, 20.0]], dtype=torch.float64)
 spectrum = cj.lyapunov_spectrum(lorenz, x0=start, inputs=[0.0], kind="flow", seed=0, progress=False)
 print(spectrum)
+
+# %%
+# The orbit that never repeats itself:
+path = solve_ivp(lambda t, x: lorenz(torch.tensor(x), None).numpy(), (0, 40), [1.0, 1.0, 20.0], max_step=0.02).y
+figure = Figure(figsize=(4.6, 4.0), layout="constrained")
+ax = figure.subplots()
+ax.plot(path[0], path[2], linewidth=0.6)
+ax.set(xlabel="x", ylabel="z")

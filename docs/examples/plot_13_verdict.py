@@ -14,3 +14,7 @@ other = cj.train(task, cj.networks.GRU(latent_size=32), seed=1, out="runs/gru1",
 
 verdict = cj.compare([gru, other], ["portrait"], seed=0, progress=False).verdict()
 print(verdict)
+
+# %%
+# The skeleton that they have in common:
+figure = cj.plots.portrait_graph(cj.fixed_points(gru, inputs=[0, 0], seed=0).portrait())

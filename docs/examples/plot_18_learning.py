@@ -7,10 +7,16 @@ Weights are kept on the way, and the fixed points are followed from snapshot to 
 
 import conjugacy as cj
 
-task = cj.tasks.NBitFlipFlop(n=2, n_timesteps=200)
+task = cj.tasks.NBitFlipFlop(n=2, n_timesteps=100)
 gru = cj.train(
-    task, cj.networks.GRU(latent_size=16), seed=0, steps=200, keep="log", out="runs/learning", progress=False
+    task,
+    cj.networks.GRU(latent_size=16),
+    seed=0,
+    steps=100,
+    keep=[0, 10, 20, 40, 60, 80, 100],
+    out="runs/learning",
+    progress=False,
 )
 
-curve = cj.learning_curve(gru, ["cka", "dsa"], n_trials=50, seed=0, progress=False)
+curve = cj.learning_curve(gru, ["cka", "dsa"], n_trials=30, n_resamples=20, seed=0, progress=False)
 figure = curve.plot()

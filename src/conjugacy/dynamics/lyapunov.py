@@ -33,12 +33,14 @@ _CHUNK_BYTES = 64 * 2**20
 class LyapunovSpectrum:
     """Exponents by falling size.
 
+    Attributes
+    ----------
     exponents, standard_error : Tensor (k,)
         Per step (a flow: per unit of time). Minus infinity, with error 0, is a direction that some step wipes out (a
         unit that is never on). The error is that of the mean over orbits or trials; of a single one, it comes from the
         scatter of ten parts of it.
     dimension : float
-        Kaplan-Yorke dimension: j + (l_1 + .. + l_j) / |l_j+1| with the largest j for which the sum is >= 0. It is k
+        Kaplan-Yorke dimension: j + (l_1 + .. + l_j) / abs(l_j+1) with the largest j for which the sum is >= 0. It is k
         where even the sum of all k is (then more exponents are needed, if k < D).
     per_orbit : Tensor (orbit, k)
     n_steps : int

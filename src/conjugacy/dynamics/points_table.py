@@ -127,14 +127,15 @@ def summary_of(points: FixedPoints) -> str:
     parts = [_memories(points, memories, n_memories)]
     n_saddles = int((counted & points.reached & np.isin(points.kind, ("fixed", "held")) & ~_stable(points)).sum())
     if n_saddles:
-        parts.append(f"{n_saddles} saddle{'s' * (n_saddles > 1)} between them")
+        parts.append(f"{n_saddles} saddle{'s' * (n_saddles > 1)}{' between them' * (n_memories > 1)}")
     if points.walls:
         pairs = n_memories * (n_memories - 1) // 2
         parts.append(f"{len(points.walls)} of {pairs} pairs of memories are neighbours")
     first = "; ".join(parts)
     if record.n_orbits:
         settled = record.n_orbits - record.n_unsettled
-        first += f"; {settled} of {record.n_orbits} orbits from the data end at one of the memories"
+        where = {0: "at a stable point", 1: "at the memory"}.get(n_memories, "at one of the memories")
+        first += f"; {settled} of {record.n_orbits} orbits from the data end {where}"
     sure = _how_sure(points)
     apart = int(((~points.reached & np.isin(points.kind, ("fixed", "held"))) | ~counted).sum())
     away = (

@@ -80,7 +80,8 @@ def fixed_points(
     expected_index : int, optional
         What the index sum must be, if you know it otherwise.
     tol_q : float
-        Largest q of a fixed point, relative to max(1, |x|^2) and to the square of the norm of dF/dx where that is > 1.
+        Largest q of a fixed point, relative to ``max(1, |x|^2)`` and to the square of the norm of dF/dx where that is
+        above 1.
     slow_speed : float
         Local minima of q are reported as slow points if a step there covers less than this share of the spread of the
         visited states (a flow: of their rms speed).
