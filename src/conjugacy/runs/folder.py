@@ -234,7 +234,7 @@ def read_history(path: Path, data: bytes) -> pd.DataFrame:
     if not data.strip():
         return pd.DataFrame()
     with named(path):
-        return pd.read_csv(io.BytesIO(data))
+        return pd.read_csv(io.BytesIO(data), float_precision="round_trip")  # pandas 2 loses last bits otherwise
 
 
 def read_metrics(path: Path, data: bytes) -> dict[str, Any]:
