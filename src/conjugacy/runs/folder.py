@@ -45,6 +45,9 @@ _EXTRA = (KEPT_TRIALS, START, RECORDING)
 _ALL = (*FILES, *_EXTRA, CONFIG)
 _KINDS: dict[str, type] = {"name": str, "task": dict, "network": dict, "recipe": dict, "trials": dict, "sha256": dict}
 _COUNTS = {"input_size": 1, "output_size": 1, "seed": 0}
+# without this pandas loses last bits before 3.1, which warns of it
+_OF_PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
+_EXACT: dict[str, Any] = {"float_precision": "round_trip"} if _OF_PANDAS < (3, 1) else {}
 # what systems put into folders by themselves
 _NOT_OURS = ("lost+found", "Thumbs.db", "desktop.ini")
 
@@ -234,7 +237,7 @@ def read_history(path: Path, data: bytes) -> pd.DataFrame:
     if not data.strip():
         return pd.DataFrame()
     with named(path):
-        return pd.read_csv(io.BytesIO(data), float_precision="round_trip")  # pandas 2 loses last bits otherwise
+        return pd.read_csv(io.BytesIO(data), **_EXACT)
 
 
 def read_metrics(path: Path, data: bytes) -> dict[str, Any]:
