@@ -83,3 +83,8 @@ def test_what_is_mistyped_gets_a_suggestion(args, meant, capsys):
         main(args)
     error = capsys.readouterr().err
     assert end.value.code == 2 and f"Did you mean {meant!r}?" in error and error.count("\n") == 1
+
+
+def test_the_package_itself_can_be_run():
+    done = subprocess.run([sys.executable, "-m", "conjugacy", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("conjugacy ")
