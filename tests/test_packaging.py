@@ -187,7 +187,8 @@ def python(built, tmp_path_factory):
     pin = next(line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch=="))
     run(*pip, "install", "--quiet", built[".whl"], pin)
     run(*pip, "check")
-    return python
+    yield python
+    shutil.rmtree(folder)  # 1.6 GB, which pytest would keep for three sessions
 
 
 def package_ctd(python):

@@ -1,7 +1,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -379,7 +378,7 @@ def killed_half_way(file, out, enough, *flags):
     workers = [
         pid for children in Path(f"/proc/{driver.pid}/task").glob("*/children") for pid in children.read_text().split()
     ]
-    driver.send_signal(signal.SIGKILL)
+    driver.kill()
     driver.wait()
     driver.stderr.close()
     killed = time.monotonic()
