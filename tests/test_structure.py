@@ -220,7 +220,8 @@ def test_no_module_hides_a_public_function_of_its_name():
 
 
 def test_nothing_else_knows_the_paths_of_ctdb_and_no_file_needs_them_installed():
-    assert not list((ROOT.parent / "ctd").rglob("*.py"))
+    # on a clone it makes the call
+    assert [p.name for p in (ROOT.parent / "ctd").rglob("*.py")] == ["__init__.py"]
     for path in FILES:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"^\s*(import|from) ctd\b", text, re.M), path

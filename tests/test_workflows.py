@@ -74,8 +74,8 @@ def test_every_command_calls_what_is_there():
         words = line.split()
         called = f"{place}: {line}"
         if words[0] == "make":
-            if words[1] == "docs" and not (ROOT / "docs" / "conf.py").exists():
-                continue  # there are no pages to build yet
+            if words[1] == "docs" and "docs" not in PROJECT["optional-dependencies"]:
+                continue  # what builds the pages is not declared yet
             assert words[1] in targets, called
             assert "windows" not in str(job["runs-on"]) and "matrix" not in str(job["runs-on"]), (
                 f"{called}: no make there"

@@ -26,8 +26,10 @@ def theirs(tmp_path):
     return package
 
 
-def played(code, *places):
-    """What a new session without this repository's tests prints, and its stderr."""
+def played(code, *places, clone=False):
+    """What a new session without this repository's tests prints, and its stderr; as installed from a wheel, or not."""
+    if not clone:
+        code = f"import conjugacy, sys; sys.path[:] = [p for p in sys.path if p != {str(SOURCES)!r}]\n{code}"
     # no bytecode: what is in the folders is what a session left there
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*places, SOURCES])), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
@@ -56,7 +58,7 @@ def test_the_step_hides_the_other_package_for_a_session_and_touches_nothing(thei
 
 
 def test_a_package_that_was_imported_before_is_named(theirs):
-    _, error = played("import ctd, conjugacy; conjugacy.install_ctd()", theirs.parent)
+    _, error = played("import ctd; conjugacy.install_ctd()", theirs.parent)
     assert error.startswith(
         f"RuntimeError: `ctd`: another package of this name, {theirs / '__init__.py'}, was imported"
     )
@@ -64,6 +66,18 @@ def test_a_package_that_was_imported_before_is_named(theirs):
     # one without a file of its own, a folder that lies about
     (theirs / "__init__.py").unlink()
     assert f"of this name, {theirs}, was" in played("import ctd, conjugacy; conjugacy.install_ctd()", theirs.parent)[1]
+
+
+def test_on_a_clone_the_step_makes_itself():
+    code = """
+import ctd
+from ctd.task_modeling.model.rnn import GRU_RNN
+import conjugacy
+conjugacy.install_ctd()
+from conjugacy.ctd.task_modeling.model import rnn
+print(ctd.__name__, GRU_RNN is rnn.GRU_RNN)
+"""
+    assert played(code, clone=True) == ("conjugacy.ctd True", "")
 
 
 def test_both_paths_lead_to_the_same_modules():
