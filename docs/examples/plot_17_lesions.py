@@ -12,4 +12,4 @@ gru = cj.train(task, cj.networks.GRU(latent_size=32), seed=0, out="runs/gru", pr
 
 readout = gru.network.readout.weight.detach()
 effects = cj.lesion_effects(gru, {"both directions that are read out": {"directions": readout}}, n_random=19, seed=0)
-effects.table  # noqa: B018  (shown on the page)
+figure = effects.plot()
