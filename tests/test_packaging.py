@@ -209,6 +209,13 @@ def test_the_command_and_the_demo_run_where_it_is_installed(python, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("example", ["plot_02_training", "plot_08_lorenz", "plot_16_blind_spots"])
+def test_examples_of_the_gallery_run_where_it_is_installed(python, example, tmp_path):
+    env = {**without("PYTHONPATH"), "MPLBACKEND": "agg"}
+    run(python, ROOT / "docs" / "examples" / f"{example}.py", cwd=tmp_path, env=env)
+
+
+@pytest.mark.slow
 def test_the_package_ctd_of_others_stays_as_it_is(python, built, tmp_path):
     code = "import ctd.task_modeling.model.rnn as rnn; print(rnn.GRU_RNN(4).latent_size, rnn.__name__)"
     step = "import conjugacy; conjugacy.install_ctd(); "
