@@ -186,7 +186,8 @@ def _said(entry: dict[str, Any]) -> str:
         if part
     )
     doi = f", doi:{entry['doi']}" if "doi" in entry else ""
-    return f"{who} ({entry.get('year', 'no year')}). {entry['title']}. {where}{doi}."
+    used_for = f" For {entry['notes']}." if "notes" in entry else ""
+    return f"{who} ({entry.get('year', 'no year')}). {entry['title']}. {where}{doi}.{used_for}"
 
 
 def _write(path: Path, text: str) -> None:

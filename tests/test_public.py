@@ -40,6 +40,6 @@ def test_unknown_names_are_attribute_errors():
     try:
         cj.fixd_points  # noqa: B018
     except AttributeError as error:
-        assert re.search("no attribute 'fixd_points'", str(error))
+        assert re.search(r"no attribute 'fixd_points'\. Did you mean 'fixed_points'\?$", str(error))
     else:
         raise AssertionError("no AttributeError")

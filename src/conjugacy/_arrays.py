@@ -270,7 +270,8 @@ def _by_rows(name: str, data: Any, last: str) -> Any:
         )
     twice = frame.index[frame.index.duplicated()]
     if len(twice):
-        raise ValueError(f"`{name}`: expected every (trial, time) once, got {shown(twice[0])} several times.")
+        where = ", ".join(map(str, twice[0]))
+        raise ValueError(f"`{name}`: expected every (trial, time) once, got ({where}) several times.")
     frame = frame.reorder_levels([levels["trial"], levels["time"]])
     return [_numbers_of(name, part.sort_index()) for _, part in frame.groupby(level=0, sort=False)]
 

@@ -55,7 +55,7 @@ def lazy(
         elif name in submodules or f"{package}.{name}".removeprefix("conjugacy.") in MOVED:
             value = importlib.import_module(f"{package}.{name}")
         else:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{_guess(name, names)}")
         # importing a module sets it as an attribute of the package: a public name must win over it
         setattr(sys.modules[package], name, value)
         return value
@@ -64,3 +64,13 @@ def lazy(
         return sorted({*vars(sys.modules[package]), *names})
 
     return get, listed, names
+
+
+def _guess(name: str, names: Sequence[str]) -> str:
+    """The nearest of the public names; nothing for names that programs ask every module for."""
+    if name.startswith("_"):
+        return ""
+    import difflib
+
+    near = difflib.get_close_matches(name, names, n=1)
+    return f". Did you mean {near[0]!r}?" if near else ""

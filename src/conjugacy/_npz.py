@@ -40,7 +40,8 @@ def npz_bytes(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> byte
     whole = parse("meta", dump("meta", meta, None))
     whole[_HASH] = _digest(arrays, whole)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays, meta=np.array(dump("meta", whole, None)))
+    packed: dict[str, Any] = {**arrays, "meta": np.array(dump("meta", whole, None))}
+    np.savez_compressed(buffer, **packed)
     return buffer.getvalue()
 
 

@@ -241,3 +241,12 @@ def test_a_folder_that_is_misspelt_or_unfinished_says_what_to_do(tmp_path, capsy
     with pytest.raises(SystemExit):
         main(["compare", str(tmp_path / "gru-five"), str(tmp_path / "half")])
     assert "a training that was interrupted, and no run yet" in capsys.readouterr().err
+    for folder, advice in (
+        (tmp_path, "There are runs in gru-five within it: name one of these."),
+        (tmp_path / "killed", "A training was stopped there before it kept anything: give its command again"),
+    ):
+        folder.mkdir(exist_ok=True)
+        (folder / ".lock").touch()
+        with pytest.raises(SystemExit):
+            main(["show", str(folder)])
+        assert f"{folder} has no config.json, so it holds no run. {advice}" in capsys.readouterr().err

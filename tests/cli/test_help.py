@@ -53,3 +53,38 @@ def test_help_of_a_class_lists_what_it_takes(capsys):
     assert (
         "--task.switch_prob (default: 0.015)" in out and "--network.rank" in out and "Probability p of a pulse" in out
     )
+
+
+@pytest.mark.parametrize("args", [["help", "show"], ["--help", "show"], ["-h", "show"]])
+def test_help_of_a_command_is_asked_for_in_any_order(args, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(args)
+    assert end.value.code == 0 and "usage: conjugacy show" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "meant"),
+    [
+        (["trian"], "train"),
+        (["fixed_points", "a"], "fixed-points"),
+        (["--halp"], "--help"),
+        (["--verison"], "--version"),
+        (["show", "a", "--otu", "b"], "--out"),
+        (["train", "--tsk", "NBitFlipFlop"], "--task"),
+        (["train", "--task", "NBitFlipFlop", "--networks.latent_size", "4"], "--network.latent_size"),
+        (["train", "--task", "NBitFlipFlop", "--recipes.steps", "4"], "--recipe.steps"),
+        (["train", "--task", "NBitflipflop"], "NBitFlipFlop"),
+        (["train", "--task", "NBitFlipFlop", "--task.noize", "0"], "noise"),
+        (["train", "--task", "NBitFlipFlop", "--recipe.step", "4"], "steps"),
+    ],
+)
+def test_what_is_mistyped_gets_a_suggestion(args, meant, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(args)
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and f"Did you mean {meant!r}?" in error and error.count("\n") == 1
+
+
+def test_the_package_itself_can_be_run():
+    done = subprocess.run([sys.executable, "-m", "conjugacy", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("conjugacy ")

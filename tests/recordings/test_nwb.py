@@ -1,7 +1,6 @@
 """NWB files, written by the test and read back."""
 
 import datetime
-import resource
 import time
 
 import numpy as np
@@ -72,6 +71,7 @@ def test_bins_are_those_of_pynapple():
 
 @pytest.mark.slow
 def test_an_hour_of_200_units_becomes_averages_in_seconds(tmp_path):
+    resource = pytest.importorskip("resource")  # not on Windows
     rng = np.random.default_rng(0)
     times = [np.sort(rng.uniform(0, 3600, 36000)) for _ in range(200)]
     starts = np.arange(2.0, 3590.0, 3.58)[:1000]

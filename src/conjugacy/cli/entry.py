@@ -40,8 +40,10 @@ def main(args: Sequence[str] | None = None) -> None:
     args = list(sys.argv[1:] if args is None else args)
     show_traceback = "--traceback" in args
     args = [a for a in args if a != "--traceback"]
+    if args[:1] in (["help"], ["-h"], ["--help"]) and args[1:2] and args[1] in COMMANDS:  # help COMMAND
+        args = [args[1], "--help"]
     command = args[0] if args else "--help"
-    if command in ("-h", "--help"):
+    if command in ("-h", "--help", "help"):
         print(_overview())
         sys.exit(0 if args else 2)
     if command == "--version":
@@ -50,7 +52,7 @@ def main(args: Sequence[str] | None = None) -> None:
     prog = f"{PROG} {command}" if command in COMMANDS else PROG
     try:
         if command not in COMMANDS:
-            guess = did_you_mean(command, COMMANDS)
+            guess = did_you_mean(command, [*COMMANDS, "--help", "--version", "--traceback"])
             raise UsageError(f"`command`: expected one of {', '.join(COMMANDS)}, got {command!r}.{guess}")
         flags = COMMANDS[command]
         chosen = flags.parse(prog, args[1:])

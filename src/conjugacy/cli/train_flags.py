@@ -96,7 +96,8 @@ class TrainFlags(Flags):
                 if classes.get(top) is not None:
                     _check_argument(flag, rest, value, classes[top])
             elif flag not in _OF_A_CLASS and flag not in ("-h", "--help") and flag not in self.names():
-                refuse_unknown([flag], [*self.names(), *_OF_A_CLASS])
+                of_a_class = [f"{known}.{rest}" for known in (*_OF_A_CLASS, "--recipe") if rest]
+                refuse_unknown([flag], [*self.names(), *_OF_A_CLASS, *of_a_class])
         from_file = any(flag == "--config" for flag, _ in _pairs(args))
         if from_file or any(a in ("-h", "--help") for a in args):
             return

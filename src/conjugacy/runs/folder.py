@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -30,6 +31,7 @@ from conjugacy._files import (
 from conjugacy._json import digest, dump, parse
 from conjugacy._notes import OlderFileWarning, note, one_line
 from conjugacy._version import __version__
+from conjugacy.runs.lock import LOCK
 
 FORMAT = 1
 CONFIG = "config.json"
@@ -43,6 +45,9 @@ _EXTRA = (KEPT_TRIALS, START, RECORDING)
 _ALL = (*FILES, *_EXTRA, CONFIG)
 _KINDS: dict[str, type] = {"name": str, "task": dict, "network": dict, "recipe": dict, "trials": dict, "sha256": dict}
 _COUNTS = {"input_size": 1, "output_size": 1, "seed": 0}
+# without this pandas loses last bits before 3.1, which warns of it
+_OF_PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
+_EXACT: dict[str, Any] = {"float_precision": "round_trip"} if _OF_PANDAS < (3, 1) else {}
 # what systems put into folders by themselves
 _NOT_OURS = ("lost+found", "Thumbs.db", "desktop.ini")
 
@@ -80,6 +85,18 @@ def _folders_beside(folder: Path) -> list[str]:
         return []
 
 
+def _what_to_do(folder: Path) -> str:
+    """Advice about a folder that is there and holds no run itself."""
+    within = sorted(path.parent.relative_to(folder).as_posix() for path in folder.glob("*/config.json"))
+    within += sorted(path.parent.relative_to(folder).as_posix() for path in folder.glob("runs/*/config.json"))
+    if within:
+        names = ", ".join(within[:5]) + (f" and {len(within) - 5} more" if len(within) > 5 else "")
+        return f"There are runs in {names} within it: name one of these."
+    if (folder / LOCK).exists():
+        return "A training was stopped there before it kept anything: give its command again, or wait if it still runs."
+    return "Give the folder passed to save()."
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The config of the run in a folder, if it is whole and of a format that is known."""
     path = folder / CONFIG
@@ -87,13 +104,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         if (folder / CHECKPOINT).exists():
             raise FileNotFoundError(
                 f"`folder`: {folder} holds a training that was interrupted, and no run yet. The same call of train() "
-                f"goes on; `conjugacy show {folder}` prints it as a command."
+                f"goes on; `conjugacy show {shlex.quote(str(folder))}` prints it as a command."
             )
-        here = f"has no {CONFIG}" if folder.exists() else "does not exist"
-        near = "" if folder.exists() else did_you_mean(folder.name, _folders_beside(folder))
-        raise FileNotFoundError(
-            f"`folder`: {folder} {here}, so it holds no run.{near} Give the folder passed to save()."
-        )
+        if not folder.exists():
+            near = did_you_mean(folder.name, _folders_beside(folder))
+            raise FileNotFoundError(
+                f"`folder`: {folder} does not exist, so it holds no run.{near} Give the folder passed to save()."
+            )
+        raise FileNotFoundError(f"`folder`: {folder} has no {CONFIG}, so it holds no run. {_what_to_do(folder)}")
     try:
         config = parse(str(path), read_file(path))
         version = check_int("format", config["format"], 1)
@@ -219,7 +237,7 @@ def read_history(path: Path, data: bytes) -> pd.DataFrame:
     if not data.strip():
         return pd.DataFrame()
     with named(path):
-        return pd.read_csv(io.BytesIO(data))
+        return pd.read_csv(io.BytesIO(data), **_EXACT)
 
 
 def read_metrics(path: Path, data: bytes) -> dict[str, Any]:

@@ -95,11 +95,13 @@ def _taken(lock: FileLock, folder: Path) -> bool:
 
 
 def _release(lock: FileLock, folder: Path, is_new: bool) -> None:
-    with suppress(OSError):
-        if os.name == "nt":  # an open file cannot be removed there
-            lock.release()
-        (folder / LOCK).unlink(missing_ok=True)  # elsewhere it is removed while it is held: nobody else has it then
-    lock.release()
+    try:
+        with suppress(OSError):
+            if os.name == "nt":  # an open file cannot be removed there
+                lock.release()
+            (folder / LOCK).unlink(missing_ok=True)  # elsewhere it is removed while it is held: nobody else has it then
+    finally:
+        lock.release()
     if is_new:
         with suppress(OSError):
             folder.rmdir()  # if nothing came of it
