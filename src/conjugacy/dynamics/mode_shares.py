@@ -37,7 +37,7 @@ def participation(points: FixedPoints, parts: Mapping[str, slice], n_modes: int 
     DataFrame
         A row a mode, the slowest first: "modulus" of the eigenvalue (a flow: its real part), "time_constant" (steps;
         seconds where `points.dt` is known; negative if it grows), "frequency" (per step, or Hz), then the share of
-        each part, sum of |factors| over it, normalised to 1.
+        each part, sum of ``|factors|`` over it, normalised to 1.
     """
     import pandas as pd
     from scipy.linalg import eig

@@ -25,8 +25,8 @@ class ExcitatoryReadout(nn.Module):
 class EIRNN(Network):
     """tau dx/dt = -x + W [x]+ + V u + b by Euler steps of alpha = dt / tau, y = C [x_E]+ + d.
 
-    A unit excites all others or inhibits all others: W = |w| diag(+1 ... +1, -1 ... -1) without self-connections, and w
-    is what is trained. The output reads the excitatory units only; input and output weights have any sign.
+    A unit excites all others or inhibits all others: ``W = |w| diag(+1 ... +1, -1 ... -1)`` without self-connections,
+    and w is what is trained. The output reads the excitatory units only; input and output weights have any sign.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class EIRNN(Network):
         self.alpha = check_number("alpha", alpha, 0, 1, open_low=True, hint="It is dt / tau.")
 
     def make_cell(self, input_size: int, generator: torch.Generator) -> DaleCell:
-        """|w| half normal, scaled so that excitation and inhibition cancel in the mean and W has its radius."""
+        """``|w|`` half normal, scaled so that excitation and inhibition cancel in the mean and W has its radius."""
         d, n = self.latent_size, self.n_excitatory
         cell = DaleCell(input_size, d, n, self.alpha)
         fill_uniform(cell, input_size, generator)

@@ -27,7 +27,7 @@ class DelayedDiscrimination(Task):
         Lowest and highest frequency in Hz; 10 to 34 Hz in the paper. The input is the frequency divided by the highest
         one while a stimulus is on, 0 else.
     min_difference : float
-        Least |f1 - f2| in Hz, > 0 and at most the span of `frequency`.
+        Least ``|f1 - f2|`` in Hz, > 0 and at most the span of `frequency`.
     delay : pair of float
         Least and greatest delay in seconds, uniform between.
     noise : float

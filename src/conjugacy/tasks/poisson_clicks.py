@@ -30,7 +30,7 @@ class PoissonClicks(Task):
     rate : float
         Clicks per second, both sides together, > 0 (40 in the paper).
     gammas : sequence of float
-        |log(rate right / rate left)|, each > 0, equally likely. The default is 26:14, 31:9, 37:3 and 39:1.
+        ``|log(rate right / rate left)|``, each > 0, equally likely. The default is 26:14, 31:9, 37:3 and 39:1.
     duration : pair of float
         Least and greatest duration of the clicks in seconds, uniform between.
     noise : float
