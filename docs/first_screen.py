@@ -1,6 +1,6 @@
 """The picture on README's first screen: two networks on one task, where each rests, and what one has of the other.
 
-``python docs/first_screen.py FOLDER`` keeps the trained networks in the folder and writes docs/_static/first_screen.png.
+``python docs/first_screen.py FOLDER`` keeps trained networks in the folder and writes docs/_static/first_screen.png.
 """
 
 import sys

@@ -40,8 +40,8 @@ class ChaoticDelayedMatching(Task):
     noise : float
         Standard deviation of the Gaussian noise on every input and step, >= 0.
     objective : {"squared", "window"}
-        "squared": mean squared error over the steps of the response. "window": ``|mean output in the response - target|``,
-        averaged over trials, as in the paper.
+        "squared": mean squared error over the steps of the response. "window":
+        ``|mean output in the response - target|``, averaged over trials, as in the paper.
     dt : float
         Seconds per step, > 0; 0.001 in the paper, which makes trials of 1050 steps.
 

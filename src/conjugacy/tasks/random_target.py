@@ -275,7 +275,7 @@ class RandomTarget(Task):
         )
 
     def loss(self, rollout: Rollout, trials: Trials) -> Tensor:
-        """``pos_weight * (10 mean |e|^2 + mean |e|) + act_weight * mean u^2``, with e the hand's distance (m), u commands.
+        """``pos_weight * (10 mean |e|^2 + mean |e|) + act_weight * mean u^2``; e: the hand's distance (m), u: commands.
 
         CtDB's variants: pos_weight * mean e_x^2, e_y^2 + act_weight * mean u^2, over whole trials.
         """
