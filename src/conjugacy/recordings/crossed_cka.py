@@ -1,0 +1,120 @@
+"""Linear CKA of measured activity, corrected for noise: products are taken across trials and across units only.
+
+With X_k, Y_k (time, unit) the centred activity of two systems in trial k, and C_k = X_k' Y_k,
+
+    <X, Y> = sum over k != l and over units i, j of C_k[i, j] C_l[i, j]
+
+is the alignment of the two linear kernels over pairs of states from different trials: noise that is independent from
+trial to trial adds nothing to it on average. With X in the place of Y the pairs i = j of a unit with itself are left
+out too, and what is left is scaled up to all pairs: noise that units do not share adds nothing either. Then
+
+    value = <X, Y> / sqrt(<X, X> <Y, Y>)
+
+estimates the CKA of what trials and units share (Kornblith et al. 2019, arXiv:1905.00414), whatever the firing rates:
+two recordings of one system score 1 on average, more or less by chance, so that values above 1 occur. Noise that is
+shared among units, or lasts over trials, counts as signal. Bins, filters and averages of trials change nothing, as long
+as they do not mix trials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from conjugacy.similarity.measure import Measure
+from conjugacy.similarity.samples import Layout, Samples, check_paired, check_varies
+from conjugacy.similarity.score import OFF_DATA, Traits, Undefined
+from conjugacy.system import System
+
+
+@dataclass(frozen=True, eq=False)
+class CrossedStates:
+    """Centred activity (trial, time, unit), zero past the end of a trial, how often each trial counts, and <X, X>."""
+
+    layout: Layout
+    x: np.ndarray
+    valid: np.ndarray
+    counts: np.ndarray
+    own: float
+
+    @property
+    def name(self) -> str:
+        """Name of the system."""
+        return self.layout.name
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials."""
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class CrossedCKA(Measure):
+    """CKA across trials and units, corrected for noise; see the module docstring."""
+
+    @property
+    @override
+    def traits(self) -> Traits:
+        return Traits(
+            name="cka_crossed",
+            version="1",
+            summary="linear CKA of what trials and units share: corrected for noise",
+            needs="paired trajectories",
+            low=-np.inf,
+            high=np.inf,
+            perfect=1.0,
+            higher_is_more_similar=True,
+            invariances=frozenset({"permutation", "scaling", "translation", "observation noise"}),
+            blind_to=OFF_DATA,
+            estimated=True,
+            reference="Kornblith et al. 2019, eq. 3, over pairs of states from different trials",
+        )
+
+    @override
+    def prepare(self, system: System, train: System | None = None) -> CrossedStates:
+        del train  # nothing is fitted across systems
+        samples = Samples.of(system)
+        check_varies(samples, self.name)
+        if samples.n_trials < 2 or samples.n_units < 2:
+            raise ValueError(
+                f"`system`: {self.name!r} takes products across trials and units, so expected at least 2 of each, got "
+                f"{samples.n_trials} trials and {samples.n_units} units in {system.name!r}."
+            )
+        return _weighted(samples.layout, samples.x, samples.valid, np.ones(samples.n_trials))
+
+    @override
+    def resample(self, features: CrossedStates, counts: np.ndarray) -> CrossedStates:
+        return _weighted(features.layout, features.x, features.valid, np.asarray(counts, dtype=np.float64))
+
+    @override
+    def compare(self, a: CrossedStates, b: CrossedStates) -> tuple[float, dict[str, Any]]:
+        check_paired(a.layout, b.layout, self.name)
+        for side in (a, b):
+            if side.own <= 0:
+                raise Undefined(
+                    f"{self.name!r} finds nothing in {side.name!r} that its trials and units share: there is more "
+                    "noise than signal. Use wider bins, more smoothing, trials or units"
+                )
+        return float(across_trials(_products(a, b), a.counts).sum() / np.sqrt(a.own * b.own)), {}
+
+
+def across_trials(products: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sums over pairs of different trials (i, j) of ``products[k, i, j] products[l, i, j]``, trials counted `counts`."""
+    weighted = products * counts[:, None, None]
+    return weighted.sum(0) ** 2 - (weighted**2).sum(0)
+
+
+def _products(a: CrossedStates, b: CrossedStates) -> np.ndarray:
+    return np.matmul(a.x.transpose(0, 2, 1), b.x)
+
+
+def _weighted(layout: Layout, x: np.ndarray, valid: np.ndarray, counts: np.ndarray) -> CrossedStates:
+    steps = (counts * valid.sum(1)).sum()
+    mean = np.einsum("k,kti->i", counts, x) / steps
+    made = CrossedStates(layout, (x - mean) * valid[..., None], valid, counts, 0.0)
+    pairs = across_trials(_products(made, made), counts)
+    d = pairs.shape[0]
+    return replace(made, own=float(pairs.sum() - np.trace(pairs)) * d / (d - 1))
