@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.generalising_alike import generalise_alike as generalise_alike
     from conjugacy.analysis.groups import GroupComparison as GroupComparison
     from conjugacy.analysis.groups import compare_groups as compare_groups
+    from conjugacy.analysis.kind_naming import KindNaming as KindNaming
+    from conjugacy.analysis.kind_naming import nearest_kind as nearest_kind
     from conjugacy.analysis.learning import learning_curve as learning_curve
     from conjugacy.analysis.learning_verdicts import verdicts_through_learning as verdicts_through_learning
     from conjugacy.analysis.lesion_table import lesion_effects as lesion_effects
@@ -63,6 +65,7 @@ _PUBLIC = {
     "DataRun": "runs.data_run",
     "FixedPoints": "dynamics.points",
     "GroupComparison": "analysis.groups",
+    "KindNaming": "analysis.kind_naming",
     "Portrait": "dynamics._portrait",
     "Recipe": "training.recipe",
     "Recovery": "analysis._recovery",
@@ -88,6 +91,7 @@ _PUBLIC = {
     "lesion_effects": "analysis.lesion_table",
     "load": "runs.run",
     "lyapunov_spectrum": "dynamics.lyapunov",
+    "nearest_kind": "analysis.kind_naming",
     "points_through_learning": "analysis.births",
     "portrait_distance": "dynamics._portrait_distance",
     "recovery": "analysis._recovery",

@@ -251,7 +251,9 @@ def nearest_kind(
     several = any(labels.count(k) > 1 for k in names)
     halves = _half_means(bench, middle, label, names, n_resamples, seed)
     differences = tuple(
-        _difference(distances, label, nearest, k, halves[nearest], halves[k], level, seed) for k in names if k != nearest
+        _difference(distances, label, nearest, k, halves[nearest], halves[k], level, seed)
+        for k in names
+        if k != nearest
     )
     held = [
         np.isfinite(list(m.values())).all() and min(m, key=lambda k, m=m: m[k]) == nearest for m in by_setting.values()
@@ -425,5 +427,7 @@ def _reasons(
         apart = ", ".join(p.name for p, ok in zip(animals, agrees) if not ok)
         found.append(f"another kind is nearest to {apart}")
     if not checks["settings"]:
-        found.append(f"bins, smoothing or dimensions change the order: it holds in {share:.0%} of {n_settings} settings")
+        found.append(
+            f"bins, smoothing or dimensions change the order: it holds in {share:.0%} of {n_settings} settings"
+        )
     return found

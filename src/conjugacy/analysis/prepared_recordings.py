@@ -348,9 +348,7 @@ class Bench:
                 row = []
                 for one in noise[k]:
                     other = Prepared(one)
-                    theirs = _or_undefined(
-                        lambda p=other: p.features(setting, self.measure, self.match, self.labels)
-                    )
+                    theirs = _or_undefined(lambda p=other: p.features(setting, self.measure, self.match, self.labels))
                     row.append(self._distance(ours, theirs))
                 out.append(row)
         found = np.array(out)

@@ -37,7 +37,7 @@ def as_recorded(
     like : Recording
         The animal: counts or rates.
     n_units : int, optional
-        Units, at least 2. None: 100 of rates, of counts as many as the animal's.
+        Units, at least 2. None: 60 of rates, of counts as many as the animal's.
     depth : float, optional
         Standard deviation of logarithmic rates, > 0. None: `modulation_depth` of the animal.
     embedding, link
@@ -61,7 +61,7 @@ def as_recorded(
     if counts is not None:
         check_choice("counts", counts, COUNT_MODELS)
     first = like.origin or like
-    n = (100 if counts is None else first.n_units) if n_units is None else check_int("n_units", n_units, 2)
+    n = (60 if counts is None else first.n_units) if n_units is None else check_int("n_units", n_units, 2)
     depth = modulation_depth(first) if depth is None else check_number("depth", depth, 0, open_low=True, limit=20.0)
     of_mixture, of_spikes = (np.random.default_rng([seed, k]) for k in (11, 12))
     means = np.resize(np.maximum(first.mean_rates, 1e-3), n)

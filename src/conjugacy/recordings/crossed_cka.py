@@ -18,7 +18,7 @@ as they do not mix trials.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -98,23 +98,28 @@ class CrossedCKA(Measure):
                     f"{self.name!r} finds nothing in {side.name!r} that its trials and units share: there is more "
                     "noise than signal. Use wider bins, more smoothing, trials or units"
                 )
-        return float(across_trials(_products(a, b), a.counts).sum() / np.sqrt(a.own * b.own)), {}
+        products = _products(a.x, b.x)
+        if (a.counts != 1).any():
+            products = products * a.counts[:, None, None]
+        return across_trials(products) / float(np.sqrt(a.own * b.own)), {}
 
 
-def across_trials(products: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Sums over pairs of different trials (i, j) of ``products[k, i, j] products[l, i, j]``, trials counted `counts`."""
-    weighted = products * counts[:, None, None]
-    return weighted.sum(0) ** 2 - (weighted**2).sum(0)
+def across_trials(products: np.ndarray) -> float:
+    """Sum over pairs of different trials k, l and over i, j of ``products[k, i, j] products[l, i, j]``."""
+    total, flat = products.sum(0).ravel(), products.ravel()
+    return float(total @ total - flat @ flat)
 
 
-def _products(a: CrossedStates, b: CrossedStates) -> np.ndarray:
-    return np.matmul(a.x.transpose(0, 2, 1), b.x)
+def _products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.matmul(x.transpose(0, 2, 1), y)
 
 
 def _weighted(layout: Layout, x: np.ndarray, valid: np.ndarray, counts: np.ndarray) -> CrossedStates:
     steps = (counts * valid.sum(1)).sum()
-    mean = np.einsum("k,kti->i", counts, x) / steps
-    made = CrossedStates(layout, (x - mean) * valid[..., None], valid, counts, 0.0)
-    pairs = across_trials(_products(made, made), counts)
-    d = pairs.shape[0]
-    return replace(made, own=float(pairs.sum() - np.trace(pairs)) * d / (d - 1))
+    mean = np.tensordot(counts, x.sum(1), 1) / steps
+    x = (x - mean) * valid[..., None]
+    products = _products(x, x) * counts[:, None, None]
+    d = x.shape[2]
+    with_itself = np.ascontiguousarray(products[:, np.arange(d), np.arange(d)])
+    own = (across_trials(products) - across_trials(with_itself)) * d / (d - 1)
+    return CrossedStates(layout, x, valid, counts, own)
