@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis._recovery import Recovery as Recovery
     from conjugacy.analysis._recovery import recovery as recovery
     from conjugacy.analysis.analysis import Analysis as Analysis
+    from conjugacy.analysis.animal_ceilings import animal_ceilings as animal_ceilings
     from conjugacy.analysis.births import points_through_learning as points_through_learning
     from conjugacy.analysis.comparison import Comparison as Comparison
     from conjugacy.analysis.comparison import compare as compare
@@ -30,6 +31,8 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.population_classes import solution_classes as solution_classes
     from conjugacy.analysis.rest_points import RestPoints as RestPoints
     from conjugacy.analysis.rest_points import rest_points as rest_points
+    from conjugacy.analysis.turing import TuringTest as TuringTest
+    from conjugacy.analysis.turing import turing_test as turing_test
     from conjugacy.dynamics._attractors import attractors as attractors
     from conjugacy.dynamics._portrait import Portrait as Portrait
     from conjugacy.dynamics._portrait_distance import portrait_distance as portrait_distance
@@ -77,6 +80,8 @@ _PUBLIC = {
     "System": "system",
     "TrialSets": "runs.trial_sets",
     "Trials": "trials",
+    "TuringTest": "analysis.turing",
+    "animal_ceilings": "analysis.animal_ceilings",
     "attractors": "dynamics._attractors",
     "compare": "analysis.comparison",
     "compare_groups": "analysis.groups",
@@ -103,6 +108,7 @@ _PUBLIC = {
     "solution_classes": "analysis.population_classes",
     "train": "training.train",
     "train_population": "populations.population",
+    "turing_test": "analysis.turing",
     "verdicts_through_learning": "analysis.learning_verdicts",
 }
 _SUBMODULES = (

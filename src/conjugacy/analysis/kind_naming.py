@@ -20,7 +20,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,10 +34,10 @@ from conjugacy.analysis.prepared_recordings import (
     animals_of,
     candidate_of,
     chosen_measure,
+    counts_for,
     distinct,
     settings_grid,
 )
-from conjugacy.recordings.anchors import noise_anchors
 from conjugacy.recordings.recording import Recording
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.similarity.measure import Measure
@@ -126,7 +126,7 @@ class KindNaming:
     level: float
 
     def table(self) -> pd.DataFrame:
-        """One row a kind: networks, mean distance, and by how much it is further than the nearest, with its interval."""
+        """One row a kind: networks, mean distance, how much further it is than the nearest, with an interval."""
         import pandas as pd
 
         others = {d.other: d for d in self.differences}
@@ -167,7 +167,7 @@ def nearest_kind(
     dimensions: Sequence[int | None] = (None,),
     trials: Trials | None = None,
     match: str | None = None,
-    counts: str | None = None,
+    counts: str | None = "auto",
     level: float = 0.95,
     stability: float = 1.0,
     n_resamples: int = 100,
@@ -185,7 +185,7 @@ def nearest_kind(
         Counts (or rates) in trials, to which nothing was done yet; at least 4 trials and 4 units.
     measure : str or Measure, optional
         None: `recordings.CrossedCKA` ("cka_crossed"), which is corrected for noise. Measures that are not, such as
-        "dsa", favour networks that are as noisy as the animals: give ``counts="poisson"`` with them.
+        "dsa", are given networks that are as noisy as the animals, see `counts`.
     bins, smoothing, dimensions : sequences
         Settings that are gone through: widths (s) of bins, multiples of the animals'; standard deviations (s) of the
         Gaussian; numbers of principal components, None for all units. The middle ones of each give the distances that
@@ -195,9 +195,9 @@ def nearest_kind(
     match : {"condition", "index"}, optional
         For measures that pair trials: means of the conditions that all share, or trial k with trial k. None: by
         condition where trials repeat them, else by number.
-    counts : str, optional
+    counts : str or None
         Distribution of the spikes that runs and systems are given, at the animal's rates and number of units, see
-        `recordings.as_recorded`. None: rates without noise.
+        `recordings.as_recorded`. None: rates without noise. "auto": none with "cka_crossed", else "poisson".
     level : float
         Of intervals and tests, in (0, 1).
     stability : float
@@ -234,7 +234,7 @@ def nearest_kind(
     beasts = animals_of(animals, 1)
     like = beasts[0].recording
     settings = settings_grid(default_bins(like) if bins is None else bins, smoothing, dimensions)
-    candidates, labels = _candidates(kinds, like, trials, counts, seed)
+    candidates, labels = _candidates(kinds, like, trials, counts_for(chosen, counts), seed)
     bench = Bench.of(beasts, candidates, chosen, match)
     label = np.array(labels)
     names = list(dict.fromkeys(labels))
@@ -259,7 +259,7 @@ def nearest_kind(
         np.isfinite(list(m.values())).all() and min(m, key=lambda k, m=m: m[k]) == nearest for m in by_setting.values()
     ]
     share = float(np.mean(held))
-    noise = _noise(bench, middle, n_noise, seed)
+    noise = bench.noise_distances(middle, n_noise, seed)
     own = distances[:, label == nearest].mean(1)
     p_noise = ((noise <= own[:, None]).sum(1) + 1) / (noise.shape[1] + 1)
     per_animal = {k: distances[:, label == k].mean(1) for k in names}
@@ -323,17 +323,6 @@ def _half_means(
     rng = np.random.default_rng(derive_seed(seed, "halves"))
     found = [bench.half_distances(setting, rng)[0].mean(0) for _ in range(n)]
     return {k: np.array([row[label == k].mean() for row in found]) for k in names}
-
-
-def _noise(bench: Bench, setting: Setting, n: int, seed: int) -> np.ndarray:
-    surrogates = {}
-    for k, animal in enumerate(bench.animals):
-        # counts of wider bins are drawn as such: white noise has no other past
-        binned = replace(setting, smooth=None).of(animal.recording)
-        base = replace(binned, steps=(), origin=None, inputs=None, truth=None)
-        kind = "gaussian" if base.kind == "activity" else "poisson"
-        surrogates[k] = noise_anchors(base, n, kinds=[kind], seed=derive_seed(seed, f"noise {k}"))[kind]
-    return bench.noise_distances(setting, surrogates)
 
 
 def _difference(
@@ -415,8 +404,8 @@ def _reasons(
         few = [d for d in differences if d.p_floor > error]
         if few:
             found.append(
-                f"so few networks allow a p-value of {few[0].p_floor:.2g} at the lowest, more than {error:.2g}: give four "
-                "or five of each kind"
+                f"so few networks allow a p-value of {few[0].p_floor:.2g} at the lowest, more than {error:.2g}: give "
+                "four or five of each kind"
             )
         far = [d for d in differences if d.p_value > error >= d.p_floor]
         found += [f"labels dealt out anew among the networks part {nearest} and {d.other} as far" for d in far]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ import torch
 from conjugacy._check import check_instance, check_int, check_list, check_number
 from conjugacy._threads import one_blas_thread
 from conjugacy.recordings import averages
-from conjugacy.recordings.as_recorded import as_recorded
+from conjugacy.recordings.anchors import noise_anchors
 from conjugacy.recordings.crossed_cka import CrossedCKA
 from conjugacy.recordings.provenance import milliseconds
 from conjugacy.recordings.recording import Recording
+from conjugacy.recordings.system_as_recorded import as_recorded
 from conjugacy.runs.run import Run
+from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.similarity.measure import Measure, get_measure
 from conjugacy.similarity.principal_components import principal_axes
 from conjugacy.similarity.samples import kind_of
@@ -99,6 +102,10 @@ class Prepared:
         """Name of the recording."""
         return self.recording.name
 
+    def called(self, name: str) -> Prepared:
+        """The same under another name."""
+        return self if name == self.name else Prepared(replace(self.recording, name=name), self.exact, self._kept)
+
     def at(self, setting: Setting) -> Recording:
         """The recording in the bins and with the smoothing of `setting`."""
         key = (setting.bin_size, setting.smooth)
@@ -173,6 +180,13 @@ def chosen_measure(measure: str | Measure | None) -> Measure:
     return CrossedCKA() if measure is None or measure == "cka_crossed" else get_measure(measure)
 
 
+def counts_for(measure: Measure, counts: str | None) -> str | None:
+    """The distribution of spikes of candidates; "auto": none where the measure is corrected for noise."""
+    if counts != "auto":
+        return counts
+    return None if isinstance(measure, CrossedCKA) else "poisson"
+
+
 def animals_of(animals: Any, least: int) -> list[Prepared]:
     """Recordings of animals, each with several trials; TypeError, ValueError name what is wrong."""
     if isinstance(animals, (Recording, Prepared)):
@@ -209,7 +223,7 @@ def distinct(prepared: Sequence[Prepared]) -> list[Prepared]:
     out = []
     for k, (p, name) in enumerate(zip(prepared, names)):
         if names.count(name) > 1:
-            p = Prepared(replace(p.recording, name=f"{name} ({names[: k + 1].count(name)})"), p.exact, p._kept)
+            p = p.called(f"{name} ({names[: k + 1].count(name)})")
         out.append(p)
     return out
 
@@ -310,7 +324,8 @@ class Bench:
     def text(self) -> str:
         """What was paired, in words."""
         if self.match == "condition":
-            return f"means of {len(self.labels)} conditions: {', '.join(self.labels[:8])}{', ...' * (len(self.labels) > 8)}"
+            more = ", ..." * (len(self.labels) > 8)
+            return f"means of {len(self.labels)} conditions: {', '.join(self.labels[:8])}{more}"
         if self.match == "index":
             return f"{self.animals[0].recording.n_trials} trials, by their number"
         return "nothing is paired"
@@ -319,7 +334,7 @@ class Bench:
         """Distances (animal, candidate) and (animal, animal) with all trials and units; NaN where undefined."""
         with one_blas_thread():
             of_animals, of_candidates = (
-                [_or_undefined(lambda p=p: p.features(setting, self.measure, self.match, self.labels)) for p in side]
+                [_or_undefined(partial(p.features, setting, self.measure, self.match, self.labels)) for p in side]
                 for side in (self.animals, self.candidates)
             )
             return self._compared(of_animals, of_candidates)
@@ -339,29 +354,34 @@ class Bench:
         with one_blas_thread():
             return self._compared([prepared(p) for p in self.animals], [prepared(p) for p in self.candidates])
 
-    def noise_distances(self, setting: Setting, noise: Mapping[int, Sequence[Recording]]) -> np.ndarray:
-        """Distances (animal, surrogate) of animals from surrogates of their own; infinite where undefined."""
+    def noise_distances(self, setting: Setting, n: int, seed: int) -> np.ndarray:
+        """Distances (animal, surrogate) of animals from `n` surrogates of their own; infinite where undefined."""
         out = []
-        with one_blas_thread():
-            for k, animal in enumerate(self.animals):
-                ours = _or_undefined(lambda p=animal: p.features(setting, self.measure, self.match, self.labels))
-                row = []
-                for one in noise[k]:
-                    other = Prepared(one)
-                    theirs = _or_undefined(lambda p=other: p.features(setting, self.measure, self.match, self.labels))
-                    row.append(self._distance(ours, theirs))
-                out.append(row)
+        for k, animal in enumerate(self.animals):
+            # counts of wider bins are drawn as such: white noise has no other past
+            binned = replace(setting, smooth=None).of(animal.recording)
+            base = replace(binned, steps=(), origin=None, inputs=None, truth=None)
+            kind = "gaussian" if base.kind == "activity" else "poisson"
+            noise = noise_anchors(base, n, kinds=[kind], seed=derive_seed(seed, f"noise {k}"))[kind]
+            with one_blas_thread():
+                ours = _or_undefined(partial(animal.features, setting, self.measure, self.match, self.labels))
+                theirs = [
+                    _or_undefined(partial(Prepared(x).features, setting, self.measure, self.match, self.labels))
+                    for x in noise
+                ]
+                out.append([self.distance(ours, f) for f in theirs])
         found = np.array(out)
         return np.where(np.isfinite(found), found, np.inf)
 
     def _compared(self, animals: Sequence[Any], candidates: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-        to_candidates = np.array([[self._distance(a, c) for c in candidates] for a in animals])
+        to_candidates = np.array([[self.distance(a, c) for c in candidates] for a in animals])
         among = np.zeros((len(animals), len(animals)))
         for i, j in itertools.combinations(range(len(animals)), 2):
-            among[i, j] = among[j, i] = self._distance(animals[i], animals[j])
+            among[i, j] = among[j, i] = self.distance(animals[i], animals[j])
         return to_candidates.reshape(len(animals), len(candidates)), among
 
-    def _distance(self, a: Any, b: Any) -> float:
+    def distance(self, a: Any, b: Any) -> float:
+        """Distance of two prepared features, the mean of both directions; NaN where undefined."""
         if a is None or b is None:
             return float("nan")
         traits = self.measure.traits

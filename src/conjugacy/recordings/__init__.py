@@ -4,12 +4,14 @@ from conjugacy._lazy import lazy
 
 _PUBLIC = {
     "AngleDecoding": "angle_decoding",
+    "CrossedCKA": "crossed_cka",
     "Decoding": "decoding",
     "Estimate": "estimate",
     "Recording": "recording",
     "Signal": "signal",
     "Truth": "signal",
     "TuningCurves": "angle_decoding",
+    "as_recorded": "system_as_recorded",
     "bits_per_spike": "spike_scores",
     "ceilings_of": "ceilings",
     "co_bps": "spike_scores",
@@ -20,6 +22,7 @@ _PUBLIC = {
     "decode": "decoding",
     "decode_angle": "angle_decoding",
     "distance_agreement": "geometry",
+    "modulation_depth": "system_as_recorded",
     "model_scores": "score_table",
     "noise_anchors": "anchors",
     "linear_dynamics": "baselines",
