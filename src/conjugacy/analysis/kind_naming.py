@@ -27,6 +27,7 @@ import numpy as np
 
 from conjugacy._check import check_choice, check_instance, check_int, check_number, check_optional
 from conjugacy.analysis.prepared_recordings import (
+    ENOUGH_HALVES,
     MATCHES,
     Bench,
     Prepared,
@@ -255,10 +256,8 @@ def nearest_kind(
         for k in names
         if k != nearest
     )
-    held = [
-        np.isfinite(list(m.values())).all() and min(m, key=lambda k, m=m: m[k]) == nearest for m in by_setting.values()
-    ]
-    share = float(np.mean(held))
+    held = [_nearest_of(m) == nearest for m in by_setting.values()]
+    share = sum(held) / len(held)
     noise = bench.noise_distances(middle, n_noise, seed)
     own = distances[:, label == nearest].mean(1)
     p_noise = ((noise <= own[:, None]).sum(1) + 1) / (noise.shape[1] + 1)
@@ -292,6 +291,11 @@ def nearest_kind(
         bench.text,
         float(level),
     )
+
+
+def _nearest_of(means: Mapping[str, float]) -> str | None:
+    """The kind with the smallest mean distance; None where one is undefined."""
+    return min(means, key=lambda k: means[k]) if all(map(math.isfinite, means.values())) else None
 
 
 def default_bins(like: Recording) -> tuple[float, ...]:
@@ -341,8 +345,9 @@ def _difference(
     a, b = per[label == nearest], per[label == other]
     difference = float(b.mean() - a.mean())
     halves = half_other - half_nearest
-    halves = halves[np.isfinite(halves)]
-    from_data = float(halves.std(ddof=1)) if len(halves) > 2 else math.inf
+    defined = np.isfinite(halves)
+    halves = halves[defined]
+    from_data = float(halves.std(ddof=1)) if defined.mean() >= ENOUGH_HALVES else math.inf
     single = len(a) == 1 and len(b) == 1
     parts = [(from_data**2, max(len(halves) - 1, 1))]
     if not single:

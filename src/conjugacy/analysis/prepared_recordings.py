@@ -29,6 +29,7 @@ from conjugacy.system import System
 from conjugacy.trials import Trials
 
 MATCHES = ("condition", "index")
+ENOUGH_HALVES = 0.8  # share of the half-samples in which a measure has to be defined, for an interval
 
 
 @dataclass(frozen=True, order=True)
@@ -170,9 +171,14 @@ def half(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _by_label(recording: Recording) -> list[np.ndarray]:
-    assert recording.conditions is not None
-    labels = np.array(list(map(str, recording.conditions)))
+    labels = _texts(recording)
     return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+
+
+def _texts(recording: Recording) -> np.ndarray:
+    """Labels (trial,) of conditions as text."""
+    assert recording.conditions is not None
+    return np.array([str(label) for label in recording.conditions])
 
 
 def chosen_measure(measure: str | Measure | None) -> Measure:
@@ -243,7 +249,7 @@ def candidate_of(
         conditions = None
         if trials is not None:
             system, conditions = thing.system(trials), trials.conditions.numpy()
-            conditions = conditions if len(np.unique(conditions)) > 1 else None
+            conditions = conditions if len(set(conditions.tolist())) > 1 else None
         elif like.inputs is not None:
             system, conditions = thing.drive(like.inputs, like.lengths), like.conditions
         else:
@@ -293,13 +299,11 @@ class Bench:
             return cls(list(animals), list(candidates), measure, None, ())
         with_labels = all(p.recording.conditions is not None for p in everyone)
         shared: list[str] = []
+        repeated = False
         if with_labels:
-            sets = [set(map(str, np.unique(p.recording.conditions))) for p in everyone]
-            shared = sorted(set.intersection(*sets))
-        repeated = with_labels and all(
-            (np.unique(np.array(list(map(str, p.recording.conditions))), return_counts=True)[1] > 1).all()
-            for p in animals
-        )
+            shared = sorted(set.intersection(*(set(_texts(p.recording).tolist()) for p in everyone)))
+            counts_of = [np.unique(_texts(p.recording), return_counts=True)[1] for p in animals]
+            repeated = all((counts > 1).all() for counts in counts_of)
         if match is None:
             match = "condition" if len(shared) > 1 and repeated else "index"
         if match == "condition":

@@ -25,6 +25,7 @@ import numpy as np
 
 from conjugacy._check import check_choice, check_int, check_number, check_optional, shown
 from conjugacy.analysis.prepared_recordings import (
+    ENOUGH_HALVES,
     MATCHES,
     Bench,
     Prepared,
@@ -263,8 +264,9 @@ def _excess(to_models: np.ndarray, among: np.ndarray) -> np.ndarray:
 def _interval(value: float, halves: np.ndarray, left_out: np.ndarray | None, level: float) -> tuple[float, float]:
     from scipy.stats import t as student  # slow to import
 
-    halves = halves[np.isfinite(halves)]
-    if len(halves) < 3 or not np.isfinite(value):
+    defined = np.isfinite(halves)
+    halves = halves[defined]
+    if defined.mean() < ENOUGH_HALVES or not np.isfinite(value):
         return -math.inf, math.inf
     parts = [(float(halves.var(ddof=1)), len(halves) - 1)]
     if left_out is not None:
@@ -304,14 +306,27 @@ def _answer(
     everyone[:n, :n], everyone[n, :n], everyone[:n, n] = among, distances, distances
     mean = everyone.sum(1) / n
     p = float((mean >= mean[n] - 1e-12).mean())
-    position = [float(v / span) if span > 0 else math.nan for v in (excess, low, high)]
+    unit = span if span > 0 else math.nan
+    position, position_low, position_high = float(excess) / unit, low / unit, high / unit
     if doubt or not np.isfinite(excess):
         answer, reason = "cannot tell", doubt or "the measure is undefined for it: there is more noise than signal"
     elif low > 0:
         answer, reason = "distinguishable", ""
-    elif position[2] <= margin:
+    elif position_high <= margin:
         answer, reason = "not distinguishable", ""
     else:
         answer = "cannot tell"
         reason = f"the interval reaches from 0 beyond {margin:g}: more trials, units or animals would narrow it"
-    return TuringAnswer(name, answer, float(distances.mean()), float(excess), low, high, *position, p, reason)
+    return TuringAnswer(
+        candidate=name,
+        answer=answer,
+        distance=float(distances.mean()),
+        excess=float(excess),
+        low=low,
+        high=high,
+        position=position,
+        position_low=position_low,
+        position_high=position_high,
+        p_value=p,
+        reason=reason,
+    )

@@ -11,8 +11,10 @@ out too, and what is left is scaled up to all pairs: noise that units do not sha
     value = <X, Y> / sqrt(<X, X> <Y, Y>)
 
 estimates the CKA of what trials and units share (Kornblith et al. 2019, arXiv:1905.00414), whatever the firing rates:
-two recordings of one system score 1 on average, more or less by chance, so that values above 1 occur. Noise that is
-shared among units, or lasts over trials, counts as signal. Bins, filters and averages of trials change nothing, as long
+two recordings of one system score 1 on average, more or less by chance, so that values above 1 occur. Where <X, X> is
+within two standard deviations of nothing, there is no value. Noise that is shared among units, or lasts over trials,
+counts as signal; units have to be many, or mixtures of what the system does: what one unit alone shows is left out.
+Bins, filters and averages of trials change nothing, as long
 as they do not mix trials.
 """
 
@@ -29,16 +31,33 @@ from conjugacy.similarity.samples import Layout, Samples, check_paired, check_va
 from conjugacy.similarity.score import OFF_DATA, Traits, Undefined
 from conjugacy.system import System
 
+LEAST_EVIDENCE = 2.0
+
 
 @dataclass(frozen=True, eq=False)
 class CrossedStates:
-    """Centred activity (trial, time, unit), zero past the end of a trial, how often each trial counts, and <X, X>."""
+    """Centred activity of one system.
+
+    Attributes
+    ----------
+    layout : Layout
+    x : array (trial, time, unit)
+        Zero past the end of a trial.
+    valid : bool array (trial, time)
+    counts : array (trial,)
+        How often each trial counts.
+    own : float
+        <X, X>.
+    evidence : float
+        <X, X> in standard deviations of what it would be if trials and units shared nothing.
+    """
 
     layout: Layout
     x: np.ndarray
     valid: np.ndarray
     counts: np.ndarray
     own: float
+    evidence: float
 
     @property
     def name(self) -> str:
@@ -93,10 +112,10 @@ class CrossedCKA(Measure):
     def compare(self, a: CrossedStates, b: CrossedStates) -> tuple[float, dict[str, Any]]:
         check_paired(a.layout, b.layout, self.name)
         for side in (a, b):
-            if side.own <= 0:
+            if side.evidence < LEAST_EVIDENCE:
                 raise Undefined(
-                    f"{self.name!r} finds nothing in {side.name!r} that its trials and units share: there is more "
-                    "noise than signal. Use wider bins, more smoothing, trials or units"
+                    f"{self.name!r} finds no more in {side.name!r} that its trials and units share than noise would "
+                    "have. Use wider bins, more smoothing, trials or units"
                 )
         products = _products(a.x, b.x)
         if (a.counts != 1).any():
@@ -120,6 +139,12 @@ def _weighted(layout: Layout, x: np.ndarray, valid: np.ndarray, counts: np.ndarr
     x = (x - mean) * valid[..., None]
     products = _products(x, x) * counts[:, None, None]
     d = x.shape[2]
-    with_itself = np.ascontiguousarray(products[:, np.arange(d), np.arange(d)])
-    own = (across_trials(products) - across_trials(with_itself)) * d / (d - 1)
-    return CrossedStates(layout, x, valid, counts, own)
+    products[:, np.arange(d), np.arange(d)] = 0.0
+    flat = products.reshape(len(x), -1)
+    pairs = flat @ flat.T
+    np.fill_diagonal(pairs, 0.0)
+    # where trials share nothing, the terms of different pairs of trials have mean 0 and are uncorrelated
+    sd = np.sqrt(2 * (pairs**2).sum())
+    return CrossedStates(
+        layout, x, valid, counts, float(pairs.sum()) * d / (d - 1), float(pairs.sum() / max(sd, 1e-300))
+    )
