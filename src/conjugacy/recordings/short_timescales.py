@@ -124,8 +124,8 @@ def intrinsic_timescale(
     most = shortest // 2 if max_lag is None else round(check_number("max_lag", max_lag, 0, open_low=True) / dt)
     if most < _FEWEST_LAGS or most >= shortest:
         raise ValueError(
-            f"`max_lag`: expected {_FEWEST_LAGS} to {shortest - 1} bins of {dt:g} s (of {shortest} in the shortest trial), got "
-            f"{most}. Use narrower bins or longer trials."
+            f"`max_lag`: expected {_FEWEST_LAGS} to {shortest - 1} of the {shortest} bins of {dt:g} s, got {most}. Use "
+            "narrower bins or longer trials."
         )
     residuals = _residuals(recording)
     products, counts = _lagged(residuals, recording.lengths, most)
