@@ -43,7 +43,7 @@ DRAWS_PER_TRIALS = 50  # networks are run anew on new trials after so many draws
 CONDITIONS: dict[str, tuple[str, float, int]] = {
     "two kinds, 10 Hz": ("two", 10.0, 1),
     "one kind, 10 Hz": ("one", 10.0, 1),
-    "two kinds, 1 Hz": ("two", 1.0, 1),
+    "two kinds, 1 Hz": ("two", 1.0, 2),
     "two kinds, 0.2 Hz": ("two", 0.2, 4),  # one draw in four
 }
 

@@ -325,7 +325,7 @@ def _half_means(
 ) -> dict[str, np.ndarray]:
     """Mean distances (half-sample,) of each kind."""
     rng = np.random.default_rng(derive_seed(seed, "halves"))
-    found = [bench.half_distances(setting, rng)[0].mean(0) for _ in range(n)]
+    found = bench.scaled(np.array([bench.half_distances(setting, rng)[0].mean(0) for _ in range(n)]))
     return {k: np.array([row[label == k].mean() for row in found]) for k in names}
 
 

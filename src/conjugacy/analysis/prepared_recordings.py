@@ -29,6 +29,7 @@ from conjugacy.system import System
 from conjugacy.trials import Trials
 
 MATCHES = ("condition", "index")
+_FEW_TRIALS = 16
 ENOUGH_HALVES = 0.8  # share of the half-samples in which a measure has to be defined, for an interval
 
 
@@ -153,21 +154,25 @@ class Prepared:
             dt=recording.bin_size,
         )
 
-    def halves(self, match: str | None, rng: np.random.Generator) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Indices of half of the trials (None where they are drawn for all alike) and of half of the units."""
+    def halves(
+        self, match: str | None, rng: np.random.Generator, share: float = 0.5
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Indices of a share of the trials (None where they are drawn for all alike) and of the units."""
         n, d = self.recording.n_trials, self.recording.n_units
         trials = None
         if match == "condition":
-            trials = np.concatenate([half(rows, rng) for rows in _by_label(self.recording)])
+            trials = np.concatenate([half(rows, rng, share) for rows in _by_label(self.recording)])
         elif match is None:
-            trials = half(np.arange(n), rng)
-        return trials, None if self.exact else half(np.arange(d), rng)
+            trials = half(np.arange(n), rng, share)
+        return trials, None if self.exact else half(np.arange(d), rng, share)
 
 
-def half(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Half of the rows, drawn without replacement, in order; at least one."""
-    n = max(len(rows) // 2 + (len(rows) % 2) * int(rng.integers(2)), 1)
-    return np.sort(rng.choice(rows, n, replace=False))
+def half(rows: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> np.ndarray:
+    """Half of the rows, or another share, drawn without replacement, in order; at least one."""
+    wanted = len(rows) * share
+    # what is left over of a whole number is a chance of one more
+    n = int(wanted) + int(rng.random() < wanted - int(wanted))
+    return np.sort(rng.choice(rows, min(max(n, 1), len(rows)), replace=False))
 
 
 def _by_label(recording: Recording) -> list[np.ndarray]:
@@ -334,6 +339,22 @@ class Bench:
             return f"{self.animals[0].recording.n_trials} trials, by their number"
         return "nothing is paired"
 
+    @property
+    def share(self) -> float:
+        """Share of trials and units that is drawn: half, three quarters where half of the trials would be too few."""
+        return 0.5 if min(p.recording.n_trials for p in self.animals) >= _FEW_TRIALS else 0.75
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Values of draws (draw, ...) with the spread that whole data would have from one set to the next.
+
+        A mean over a share f of n values drawn without replacement has the variance (1 - f) / f of that of a new mean
+        over n: equal for halves.
+        """
+        if self.share == 0.5:
+            return values
+        middle = np.nanmean(values, axis=0)
+        return middle + np.sqrt(self.share / (1 - self.share)) * (values - middle)
+
     def distances(self, setting: Setting) -> tuple[np.ndarray, np.ndarray]:
         """Distances (animal, candidate) and (animal, animal) with all trials and units; NaN where undefined."""
         with one_blas_thread():
@@ -344,12 +365,13 @@ class Bench:
             return self._compared(of_animals, of_candidates)
 
     def half_distances(self, setting: Setting, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The same with half of the trials and half of the units: those of an animal are the same for all."""
+        """The same with half (`share`) of the trials and units: those of an animal are the same for all."""
         n = self.animals[0].recording.n_trials
-        common = half(np.arange(n), rng) if self.match == "index" else None
+        share = self.share
+        common = half(np.arange(n), rng, share) if self.match == "index" else None
 
         def prepared(p: Prepared) -> Any:
-            trials, units = p.halves(self.match, rng)
+            trials, units = p.halves(self.match, rng, share)
             trials = common if self.match == "index" else trials
             return _or_undefined(
                 lambda: self.measure.prepare(p.system(setting, self.match, self.labels, trials, units))

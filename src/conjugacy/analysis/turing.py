@@ -206,7 +206,7 @@ def turing_test(
     pairs = np.triu_indices(n, 1)
     excess = _excess(to_models, among)
     rng = np.random.default_rng(derive_seed(seed, "halves"))
-    halves = np.array([_excess(*bench.half_distances(setting, rng)) for _ in range(n_resamples)])
+    halves = bench.scaled(np.array([_excess(*bench.half_distances(setting, rng)) for _ in range(n_resamples)]))
     left_out = None
     if n >= _FEWEST_RESAMPLED:
         keep = [np.delete(np.arange(n), i) for i in range(n)]

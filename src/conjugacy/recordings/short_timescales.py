@@ -241,7 +241,7 @@ def _bias(
         for t in range(1, len(drive)):
             drive[t] += phi * drive[t - 1]
         x = np.sqrt(signal / d) * drive.transpose(1, 0, 2)
-        white = rng.standard_normal(x.shape[:2] + (residuals.shape[2],)) * np.sqrt(noise / residuals.shape[2])
+        white = rng.standard_normal((*x.shape[:2], residuals.shape[2])) * np.sqrt(noise / residuals.shape[2])
         white[..., :d] += x
         white = np.where(inside[..., None], white, 0.0)
         white -= np.where(inside[..., None], white.sum(0) / np.maximum(inside.sum(0), 1)[:, None], 0.0)
