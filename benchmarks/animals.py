@@ -40,11 +40,12 @@ KINDS = {"GRU": (lambda: N.GRU(32), 300), "LeakyRNN": (lambda: N.LeakyRNN(32), 4
 N_NETWORKS, N_CANDIDATES, N_UNITS, N_TRIALS = 10, 5, 60, 200
 BIN, BINS, SMOOTHING = 0.005, (0.005, 0.02, 0.05), (0.01, 0.02, 0.05)
 DRAWS_PER_TRIALS = 50  # networks are run anew on new trials after so many draws
+# kinds, mean rate, and that every first, second or fourth draw is made
 CONDITIONS: dict[str, tuple[str, float, int]] = {
     "two kinds, 10 Hz": ("two", 10.0, 1),
     "one kind, 10 Hz": ("one", 10.0, 1),
     "two kinds, 1 Hz": ("two", 1.0, 2),
-    "two kinds, 0.2 Hz": ("two", 0.2, 4),  # one draw in four
+    "two kinds, 0.2 Hz": ("two", 0.2, 4),
 }
 
 
