@@ -504,7 +504,7 @@ def _pair(name: str, text: str) -> tuple[float, float]:
         first, last = map(float, text.split(","))
     except ValueError:
         raise ValueError(
-            f"`{name}`: expected two numbers separated by a comma, such as -0.2,0.8, got {text!r}."
+            f"`{name}`: expected two numbers with a comma between, such as -0.2,0.8, got {text!r}."
         ) from None
     return first, last
 
