@@ -30,6 +30,7 @@ SMALL = [
     (cj, "fit", {"steps": 2, "progress": False}),
     (cj, "nearest_kind", {"n_resamples": 10}),
     (cj, "turing_test", {"n_resamples": 10}),
+    (cj.recordings, "find_rotations", {"n_shuffles": 19}),
     (cj, "recovery", {"n_inits": 32, "n_kicks": 10}),
     (cj.training, "latent_dimension", {"steps": 2, "sizes": (1, 2), "progress": False}),
     (cj, "learning_curve", {"n_trials": 20, "n_resamples": 10, "progress": False}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def as_recorded(
     check_int("seed", seed, 0)
     if counts is not None:
         check_choice("counts", counts, COUNT_MODELS)
-    first = like.origin or like
+    first = like if like.kind != "activity" else like.origin or like
     n = (60 if counts is None else first.n_units) if n_units is None else check_int("n_units", n_units, 2)
     depth = modulation_depth(first) if depth is None else check_number("depth", depth, 0, open_low=True, limit=20.0)
     of_mixture, of_spikes = (np.random.default_rng([seed, k]) for k in (11, 12))
@@ -77,7 +78,11 @@ def as_recorded(
     if counts is None:
         return Recording.from_rates(rates, width, source=source, **options)
     drawn = draw_counts(rates * width, counts, of_spikes, bin_size=width)
-    return Recording.from_counts(drawn, width, source=f"{source}, {counts}", **options)
+    with (
+        warnings.catch_warnings()
+    ):  # at low rates some units are silent in so few trials, and nothing is wrong with that
+        warnings.simplefilter("ignore", UserWarning)
+        return Recording.from_counts(drawn, width, source=f"{source}, {counts}", **options)
 
 
 def modulation_depth(recording: Recording) -> float:
