@@ -39,6 +39,7 @@ from conjugacy.analysis.prepared_recordings import (
     distinct,
     settings_grid,
 )
+from conjugacy.recordings.crossed_cka import CrossedCKA
 from conjugacy.recordings.recording import Recording
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.similarity.measure import Measure
@@ -235,6 +236,11 @@ def nearest_kind(
     beasts = animals_of(animals, 1)
     like = beasts[0].recording
     settings = settings_grid(default_bins(like) if bins is None else bins, smoothing, dimensions)
+    if isinstance(chosen, CrossedCKA) and any(d is not None for d in dimensions):
+        raise ValueError(
+            f"`dimensions`: expected None with {chosen.name!r}, which takes products across units (components share "
+            f"the noise of all), got {list(dimensions)}. Choose another measure to go through dimensions."
+        )
     candidates, labels = _candidates(kinds, like, trials, counts_for(chosen, counts), seed)
     bench = Bench.of(beasts, candidates, chosen, match)
     label = np.array(labels)

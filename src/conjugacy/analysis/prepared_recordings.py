@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -180,6 +180,17 @@ def _by_label(recording: Recording) -> list[np.ndarray]:
     return [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
 
+def _shortest(recording: Recording, label: str) -> int:
+    """Bins of the shortest trial of a condition."""
+    return int(recording.lengths[_texts(recording) == label].min())
+
+
+def _ends(recording: Recording, ends: Mapping[str, int]) -> np.ndarray:
+    """Lengths (trial,) to which trials of the conditions in `ends` are cut; the others stay as they are."""
+    texts = _texts(recording)
+    return np.array([ends.get(label, n) for label, n in zip(texts, recording.lengths.tolist())], dtype=np.int64)
+
+
 def _texts(recording: Recording) -> np.ndarray:
     """Labels (trial,) of conditions as text."""
     assert recording.conditions is not None
@@ -300,6 +311,13 @@ class Bench:
                 f"`measure`: expected one that compares trajectories, got {measure.name!r}, which needs "
                 f"{measure.traits.needs}. Animals have no more."
             )
+        width = everyone[0].recording.bin_size
+        for p in everyone:
+            if abs(p.recording.bin_size - width) > 1e-9 * width:
+                raise ValueError(
+                    f"`{p.name}`: expected bins of {width:g} s, those of the animals, got {p.recording.bin_size:g} s. "
+                    "Bring all recordings to one width with bin()."
+                )
         if measure.traits.needs == "trajectories":
             return cls(list(animals), list(candidates), measure, None, ())
         with_labels = all(p.recording.conditions is not None for p in everyone)
@@ -317,7 +335,10 @@ class Bench:
                     f"`match`: expected at least 2 conditions that all share, got {len(shared)}. Give conditions=, or "
                     "match='index' where trial k of all is the same."
                 )
-            return cls(list(animals), list(candidates), measure, match, tuple(shared))
+            # averages of a condition are as long in all, whatever trials are drawn
+            ends = {label: min(_shortest(p.recording, label) for p in everyone) for label in shared}
+            cut = [_cut(p, _ends(p.recording, ends)) for p in everyone]
+            return cls(cut[: len(animals)], cut[len(animals) :], measure, match, tuple(shared))
         counts = {p.name: p.recording.n_trials for p in everyone}
         if len(set(counts.values())) > 1:
             some = ", ".join(f"{n} ({name})" for name, n in list(counts.items())[:4])
