@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import conjugacy as cj
+from conjugacy.analysis.prepared_recordings import Prepared
 from conjugacy.recordings import as_recorded, modulation_depth
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -143,6 +144,24 @@ def test_measures_that_pair_nothing_are_given_networks_as_noisy_as_the_animals()
         "bins of 20 ms, SD 30 ms, 6 components",
         "bins of 20 ms, SD 30 ms, 4 components",
     ]
+
+
+def test_runs_do_the_trials_of_the_animals_or_are_driven_by_their_inputs():
+    task = cj.tasks.NBitFlipFlop(n=2, n_timesteps=40, dt=0.02)
+    runs = [cj.train(task, cj.networks.GRU(6), seed=s, steps=2, batch_size=4, progress=False) for s in range(2)]
+    trials = task.trials(40, seed=1)
+    subject = cj.simulate_spikes(runs[0], 30, n_held_out=0, trials=trials, mean_rate=60.0)
+    kinds = {"its brain": runs[0], "another": runs[1]}
+    settings = {"bins": (0.02,), "smoothing": (0.04,), "n_resamples": 10}
+    given = cj.nearest_kind(kinds, subject, trials=trials, **settings)
+    driven = cj.nearest_kind(kinds, subject, **settings)
+    assert given.nearest == driven.nearest == "its brain"
+    np.testing.assert_allclose(given.distances, driven.distances, atol=1e-4)
+    bare = cj.Recording.from_counts(subject.values, 0.02)
+    with pytest.raises(ValueError, match="`trials`: expected the trials that the run"):
+        cj.nearest_kind(kinds, bare, **settings)
+    kept = [Prepared(subject), Prepared(subject)]
+    assert cj.turing_test(runs[0], kept, trials=trials, n_resamples=10).animals[1].endswith("(2)")
 
 
 def test_ragged_trials_are_averaged_by_condition_with_networks_that_go_on_longer():
