@@ -8,7 +8,7 @@ TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 # where bytecode is not written, every one of the tests' processes compiles torch and all the rest anew, for ten seconds
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test slow lint bench clean
+.PHONY: demo test slow lint bench docs clean
 
 demo: $(VENV)/installed
 	@$(BIN)/conjugacy demo --out demo
@@ -27,6 +27,14 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/bench.py --out bench.json
 
+# opens from disk: docs/_build/html/index.html
+docs: $(VENV)/installed-docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "conjugacy needs Python >= 3.11, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'
 	@echo "Installing into $(VENV), once; this takes a few minutes ..."
@@ -36,4 +44,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo bench.json
+	rm -rf $(VENV) demo bench.json docs/_build docs/api docs/gallery docs/examples/runs

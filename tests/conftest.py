@@ -8,7 +8,10 @@ import pytest
 import sklearn.linear_model  # noqa: F401  (its first import draws from Python's generator; not ours to mend)
 import torch
 
+import conjugacy
+
 matplotlib.use("Agg")
+conjugacy.install_ctd()  # the one step after which the notebook's import paths work
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # imported where it happens to be there, and done without elsewhere
 OPTIONAL = {"IPython", "pyarrow"}
 # used without being imported
-NOT_IMPORTED = {"python-dotenv", "ray", "motornet"}
+NOT_IMPORTED = {"ray", "motornet"}
 
 
 def plain(requirement):
@@ -28,7 +28,7 @@ def imported():
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.split(".")[0])
-    return found - set(sys.stdlib_module_names) - {"conjugacy", "ctd", "__future__"}
+    return found - set(sys.stdlib_module_names) - {"conjugacy", "__future__"}
 
 
 def test_every_import_is_declared_and_every_dependency_imported():

@@ -155,6 +155,12 @@ def test_json_is_strict_when_read_and_kind_when_written():
     assert _json.digest({"a": 1, "b": 2}) == _json.digest({"b": 2, "a": 1}) != _json.digest({"a": 1, "b": 2.5})
 
 
+def test_arrays_of_objects_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(TypeError, match=r"^`a`: expected an array of numbers or text to save, got one of objects\.$"):
+        _npz.write_npz(tmp_path / "a.npz", {"a": np.array([None])}, {})
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_changed_byte_of_an_npz_is_noticed(tmp_path):
     path = tmp_path / "a.npz"
     arrays = {"x": np.arange(12.0).reshape(3, 4), "names": np.array(["a", "bc"])}

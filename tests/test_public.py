@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import conjugacy as cj
 
 SOURCE = Path(cj.__file__).read_text()
@@ -13,6 +15,13 @@ def test_every_public_name_is_there():
     for name in cj.__all__:
         assert getattr(cj, name) is not None
         assert name in dir(cj)
+
+
+@pytest.mark.parametrize("package", [n for n in cj._SUBMODULES if n in cj.__all__])
+def test_every_public_name_of_a_package_is_there(package):
+    module = getattr(cj, package)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
 
 
 def test_editors_see_the_same_names_as_users():

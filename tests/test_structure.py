@@ -1,6 +1,7 @@
 """The house: imports point down only, without circles; one stem, one subject; measures in the file of their family."""
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from conjugacy.similarity.measure import FAMILIES, get_measure
 
 ROOT = Path(conjugacy.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-CTD = sorted((ROOT.parent / "ctd").rglob("*.py"))
 # each layer may import itself and those below it, that is, later in this list; CONTRIBUTING prints it
 LAYERS = (
     "cli",
+    "ctd",
     "demo",
     "report",
     "plots",
@@ -62,6 +63,7 @@ MADE_UP = {
     ("_lazy.py", "f'{package}.{name}'"),
     ("_lazy.py", "f'conjugacy.{names[name]}'"),
     ("_moved.py", "f'conjugacy.{module}'"),
+    ("_install.py", "f'conjugacy.{module.__name__}'"),
     ("measure.py", "f'conjugacy.similarity.{module}'"),
     ("train_flags.py", "f'conjugacy.{package}'"),
     ("commands.py", "module"),
@@ -186,7 +188,11 @@ def test_there_is_no_circle_between_files():
 def test_one_stem_one_subject():
     stems: dict[str, list[Path]] = {}
     for path in FILES:
-        if path.stem != "__init__" and path.parent.name not in ("plots", "compiled"):
+        if (
+            path.stem != "__init__"
+            and path.parent.name not in ("plots", "compiled")
+            and "ctd" not in path.relative_to(ROOT).parts
+        ):
             stems.setdefault(path.stem.strip("_"), []).append(path)
     assert {stem: paths for stem, paths in stems.items() if len(paths) > 1} == {}
 
@@ -213,9 +219,14 @@ def test_no_module_hides_a_public_function_of_its_name():
             assert not {p.stem for p in path.parent.glob("*.py")} & set(public), path
 
 
-def test_the_core_does_not_know_ctd():
+def test_nothing_else_knows_the_paths_of_ctdb_and_no_file_needs_them_installed():
+    # on a clone it makes the call
+    assert [p.name for p in (ROOT.parent / "ctd").rglob("*.py")] == ["__init__.py"]
     for path in FILES:
-        assert "import ctd" not in path.read_text() and "from ctd" not in path.read_text(), path
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"^\s*(import|from) ctd\b", text, re.M), path
+        above = path.parent == ROOT or "ctd" in path.relative_to(ROOT).parts
+        assert above or not re.search(r"^\s*(import|from) conjugacy\.ctd\b", text, re.M), path
 
 
 def test_there_is_no_drawer_called_utils():
@@ -223,7 +234,7 @@ def test_there_is_no_drawer_called_utils():
 
 
 def test_only_the_command_line_and_the_demo_print():
-    for path in [*FILES, *CTD]:
+    for path in FILES:
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "print":
                 assert path.name in ("cli.py", "demo.py") or "cli" in path.parts, f"{path}:{node.lineno} prints"

@@ -61,16 +61,16 @@ _WATCHED = (
     "warnings",
 )
 # modules that reading may bring in, where they are not there yet
-_MAY_COME = ("conjugacy", "ctd", "torch", "numpy", "pandas", "pytorch_lightning", "lightning", "encodings", "numba",
+_MAY_COME = ("conjugacy", "torch", "numpy", "pandas", "pytorch_lightning", "lightning", "encodings", "numba",
              "scipy", "sklearn", "safetensors", "zipfile", "zlib", "_")  # fmt: skip
 
 
 def write_originals(folder: Path) -> None:
     """The notebook's two pickles, and an npz."""
-    from ctd.task_modeling.datamodule.task_datamodule import TaskDataModule
-    from ctd.task_modeling.model.rnn import GRU_RNN
-    from ctd.task_modeling.task_env.task_env import NBitFlipFlop
-    from ctd.task_modeling.task_wrapper.task_wrapper import TaskTrainedWrapper
+    from conjugacy.ctd.task_modeling.datamodule.task_datamodule import TaskDataModule
+    from conjugacy.ctd.task_modeling.model.rnn import GRU_RNN
+    from conjugacy.ctd.task_modeling.task_env.task_env import NBitFlipFlop
+    from conjugacy.ctd.task_modeling.task_wrapper.task_wrapper import TaskTrainedWrapper
 
     env = NBitFlipFlop(n=1, n_timesteps=20)
     wrapper, rnn = TaskTrainedWrapper(learning_rate=1e-3, weight_decay=1e-8), GRU_RNN(latent_size=2)
@@ -86,7 +86,7 @@ def write_originals(folder: Path) -> None:
 
 def read_pickles(folder: Path) -> None:
     """As the notebook does."""
-    from ctd.comparison.analysis.tt.tt import Analysis_TT
+    from conjugacy.ctd.comparison.analysis.tt.tt import Analysis_TT
 
     Analysis_TT(run_name="x", filepath=f"{folder}/")
 

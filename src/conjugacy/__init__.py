@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.rest_points import rest_points as rest_points
     from conjugacy.analysis.turing import TuringTest as TuringTest
     from conjugacy.analysis.turing import turing_test as turing_test
+    from conjugacy.ctd._install import install_ctd as install_ctd
     from conjugacy.dynamics._attractors import attractors as attractors
     from conjugacy.dynamics._portrait import Portrait as Portrait
     from conjugacy.dynamics._portrait_distance import portrait_distance as portrait_distance
@@ -92,6 +93,7 @@ _PUBLIC = {
     "generalisation_table": "analysis.generalisation",
     "generalise_alike": "analysis.generalising_alike",
     "input_path": "dynamics.continuation",
+    "install_ctd": "ctd._install",
     "learning_curve": "analysis.learning",
     "lesion_effects": "analysis.lesion_table",
     "load": "runs.run",

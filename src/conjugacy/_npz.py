@@ -34,10 +34,13 @@ def write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], meta: M
 
 def npz_bytes(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> bytes:
     """The content of the file that `write_npz` writes."""
+    for name, array in arrays.items():  # savez has an argument for this from NumPy 2.1 on only
+        if array.dtype.hasobject:
+            raise TypeError(f"`{name}`: expected an array of numbers or text to save, got one of objects.")
     whole = parse("meta", dump("meta", meta, None))
     whole[_HASH] = _digest(arrays, whole)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays, meta=np.array(dump("meta", whole, None)))
+    np.savez_compressed(buffer, **arrays, meta=np.array(dump("meta", whole, None)))
     return buffer.getvalue()
 
 

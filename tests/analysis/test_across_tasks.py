@@ -33,7 +33,7 @@ def test_a_probe_is_fed_to_the_channels_of_the_same_label(small_runs, three_bits
     probe = small_runs[0].task
     comparison = cj.compare([small_runs[0], three_bits], "cka", probe=probe, seed=2, **FAST)
     text = comparison.table()["matched"].iloc[0]
-    assert text.startswith("20 trials of 2BFF fed to all (GRU-7: Input 1, Input 2; GRU-8: Input 1, Input 2)")
+    assert text.startswith("20 trials of 2BFF fed to all (Input 1, Input 2)")
     trials = probe.trials(20, cj.runs.trial_sets.derive_seed(2, "compare"))
     wide = torch.cat([trials.inputs, torch.zeros(20, 40, 1)], -1)
     driven = [small_runs[0].drive(trials.inputs), three_bits.drive(wide)]
@@ -47,6 +47,23 @@ def test_a_probe_is_fed_to_the_channels_of_the_same_label(small_runs, three_bits
     assert same["a <-> b"].iloc[0] == pytest.approx(1)
     by_array = cj.compare([small_runs[0], twin], "cka", probe=trials.inputs.numpy(), interval=None).table()
     assert by_array["matched"].iloc[0] == "20 trials of given inputs, fed to all"
+
+
+def test_groups_of_tasks_are_compared_on_a_probe(small_runs, three_bits):
+    task = small_runs[0].task
+    groups = {
+        "two bits": [cj.train(task, cj.networks.GRU(4), seed=s, **QUICK) for s in (1, 2)],
+        "three bits": [cj.train(three_bits.task, cj.networks.GRU(4), seed=s, **QUICK) for s in (1, 2)],
+    }
+    found = cj.compare_groups(groups, ["cka", "timescales"], probe=task, n_trials=12)
+    everyone = [run for runs in groups.values() for run in runs]
+    with pytest.warns(UserWarning):
+        pairs = cj.compare(everyone, ["cka"], probe=task, n_trials=12, interval=None).pairs.values["cka"]
+    np.testing.assert_allclose(found.distances["cka"], np.abs(pairs - 1) * (1 - np.eye(4)), atol=1e-12)
+    assert found.matched == {"cka": "12 trials of 2BFF fed to all (Input 1, Input 2)", "timescales": ""}
+    assert str(found).endswith("  cka: 12 trials of 2BFF fed to all (Input 1, Input 2).")
+    with pytest.raises(ValueError, match=r"^`probe`: expected inputs to feed to all.*2BFF \(two bits: GRU-4 \(1\), "):
+        cj.compare_groups(groups, ["cka"], n_trials=12)
 
 
 def test_what_cannot_be_matched_gets_one_line(small_runs, three_bits):

@@ -269,3 +269,15 @@ def test_linearisation_error_refuses_what_does_not_fit():
 def test_as_map_passes_a_map_through():
     made = lorenz()
     assert as_map(made) is made
+
+
+def test_orbits_from_one_state_are_orbits_of_their_own():
+    def henon(x, u):
+        return torch.stack([1 - 1.4 * x[..., 0] ** 2 + x[..., 1], 0.3 * x[..., 0]], -1)
+
+    generator = torch.Generator().manual_seed(0)
+    states = 0.1 * torch.randn(64, 2, generator=generator, dtype=torch.float64)
+    one, several = (cj.lyapunov_spectrum(henon, x0=x, inputs=[0.0], progress=False) for x in (states[:1], states))
+    # Henon's first exponent; equal orbits would have had an error of zero
+    assert abs(one.exponents[0] - 0.419) < 4 * one.standard_error[0]
+    assert 1 / 3 < one.standard_error[0] / several.standard_error[0] < 3

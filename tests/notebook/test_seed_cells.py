@@ -11,6 +11,9 @@ import pytest
 
 CELLS = Path(__file__).parents[3] / "shared" / "reference" / "seed_cells.py"
 
+# the one step that the notebook needs, in its first cell
+STEP = "import conjugacy; conjugacy.install_ctd()\n"
+
 SHORTER = {
     "max_epochs=500": "max_epochs=1",
     "trial_length = 500": "trial_length = 50",
@@ -28,7 +31,7 @@ def test_sections_2_to_5_run_as_they_stand(tmp_path):
     section_6 = code.index("from ctd.task_modeling.task_env.task_env import RandomTarget")
     # the notebook reshapes 200 validation trials to 800, which 1000 x 50 steps allow; counts of trials stay
     script = tmp_path / "cells.py"
-    script.write_text(code[:section_6])
+    script.write_text(STEP + code[:section_6])
     (tmp_path / "home").mkdir()
     env = {**os.environ, "HOME_DIR": f"{tmp_path}/home/", "MPLBACKEND": "Agg"}
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=env, capture_output=True, text=True)
@@ -71,7 +74,7 @@ print({name: tuple(x.shape) for name, x in out.items()})
 print(task_env.n_timesteps, task_env.variant, task_env.command, type(analysis.env.effector).__module__)
 """
     script = tmp_path / "cells.py"
-    script.write_text(code)
+    script.write_text(STEP + code)
     env = {**os.environ, "MPLBACKEND": "Agg"}
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

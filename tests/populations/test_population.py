@@ -403,3 +403,37 @@ def test_one_training_that_fails_leaves_the_others(small_task, monkeypatch):
 def test_a_rollout_is_cut_in_time():
     out = Rollout(torch.arange(24.0).view(2, 4, 3), torch.zeros(2, 4, 1))
     assert out.first(2).latents.equal(out.latents[:, :2]) and out.first(2).outputs.shape == (2, 2, 1)
+
+
+@pytest.mark.parametrize("how", [{"workers": 2}, {"workers": 1}, {"stacked": True}])
+def test_members_keep_their_weights_as_one_trained_alone_does(small_task, how, tmp_path):
+    settings = {**QUICK, "steps": 4, "keep": [0, 2, 4]}
+    runs = cj.train_population(small_task, cj.networks.GRU(4), [1, 2], out=tmp_path / "p", **how, **settings)
+    for run in runs:
+        alone = cj.train(small_task, cj.networks.GRU(4), run.seed, out=tmp_path / f"alone{run.seed}", **settings)
+        assert list(run.snapshots) == list(alone.snapshots) == [0, 2, 4]
+        # stacked products round differently
+        near = {"rtol": 1e-4, "atol": 1e-5} if "stacked" in how else {"rtol": 0, "atol": 0}
+        for step in (0, 2, 4):
+            ours, theirs = (r.snapshots[step].network.state_dict() for r in (run, alone))
+            torch.testing.assert_close(ours, theirs, **near)
+    (again,) = cj.train_population(small_task, cj.networks.GRU(4), [1], out=tmp_path / "p", **how, **settings)
+    assert list(again.snapshots) == [0, 2, 4]
+
+
+def test_members_go_on_from_a_run_each_with_its_seed(small_task, tmp_path):
+    start = cj.train(small_task, cj.networks.GRU(4), 7, **QUICK)
+    other = cj.tasks.NBitFlipFlop(n=3, n_timesteps=20)
+    runs = cj.train_population(
+        other, seeds=[1, 2], vary={"learning_rate": [1e-3, 1e-2]}, start=start, workers=2, out=tmp_path, **QUICK
+    )
+    assert len(runs) == 4
+    alone = cj.train(other, seed=2, start=start, **{**QUICK, "learning_rate": 1e-2})
+    torch.testing.assert_close(runs[3].network.state_dict(), alone.network.state_dict(), rtol=0, atol=0)
+    assert runs[3].start.copied == alone.start.copied
+    with pytest.raises(ValueError, match=r"^`vary`: latent_size cannot be varied beside `start`"):
+        cj.train_population(other, seeds=[1], vary={"latent_size": [4, 5]}, start=start, **QUICK)
+    with pytest.raises(ValueError, match=r"^`network`: expected none beside `start`"):
+        cj.train_population(other, cj.networks.GRU(4), seeds=[1], start=start, **QUICK)
+    with pytest.raises(ValueError, match=r"^`keep`: expected None without `out`"):
+        cj.train_population(other, cj.networks.GRU(4), seeds=[1], keep=[0], **QUICK)

@@ -28,6 +28,11 @@ seeds: [0, 3]
 SWEEP_FINISHED, SWEEP_INTERRUPTED_AT = 2, 4
 POPULATION = {"seeds": [3], "vary": {"latent_size": [2, 3]}, "steps": 6, "batch_size": 4, "eval_every": 3}
 CLI = ["--seed", "2", "--recipe.steps", "3", "--recipe.batch_size", "2", "--progress", "false"]
+# what 0.1 trained with where its configs say null and later versions train otherwise; reaching has kept its recipe
+FORMER_RECIPE: dict[str, dict[str, float]] = {
+    "flip_flop": {"learning_rate": 0.04, "short_share": 0.4, "stop_r2": 0.98},
+    "reach": {},
+}
 CLI_CONFIGS = {
     "flip_flop": [
         *("--task=NBitFlipFlop", "--task.n_timesteps=20", "--task.switch_prob=0.1"),

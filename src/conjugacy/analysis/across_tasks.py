@@ -51,7 +51,8 @@ def probed(runs: Sequence[Run], names: Sequence[str], probe: Any, n_trials: int,
         check_task("probe", probe)
         trials = probe.trials(n_trials, seed)
         labels = channel_labels(probe, "input", trials.inputs.shape[2])
-        driven, shared = [], []
+        driven: list[tuple[Tensor, Any]] = []
+        shared: dict[str, list[str]] = {}
         for run, name in zip(runs, names):
             own = channel_labels(run.task, "input", run.network.input_size)
             common = [label for label in labels if label in own]
@@ -64,8 +65,11 @@ def probed(runs: Sequence[Run], names: Sequence[str], probe: Any, n_trials: int,
             for label in common:
                 u[..., own.index(label)] = trials.inputs[..., labels.index(label)]
             driven.append((u, trials.lengths))
-            shared.append(f"{name}: {', '.join(common[:6])}{', ...' * (len(common) > 6)}")
-        text = f"{n_trials} trials of {probe.name} fed to all ({'; '.join(shared)})"
+            shared.setdefault(f"{', '.join(common[:6])}{', ...' * (len(common) > 6)}", []).append(name)
+        of_whom = "; ".join(
+            channels if len(shared) == 1 else f"{few(who)}: {channels}" for channels, who in shared.items()
+        )
+        text = f"{n_trials} trials of {probe.name} fed to all ({of_whom})"
     found = [run.drive(u, lengths) for run, (u, lengths) in zip(runs, driven)]
     check_dt(found, names)
     # as many inputs as each network has: what pairs trials looks at states
@@ -74,6 +78,12 @@ def probed(runs: Sequence[Run], names: Sequence[str], probe: Any, n_trials: int,
         for n, s in zip(names, found)
     ]
     return Matched(tuple(systems), text)
+
+
+def few(names: Sequence[str], most: int = 3) -> str:
+    """Names in a sentence, no more of them than one reads."""
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def _array(probe: Any) -> Tensor:

@@ -16,7 +16,7 @@ from conjugacy._config import describe
 from conjugacy._html import bullets, card, html_table
 from conjugacy._json import dump
 from conjugacy._lazy import higher
-from conjugacy.analysis.across_tasks import probed
+from conjugacy.analysis.across_tasks import few, probed
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.analysis.margins import Margins, shipped_for
 from conjugacy.analysis.matching_trials import Matched, check_dt, match_trials
@@ -493,7 +493,10 @@ def _compare_across(
     paired = [m.name for m in measures.values() if m.traits.needs == "paired trajectories"]
     if paired and probe is None:
         alike = len({r.task.name for r in runs}) == 1  # then only their settings tell them apart
-        tasks = ", ".join(f"{describe(r.task) if alike else r.task.name} ({n})" for r, n in zip(runs, names))
+        whose: dict[str, list[str]] = {}
+        for r, n in zip(runs, names):
+            whose.setdefault(str(describe(r.task)) if alike else r.task.name, []).append(n)
+        tasks = "; ".join(f"{task} ({few(who)})" for task, who in whose.items())
         raise ValueError(
             f"`probe`: expected inputs to feed to all, since {', '.join(paired)} pairs trials and the runs are of "
             f"different tasks, {tasks}; got None. Give a task, trials or an array, or choose measures that do not."

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -81,12 +81,16 @@ class GroupComparison:
     tests : tuple of GroupTest
     level : float
         Of the intervals, and 1 - level the error of the sentences.
+    matched : dict of str to str
+        By measure: what was fed to whom, or how trials were paired, where networks are of different tasks or beside
+        recordings; "" for networks of one task.
     """
 
     groups: dict[str, tuple[str, ...]]
     distances: dict[str, np.ndarray]
     tests: tuple[GroupTest, ...]
     level: float
+    matched: dict[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,6 +118,8 @@ class GroupComparison:
                 f"across is further apart than one within in {t.effect:.0%} [{t.low:.0%}, {t.high:.0%}] of cases, "
                 f"p {t.p_corrected:.2g}."
             )
+        for text in dict.fromkeys(filter(None, self.matched.values())):
+            lines.append(f"  {', '.join(m for m, said in self.matched.items() if said == text)}: {text}.")
         return "\n".join(lines)
 
 
@@ -124,6 +130,8 @@ def compare_groups(
     n_trials: int = 100,
     n_permutations: int = 5000,
     level: float = 0.95,
+    match: Any = None,
+    probe: Any = None,
     seed: int = 0,
     progress: bool = False,
 ) -> GroupComparison:
@@ -132,8 +140,8 @@ def compare_groups(
     Parameters
     ----------
     groups : mapping of str to sequence of Run, Analysis, Recording or System
-        At least two groups of at least two each: seeds of a kind, sizes, recipes, animals. Five of each allow a
-        p-value of 1/252 at the lowest; two of each allow 1/6, which tells nothing.
+        At least two groups of at least two each: seeds of a kind, sizes, recipes, tasks, animals. Five of each allow a
+        p-value of 1/126 at the lowest; two of each allow 1/3, which tells nothing.
     measures : str, Measure or iterable of them
         See `conjugacy.similarity.measure_names()`.
     n_trials : int
@@ -142,6 +150,10 @@ def compare_groups(
         Ways to divide the networks that are drawn where there are more than that; at least 100.
     level : float
         Of the intervals, in (0, 1).
+    match, probe : optional
+        How trials are paired beside recordings, and what is fed to runs of different tasks: as in `compare`. Without a
+        `probe`, measures that pair nothing see each run on trials of its own task: there groups of tasks differ in
+        what was asked of them, too.
     seed : int
         Of trials, permutations and resamples.
     progress : bool
@@ -184,13 +196,23 @@ def compare_groups(
     chosen = measure_list(measures)
     names = distinct_names([f"{name}: {t.name}" for name, things in members.items() for t in things])
     comparison = compare(
-        everything, chosen.values(), names=names, n_trials=n_trials, interval=None, seed=seed, progress=progress
+        everything,
+        chosen.values(),
+        names=names,
+        n_trials=n_trials,
+        interval=None,
+        match=match,
+        probe=probe,
+        seed=seed,
+        progress=progress,
     )
     labels = np.repeat(np.arange(len(members)), [len(things) for things in members.values()])
     distances = {m: distances_of(chosen[m], comparison.pairs.values[m]) for m in chosen}
     named = {g: tuple(n for n, k in zip(names, labels) if k == i) for i, g in enumerate(members)}
     tests = group_tests(distances, labels, list(members), n_permutations, level, seed)
-    return GroupComparison(named, distances, tuple(tests), level)
+    told = "" if comparison.matched is None else comparison.matched.text
+    matched = {m: told if chosen[m].traits.needs == "paired trajectories" else "" for m in chosen}
+    return GroupComparison(named, distances, tuple(tests), level, matched)
 
 
 def distances_of(measure: Measure, values: np.ndarray) -> np.ndarray:

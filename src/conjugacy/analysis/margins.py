@@ -122,7 +122,10 @@ def check_copies(copies: Any) -> list[Run]:
 @cache
 def shipped() -> tuple[Margins, ...]:
     """The margins that come with the package."""
-    return tuple(Margins(**{f.name: m[f.name] for f in fields(Margins)}) for m in json.loads(_SHIPPED.read_text()))
+    return tuple(
+        Margins(**{f.name: m[f.name] for f in fields(Margins)})
+        for m in json.loads(_SHIPPED.read_text(encoding="utf-8"))
+    )
 
 
 def shipped_for(task: Any) -> Margins | None:

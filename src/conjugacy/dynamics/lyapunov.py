@@ -96,7 +96,8 @@ def lyapunov_spectrum(
         Steps that count, and steps before them that let orbit and frame find the attractor; default 500. Under given
         inputs, all steps after the transient count (default a tenth of them, at most 500).
     n_orbits : int
-        Number of orbits, where `inputs` does not say it.
+        Number of orbits, where `inputs` does not say it. Under a held input, orbits from the same state are followed
+        one after the other along its orbit.
     integration_step : float, optional
         Time step of a flow; default 0.1 over the fastest rate. Inputs (T, I) of a flow are held for one such step each.
     units : slice, indices, or name of one of `System.parts`, optional
@@ -139,7 +140,7 @@ def lyapunov_spectrum(
             logs, counted = _driven(strobe, starts, series, k, n_transient, generator, bar.tick)
         else:
             skip = 500 if n_transient is None else n_transient
-            logs = _held(strobe, some, k, n_steps, skip, generator, bar)
+            logs = _held(strobe, _apart(strobe, some, n_steps, bar), k, n_steps, skip, generator, bar)
             counted = torch.ones(logs.shape[:2], dtype=torch.bool)
     return _spectrum(logs, counted, h, dynamics.dt)
 
@@ -151,6 +152,22 @@ def kaplan_yorke(exponents: Tensor) -> float:
     if j == 0:
         return 0.0
     return float(j if j == len(exponents) else j + sums[j - 1] / exponents[j].abs())
+
+
+def _apart(strobe: Strobe, x: Tensor, n_steps: int, bar: _Bar) -> Tensor:
+    """States (K, D), equal ones moved on along their orbit by so much that no two orbits go through the same steps.
+
+    Orbits that begin alike stay alike: their scatter would make the error of one orbit look like that of many.
+    """
+    turns = [sum(bool((x[j] == x[i]).all()) for j in range(i)) for i in range(len(x))]
+    bar.total(max(turns) * n_steps)
+    for turn in range(1, max(turns) + 1):
+        later = torch.tensor([t >= turn for t in turns])
+        for _ in range(n_steps):
+            x[later] = strobe.step(x[later])
+            bar.tick(1)
+        _check_bounded(x)
+    return x
 
 
 def _held(strobe, x, k, n_steps, skip, generator, bar) -> Tensor:
@@ -310,7 +327,7 @@ class _Bar:
         self._bar.close()
 
     def total(self, n: int) -> None:
-        self._bar.total = n
+        self._bar.total = self._bar.n + n  # of what is still to come
 
     def tick(self, n: int) -> None:
         self._bar.update(n)

@@ -1,6 +1,6 @@
 """The names of 0.1, of the seed notebook and of other fixed-point finders for what FixedPoints holds.
 
-FixedPoints answers to them; `ctd`, which speaks the notebook's language, hands out such points.
+FixedPoints answers to them; `conjugacy.ctd`, which speaks the notebook's language, hands out such points.
 """
 
 from __future__ import annotations

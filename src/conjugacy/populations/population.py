@@ -36,6 +36,7 @@ from conjugacy.training.interrupts import Interrupts, interrupts
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.train import fit
 from conjugacy.training.training import Training
+from conjugacy.training.transfer import network_beside
 
 _LONGEST_NAME = 100
 
@@ -56,12 +57,14 @@ class FailedTrainings(RuntimeError):
 
 def train_population(
     task: Task,
-    network: Network,
+    network: Network | None = None,
     seeds: Iterable[int] = range(16),
     vary: Mapping[str, Sequence[Any]] | None = None,
     *,
     recipe: Recipe | None = None,
     out: str | Path | None = None,
+    keep: Sequence[int] | str | None = None,
+    start: Run | None = None,
     device: str = "cpu",
     stacked: bool | None = None,
     workers: int | None = None,
@@ -77,7 +80,7 @@ def train_population(
     task : Task
         What to learn.
     network : Network
-        What learns. It is copied for every member.
+        What learns. It is copied for every member. Left out where there is a `start`.
     seeds : iterable of int
         Seeds of the members.
     vary : mapping of str to sequence, optional
@@ -89,6 +92,11 @@ def train_population(
     out : path, optional
         Folder for the runs, a folder each. The same call resumes an interrupted population, and does not repeat members
         that have finished. A population may grow: members that are there already are taken as they are.
+    keep : list of int or "log", optional
+        Steps after which the weights of every member are kept in its folder, see `train`.
+    start : Run, optional
+        Every member goes on from the weights of this run, with trials and noise of its own seed, see `train`. Such
+        members are trained in this process.
     device : str
         "cpu", "cuda", ...
     stacked : bool, optional
@@ -117,7 +125,10 @@ def train_population(
         If the training of a member fails, or its process dies (for lack of memory, say). The others are trained to
         their end first: they are in the error's attribute `runs`, and in `out`.
     """
+    if start is not None:
+        network = network_beside(start, network)
     recipe = check_training(task, network, recipe, progress, settings)
+    assert network is not None
     if stacked is not None:
         stacked = check_flag("stacked", stacked)
     if vary is not None and not isinstance(vary, Mapping):
@@ -128,7 +139,7 @@ def train_population(
     vary = {
         name: plain("vary", getattr(values, "tolist", lambda v=values: v)()) for name, values in (vary or {}).items()
     }
-    members = _members(task, network, seeds, vary, recipe, out, device)
+    members = _members(task, network, seeds, vary, recipe, out, device, keep, start)
     runs = {i: m for i, m in enumerate(members) if isinstance(m, Run)}
     left = {i: m for i, m in enumerate(members) if isinstance(m, Training)}
     with _Bar(members, progress) as bar:
@@ -136,7 +147,7 @@ def train_population(
             if device != "cpu" if stacked is None else stacked:
                 _fit_stacked(left, runs, bar)
             n_workers = min(len(left), workers or (cores() if device == "cpu" else 1))
-            if n_workers > 1 and not network.input_size:
+            if n_workers > 1 and not network.input_size and start is None:
                 _fit_side_by_side(left, runs, n_workers, bar)
             _fit_in_turn(left, runs, bar)
         except KeyboardInterrupt:
@@ -163,6 +174,8 @@ def _members(
     recipe: Recipe,
     out: str | Path | None,
     device: str,
+    keep: Any,
+    start: Run | None,
 ) -> list[Training | Run]:
     """The members, each as `train` begins it, after all that can go wrong has been checked."""
     if not seeds:
@@ -171,6 +184,11 @@ def _members(
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"`seeds`: expected each seed once, got {seeds}. Equal seeds give equal networks.")
     of_network = _check_vary(network, vary)
+    if start is not None and of_network & set(vary):
+        raise ValueError(
+            f"`vary`: {', '.join(sorted(of_network & set(vary)))} cannot be varied beside `start`, whose network is "
+            "taken. Vary settings of the recipe."
+        )
     plans = []
     for values in itertools.product(*vary.values()):
         chosen = dict(zip(vary, values))
@@ -179,7 +197,10 @@ def _members(
         plans += [(made, how, chosen, seed) for seed in seeds]
     names = [member_name({**chosen, "seed": seed}) for _, _, chosen, seed in plans]
     folders = [None if out is None else as_folder("out", out) / name for name in names]
-    return [begin(task, made, seed, how, folder, device) for (made, how, _, seed), folder in zip(plans, folders)]
+    return [
+        begin(task, made, seed, how, folder, device, keep, start)
+        for (made, how, _, seed), folder in zip(plans, folders)
+    ]
 
 
 def _check_vary(network: Network, vary: dict[str, Sequence[Any]]) -> set[str]:
@@ -286,7 +307,17 @@ def _fit_side_by_side(left: dict[int, Training], runs: dict[int, Run], n_workers
     """Train those that another process can make, in processes; move them from `left` to `runs`."""
     threads = max(1, cores() // n_workers)
     jobs = {
-        i: job_of(t.run.task, t.run.network, t.run.seed, t.recipe, t.folder, t.device, threads) for i, t in left.items()
+        i: job_of(
+            t.run.task,
+            t.run.network,
+            t.run.seed,
+            t.recipe,
+            t.folder,
+            t.device,
+            threads,
+            None if t.run.kept is None else t.run.kept.steps,
+        )
+        for i, t in left.items()
     }
     waiting = deque((i, job) for i, job in jobs.items() if job is not None)
 
@@ -360,7 +391,8 @@ def _received(training: Training, message: dict[str, Any]) -> Run:
     run = training.run
     run.network.load_state_dict(load_tensors(message["weights"]))
     run.network.cpu().eval()
-    return replace(run, history=pd.DataFrame(message["history"]), metrics=message["metrics"])
+    kept = None if run.kept is None else run.kept.found(run.config())
+    return replace(run, history=pd.DataFrame(message["history"]), metrics=message["metrics"], kept=kept)
 
 
 def _name_and_seed(training: Training) -> str:

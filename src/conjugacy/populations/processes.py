@@ -15,7 +15,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -32,7 +32,14 @@ __all__ = ["Workers", "cores", "job_of"]
 
 
 def job_of(
-    task: Task, network: Network, seed: int, recipe: Recipe, out: str | os.PathLike | None, device: str, threads: int
+    task: Task,
+    network: Network,
+    seed: int,
+    recipe: Recipe,
+    out: str | os.PathLike | None,
+    device: str,
+    threads: int,
+    keep: Sequence[int] | None = None,
 ) -> dict[str, Any] | None:
     """A training as plain values, from which another process repeats it; None if another process cannot.
 
@@ -53,6 +60,7 @@ def job_of(
         "out": None if out is None else os.fspath(out),
         "device": device,
         "threads": threads,
+        "keep": None if keep is None else list(keep),
     }
 
 

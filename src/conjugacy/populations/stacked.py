@@ -58,6 +58,7 @@ def fit_stacked(
     cohort = None
     for training in trainings:
         training.start_clock()
+        training.keep_weights()
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor()) if draw_ahead else None
         try:
@@ -115,6 +116,7 @@ class _Cohort:
         scores = self._scores() if due else [None] * len(trainings)
         for training, value, own in zip(trainings, values, scores):
             training.count_step(value, own if training.validation_due else None)
+            training.keep_weights()
             if training.checkpoint_due:
                 self._hand_over(training)
                 training.save_checkpoint()

@@ -92,7 +92,7 @@ def _trained(
     stop_requested: Callable[[], bool],
     send: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    training = begin(task, network, job["seed"], Recipe(**job["recipe"]), job["out"], job["device"])
+    training = begin(task, network, job["seed"], Recipe(**job["recipe"]), job["out"], job["device"], job["keep"])
     if isinstance(training, Run):
         return _result(training)
     last = 0.0

@@ -129,7 +129,7 @@ def calibrate(
 
 def read(folder: Path) -> list[dict[str, Any]]:
     """The cells in a folder."""
-    return [json.loads(path.read_text()) for path in sorted(Path(folder).glob("*.json"))]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.json"))]
 
 
 def coverage(cell: Cell, n_worlds: int, n_draws: int) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _key(cell: dict[str, Any]) -> tuple[Any, ...]:
 if __name__ == "__main__":
     page = Path(sys.argv[2])
     counts = page.with_suffix(".json")
-    before = json.loads(counts.read_text()) if counts.exists() else []
+    before = json.loads(counts.read_text(encoding="utf-8")) if counts.exists() else []
     cells = updated(before, read(Path(sys.argv[1])))
     counts.write_text("[\n" + ",\n".join(json.dumps(cell) for cell in cells) + "\n]\n", encoding="utf-8")
     page.write_text(calibration_page(cells), encoding="utf-8")

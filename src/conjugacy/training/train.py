@@ -23,7 +23,7 @@ from conjugacy.training.check_training import check_training
 from conjugacy.training.interrupts import interrupts
 from conjugacy.training.recipe import Recipe
 from conjugacy.training.training import Training
-from conjugacy.training.transfer import network_of
+from conjugacy.training.transfer import network_beside
 
 
 def train(
@@ -91,10 +91,7 @@ def train(
         If `out` holds something else.
     """
     if start is not None:
-        of_start = network_of(start)
-        if network is not None:
-            raise ValueError("`network`: expected none beside `start`, whose network is taken, got one. Leave it out.")
-        network = of_start
+        network = network_beside(start, network)
     recipe = check_training(task, network, recipe, progress, settings)
     assert network is not None
     if threads is not None:

@@ -43,6 +43,14 @@ def network_of(start: Any) -> Network:
         raise TypeError(f"`start`: the network of {run.name} cannot be made anew ({one_line(error)}).") from None
 
 
+def network_beside(start: Run, network: Network | None) -> Network:
+    """The network of `start`, without weights; a ValueError if another was given beside it."""
+    of_start = network_of(start)
+    if network is not None:
+        raise ValueError("`network`: expected none beside `start`, whose network is taken, got one. Leave it out.")
+    return of_start
+
+
 def transfer(start: Run, task: Task, network: Network) -> Start:
     """Carry the weights of `start` over to `network`, which has those of a new network for `task`; what was done.
 

@@ -1,0 +1,1 @@
+"""Import paths of the Computation-thru-Dynamics Benchmark; see `conjugacy.ctd`."""

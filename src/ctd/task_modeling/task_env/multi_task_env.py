@@ -1,5 +1,0 @@
-"""The fifteen tasks, under the module name of CtDB's version of 2024."""
-
-from ctd.task_modeling.task_env.multitask import MultiTask, MultiTaskWrapper
-
-__all__ = ["MultiTask", "MultiTaskWrapper"]

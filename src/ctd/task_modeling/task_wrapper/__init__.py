@@ -1,1 +1,0 @@
-"""Import paths of the Computation-thru-Dynamics Benchmark; see `ctd`."""
