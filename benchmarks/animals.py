@@ -95,9 +95,9 @@ class TrialSet:
 
 def draw(number: int, trials: TrialSet, condition: str, first_seed: int) -> dict[str, Any]:
     """One draw: what was named, and why not."""
-    kinds, rate, _ = CONDITIONS[condition]
+    kinds, rate, every = CONDITIONS[condition]
     rng = np.random.default_rng([number, first_seed, list(CONDITIONS).index(condition)])
-    brain = "GRU" if kinds == "one" else list(KINDS)[number % 2]
+    brain = "GRU" if kinds == "one" else list(KINDS)[number // every % 2]
     which = int(rng.integers(N_NETWORKS))
     pools = {k: [c for j, c in enumerate(trials.candidates[k]) if (k, j) != (brain, which)] for k in KINDS}
     if kinds == "one":
