@@ -58,7 +58,19 @@ FACE = {
         "generalisation_table",
         "generalise_alike",
     ],
-    "Recordings and models of them": ["Recording", "simulate_spikes", "fit", "DataRun", "recovery", "Recovery"],
+    "Recordings and models of them": [
+        "Recording",
+        "simulate_spikes",
+        "nearest_kind",
+        "KindNaming",
+        "turing_test",
+        "TuringTest",
+        "animal_ceilings",
+        "fit",
+        "DataRun",
+        "recovery",
+        "Recovery",
+    ],
     "From CtDB": ["install_ctd"],
 }
 PACKAGES = {

@@ -7,6 +7,7 @@ runs, with networks that have not learned. `NOT_RUN` names the blocks that do no
 
 import functools
 import inspect
+import os
 import re
 from pathlib import Path
 
@@ -27,6 +28,9 @@ SMALL = [
     (cj, "compare", {"n_trials": 20, "n_resamples": 10, "n_surrogates": 5}),
     (cj, "simulate_spikes", {"n_units": 12, "n_trials": 30, "n_held_out": 4, "mean_rate": 40}),
     (cj, "fit", {"steps": 2, "progress": False}),
+    (cj, "nearest_kind", {"n_resamples": 10}),
+    (cj, "turing_test", {"n_resamples": 10}),
+    (cj.recordings, "find_rotations", {"n_shuffles": 19}),
     (cj, "recovery", {"n_inits": 32, "n_kicks": 10}),
     (cj.training, "latent_dimension", {"steps": 2, "sizes": (1, 2), "progress": False}),
     (cj, "learning_curve", {"n_trials": 20, "n_resamples": 10, "progress": False}),
@@ -45,6 +49,10 @@ SMALL = [
     (cj.Analysis, "fixed_points", {"n_inits": 32, "progress": False}),
     (Epochs, "fixed_points", {"n_inits": 32, "progress": False}),
 ]
+
+# pages about measured data, which run where it is
+DATA = Path(os.environ.get("CONJUGACY_RECORDINGS", ROOT / "shared/reference/recordings"))
+NEEDS_DATA = {"head_direction", "motor_cortex"}
 
 # page -> beginning of the block -> why it is not run
 NOT_RUN: dict[str, dict[str, str]] = {}
@@ -98,6 +106,10 @@ def test_code_on_the_page_runs(page, monkeypatch, tmp_path, capsys):
     for place, name, settings in [] if page.stem in AS_PRINTED else SMALL:
         value = getattr(place, name)
         monkeypatch.setattr(place, name, made_small(value, settings) if callable(value) else settings)
+    if page.stem in NEEDS_DATA:
+        if not DATA.is_dir():
+            pytest.skip("the folder of recordings is not here")
+        monkeypatch.setenv("CONJUGACY_RECORDINGS", str(DATA))
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "docs"}
     # a reader's own modules draw their first weights from torch's global generator

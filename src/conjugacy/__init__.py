@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis._recovery import Recovery as Recovery
     from conjugacy.analysis._recovery import recovery as recovery
     from conjugacy.analysis.analysis import Analysis as Analysis
+    from conjugacy.analysis.animal_ceilings import animal_ceilings as animal_ceilings
     from conjugacy.analysis.births import points_through_learning as points_through_learning
     from conjugacy.analysis.comparison import Comparison as Comparison
     from conjugacy.analysis.comparison import compare as compare
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.generalising_alike import generalise_alike as generalise_alike
     from conjugacy.analysis.groups import GroupComparison as GroupComparison
     from conjugacy.analysis.groups import compare_groups as compare_groups
+    from conjugacy.analysis.kind_naming import KindNaming as KindNaming
+    from conjugacy.analysis.kind_naming import nearest_kind as nearest_kind
     from conjugacy.analysis.learning import learning_curve as learning_curve
     from conjugacy.analysis.learning_verdicts import verdicts_through_learning as verdicts_through_learning
     from conjugacy.analysis.lesion_table import lesion_effects as lesion_effects
@@ -28,6 +31,8 @@ if TYPE_CHECKING:  # for editors and type checkers; tests/test_public.py keeps i
     from conjugacy.analysis.population_classes import solution_classes as solution_classes
     from conjugacy.analysis.rest_points import RestPoints as RestPoints
     from conjugacy.analysis.rest_points import rest_points as rest_points
+    from conjugacy.analysis.turing import TuringTest as TuringTest
+    from conjugacy.analysis.turing import turing_test as turing_test
     from conjugacy.ctd._install import install_ctd as install_ctd
     from conjugacy.dynamics._attractors import attractors as attractors
     from conjugacy.dynamics._portrait import Portrait as Portrait
@@ -64,6 +69,7 @@ _PUBLIC = {
     "DataRun": "runs.data_run",
     "FixedPoints": "dynamics.points",
     "GroupComparison": "analysis.groups",
+    "KindNaming": "analysis.kind_naming",
     "Portrait": "dynamics._portrait",
     "Recipe": "training.recipe",
     "Recovery": "analysis._recovery",
@@ -75,6 +81,8 @@ _PUBLIC = {
     "System": "system",
     "TrialSets": "runs.trial_sets",
     "Trials": "trials",
+    "TuringTest": "analysis.turing",
+    "animal_ceilings": "analysis.animal_ceilings",
     "attractors": "dynamics._attractors",
     "compare": "analysis.comparison",
     "compare_groups": "analysis.groups",
@@ -90,6 +98,7 @@ _PUBLIC = {
     "lesion_effects": "analysis.lesion_table",
     "load": "runs.run",
     "lyapunov_spectrum": "dynamics.lyapunov",
+    "nearest_kind": "analysis.kind_naming",
     "points_through_learning": "analysis.births",
     "portrait_distance": "dynamics._portrait_distance",
     "recovery": "analysis._recovery",
@@ -101,6 +110,7 @@ _PUBLIC = {
     "solution_classes": "analysis.population_classes",
     "train": "training.train",
     "train_population": "populations.population",
+    "turing_test": "analysis.turing",
     "verdicts_through_learning": "analysis.learning_verdicts",
 }
 _SUBMODULES = (

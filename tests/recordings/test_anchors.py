@@ -1,10 +1,15 @@
 """Noise anchors: what they share with a recording, and nothing else."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import conjugacy as cj
 from conjugacy.recordings import noise_anchors
+
+DATA = Path(os.environ.get("CONJUGACY_RECORDINGS", Path(__file__).parents[2] / "shared/reference/recordings"))
 
 
 def test_noise_has_the_rates_and_goes_through_the_same_steps():
@@ -77,3 +82,15 @@ def test_trials_are_paired_by_condition_and_dt_has_to_agree():
         cj.compare([a.bin(0.04), b], ["dsa"], names=["a", "b"])
     with pytest.raises(ValueError, match="number|as many trials"):
         cj.compare([a, b.select(trials=[0, 1])], ["cka"], match="index", names=["a", "b"])
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the folder of recordings is not here")
+@pytest.mark.slow
+def test_dsa_of_motor_cortex_against_filtered_noise_is_marked():
+    with np.load(DATA / "hatsopoulos2007_M1_center_out.npz") as file:
+        rates = np.maximum(file["firing_rate"].transpose(2, 1, 0), 0)
+    m1 = cj.Recording.from_rates(rates, 0.01, conditions=range(8), smoothed_before=0.025, name="M1")
+    white = np.abs(np.random.default_rng(0).normal(20, 5, (8, 121, 40)))
+    noise = cj.Recording.from_rates(white, 0.01, conditions=range(8), name="noise").smooth(0.025)
+    row = cj.compare([m1, noise], ["dsa"], interval=None).table().iloc[0]
+    assert row["reached by noise"] and row["a <-> b"] < 0.06  # nearer than the arm that M1 moves

@@ -127,6 +127,8 @@ def test_head_direction_cells_tell_the_angle_and_ca1_does_not():
         if name == "adn":
             found = tuning_curves(one, "head").vector_lengths
             np.testing.assert_allclose(found, [0.91, 0.94, 0.81, 0.48, 0.81, 0.79, 0.87], atol=0.03)
+        shifted = decode_angle(one, "head", prior="flat", n_shifts=19)
+        assert (shifted.p_value == 0.05) == (name == "adn") and shifted.shifted_errors.shape == (19,)
     assert abs(np.degrees(errors["adn"][0].error) - 8.3) < 1
     assert np.degrees(errors["ca1"][1].error) > 75
 

@@ -278,11 +278,19 @@ class Comparison:
         return self._maps[key]
 
     def plot_trials_3d_reference(self, num_trials: int = 2, reference: int | None = None, angle=None) -> Figure:
-        """Figure of each system's trajectories in the principal components of the reference, affinely mapped."""
+        """Figure of each system's trajectories in the principal components of the reference, affinely mapped.
+
+        Where recordings are compared, trials have to be matched: ValueError if no measure pairs them.
+        """
         at = self.reference if reference is None else check_int("reference", reference, 0, len(self.systems) - 1)
-        return higher("plots.overlay", "affine_overlay")(
-            self.systems, self.train or self.systems, at, num_trials, angle
-        )
+        if self.matched is None and self.provenance:
+            raise ValueError(
+                "`measures`: expected one that pairs trials, such as 'cka', to map recordings onto each other step by "
+                f"step, got {', '.join(m.name for m in self.measures)}."
+            )
+        systems = self.systems if self.matched is None else list(self.matched.systems)
+        train = systems if self.train is None else self.train
+        return higher("plots.overlay", "affine_overlay")(systems, train, at, num_trials, angle)
 
     def report(
         self,

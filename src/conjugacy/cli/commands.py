@@ -91,6 +91,12 @@ def compare(
     sqrt: bool = False,
     soft_normalise: bool = False,
     average: bool = False,
+    causal: bool = False,
+    remove_shared: bool = False,
+    window: str | None = None,
+    resample: float | None = None,
+    condition: str | None = None,
+    align: str | None = None,
     match: str | None = None,
     verdict: bool = False,
     progress: bool = True,
@@ -99,7 +105,7 @@ def compare(
 
     Args:
         runs: Folders of two or more runs, or a folder that holds such folders (of a sweep or a population), and files
-            of recordings (npz, as Recording.save writes them).
+            of recordings (npz, as Recording.save writes them, or NWB).
         measures: Names of similarity measures, separated by commas.
         out: Folder for the table (csv) and a figure of the networks in one space; without it nothing is written.
         seed: Seed of the trials.
@@ -111,6 +117,12 @@ def compare(
         sqrt: Take square roots of recordings, before they are smoothed.
         soft_normalise: Divide each unit of a recording by its range + 5 spikes/s, after it was smoothed.
         average: Average recordings over the trials of each condition.
+        causal: Smooth with the half of the Gaussian that looks back only.
+        remove_shared: Take out of recordings what all conditions share, after smoothing.
+        window: First and last time of recordings (s from the event), separated by a comma.
+        resample: Bring recordings to steps of this width (s), the task's, after smoothing.
+        condition: Column of the trials of an NWB file with the label of the condition.
+        align: Column of the trials of an NWB file with the time that they are aligned to.
         match: How trials of recordings and networks are paired: condition, inputs or index.
         verdict: Also answer in words whether they compute the same thing, which takes half a minute a pair.
         progress: Show a progress bar.
@@ -121,13 +133,17 @@ def compare(
     from conjugacy.report.text_table import text_table, verdict_text
     from conjugacy.report.written import written
 
-    flags = {"bin_size": bin_size, "smooth": smooth, "sqrt": sqrt, "soft_normalise": soft_normalise}
-    flags |= {"average": average, "match": match}
-    things, names = _given(runs, names, bin_size, smooth, sqrt, soft_normalise, average)
-    if not any(Path(given).suffix == ".npz" for given in runs):
-        for name, value in flags.items():
+    steps: dict[str, Any] = {"bin_size": bin_size, "smooth": smooth, "sqrt": sqrt, "soft_normalise": soft_normalise}
+    steps |= {"average": average, "causal": causal, "remove_shared": remove_shared, "window": window}
+    steps |= {"resample": resample, "condition": condition, "align": align}
+    things, names = _given(runs, names, **steps)
+    recorded = any(Path(given).suffix in _RECORDED for given in runs)
+    if not recorded:
+        for name, value in {**steps, "match": match}.items():
             if value not in (None, False):
-                raise ValueError(f"`{name}`: expected only where a recording (npz) is compared, got {value}. Drop it.")
+                raise ValueError(
+                    f"`{name}`: expected only where a recording (npz, nwb) is compared, got {value}. Drop it."
+                )
     comparison = compare_runs(
         things,
         _names(measures),
@@ -148,8 +164,10 @@ def compare(
         write_file(folder / "comparison.csv", as_csv(comparison.table(), index=True))
         if said is not None:
             write_file(folder / "verdict.txt", f"{said}\n".encode())
-        comparison.plot_trials_3d_reference().savefig(folder / "affine_overlay.png", dpi=150)
-        files = ["comparison.csv", "affine_overlay.png", *(["verdict.txt"] if said is not None else [])]
+        files = ["comparison.csv", *(["verdict.txt"] if said is not None else [])]
+        if not recorded or comparison.matched is not None:  # else no step has a partner to be mapped onto
+            comparison.plot_trials_3d_reference().savefig(folder / "affine_overlay.png", dpi=150)
+            files.insert(1, "affine_overlay.png")
         print(f"\n{written([folder / name for name in files])}")
 
 
@@ -171,7 +189,7 @@ def report(
 
     Args:
         runs: Folders of two or more runs, or a folder that holds such folders (of a sweep or a population), and files
-            of recordings (npz, as Recording.save writes them).
+            of recordings (npz, as Recording.save writes them, or NWB).
         out: File of the page; it is replaced where it exists.
         measures: Names of similarity measures, separated by commas; portrait is left out where recordings are compared.
         title: Title in place of the question.
@@ -188,7 +206,7 @@ def report(
     from conjugacy.recordings.recording import Recording
     from conjugacy.similarity.measure import get_measure
 
-    things, names = _given(runs, names, bin_size, smooth)
+    things, names = _given(runs, names, bin_size=bin_size, smooth=smooth)
     chosen = _names(measures)
     if any(isinstance(t, Recording) for t in things):
         chosen = [m for m in chosen if get_measure(m).traits.needs != "step"]
@@ -452,37 +470,54 @@ def record(action: str, file: str) -> None:
         print(f"  mean rates {rates.min():.3g} to {rates.max():.3g} spikes/s")
 
 
-def _prepared(
-    path: Path, bin_size: float | None, smooth: float | None, sqrt: bool, soft_normalise: bool, average: bool
-) -> Any:
-    """A saved recording, processed as the flags say."""
+_RECORDED = (".npz", ".nwb")
+
+
+def _prepared(path: Path, bin_size: float | None = None, smooth: float | None = None, **steps: Any) -> Any:
+    """A recording from a file, processed as the flags say; counts of an NWB file are made in bins of `bin_size`."""
     from conjugacy.recordings.recording import Recording
 
-    recording = Recording.load(path)
-    recording = recording if bin_size is None else recording.bin(bin_size)
-    recording = recording.sqrt() if sqrt else recording
-    recording = recording if smooth is None else recording.smooth(smooth)
-    recording = recording.soft_normalise() if soft_normalise else recording
-    return recording.average() if average else recording
+    window = _pair("window", steps["window"]) if steps.get("window") else None
+    if path.suffix == ".nwb":
+        columns = {name: steps[name] for name in ("condition", "align") if steps.get(name)}
+        recording = Recording.from_nwb(path, bin_size, window=window, **columns)
+    else:
+        for name in ("condition", "align"):
+            if steps.get(name):
+                raise ValueError(f"`{name}`: expected only with NWB files, got {steps[name]} for {path}. Drop it.")
+        recording = Recording.load(path)
+        recording = recording if bin_size is None else recording.bin(bin_size)
+        recording = recording if window is None else recording.window(*window)
+    if steps.get("causal") and smooth is None:
+        raise ValueError("`causal`: expected a width to smooth with, got none. Give --smooth as well.")
+    recording = recording.sqrt() if steps.get("sqrt") else recording
+    recording = recording if smooth is None else recording.smooth(smooth, causal=bool(steps.get("causal")))
+    recording = recording.soft_normalise() if steps.get("soft_normalise") else recording
+    recording = recording.remove_condition_independent() if steps.get("remove_shared") else recording
+    recording = recording.resample(steps["resample"]) if steps.get("resample") else recording
+    return recording.average() if steps.get("average") else recording
 
 
-def _given(
-    paths: list[str],
-    names: str | None,
-    bin_size: float | None = None,
-    smooth: float | None = None,
-    sqrt: bool = False,
-    soft_normalise: bool = False,
-    average: bool = False,
-) -> tuple[list[Any], str | None]:
+def _pair(name: str, text: str) -> tuple[float, float]:
+    """Two numbers in a text that separates them by a comma."""
+    try:
+        first, last = map(float, text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"`{name}`: expected two numbers with a comma between, such as -0.2,0.8, got {text!r}."
+        ) from None
+    return first, last
+
+
+def _given(paths: list[str], names: str | None, **steps: Any) -> tuple[list[Any], str | None]:
     """Runs and recordings that paths lead to, and the names to use: of a sweep, the folders' own."""
     from conjugacy.runs.run import load
 
     things: list[Any] = []
     own_names: list[str] = []
     for path in map(Path, paths):
-        if path.suffix == ".npz" and path.is_file():
-            things.append(_prepared(path, bin_size, smooth, sqrt, soft_normalise, average))
+        if path.suffix in _RECORDED and path.is_file():
+            things.append(_prepared(path, **steps))
             own_names.append(things[-1].name)
         else:
             folders = _run_folders(path)

@@ -54,12 +54,18 @@ class AngleDecoding:
         Most probable angles (rad).
     target : array (sample,)
         Angles that were to be decoded (rad).
+    shifted_errors : array (shift,)
+        Median absolute errors (rad) for angles that were shifted in time; empty unless shifts were asked for.
+    p_value : float
+        Share of the shifts with an error as small, (r + 1) / (n + 1); NaN without shifts.
     """
 
     error: float
     blind_error: float
     predictions: np.ndarray
     target: np.ndarray
+    shifted_errors: np.ndarray
+    p_value: float
 
 
 def tuning_curves(recording: Recording, angle: str, n_bins: int = 30) -> TuningCurves:
@@ -75,7 +81,14 @@ def tuning_curves(recording: Recording, angle: str, n_bins: int = 30) -> TuningC
 
 
 def decode_angle(
-    recording: Recording, angle: str, *, train: float = 0.7, n_bins: int = 30, prior: str = "occupancy"
+    recording: Recording,
+    angle: str,
+    *,
+    train: float = 0.7,
+    n_bins: int = 30,
+    prior: str = "occupancy",
+    n_shifts: int = 0,
+    seed: int = 0,
 ) -> AngleDecoding:
     """Decode a circular behaviour from spike counts by Bayes' rule, with independent Poisson units.
 
@@ -92,6 +105,11 @@ def decode_angle(
         Angular bins, at least 3. Errors depend on it: try several.
     prior : {"occupancy", "flat"}
         Whether angles that were frequent in training are more probable beforehand.
+    n_shifts : int
+        Shifts in time, by a tenth of all samples at least, after which the angles are decoded again: activity and angle
+        keep their own course, and what they have to do with each other is gone.
+    seed : int
+        Of the shifts.
 
     Raises
     ------
@@ -113,6 +131,20 @@ def decode_angle(
             f"`train`: expected at least {n_bins} bins of time (one per angular bin) in training and in test, got {n} "
             f"and {len(a) - n}. Use fewer angular bins or more data."
         )
+    found = _decoded(x, a, n, n_bins, prior)
+    rng, shifted = np.random.default_rng(check_int("seed", seed, 0)), []
+    for shift in rng.integers(len(a) // 10, len(a) - len(a) // 10, check_int("n_shifts", n_shifts, 0)):
+        moved = np.roll(a, shift)
+        shifted.append(_median_error(_decoded(x, moved, n, n_bins, prior), moved[n:]))
+    error, null = _median_error(found, a[n:]), np.array(shifted)
+    p = float(((null <= error).sum() + 1) / (n_shifts + 1)) if n_shifts else float("nan")
+    occupancy = np.bincount(_bins_of(a[:n], n_bins), minlength=n_bins)
+    blind = (occupancy.argmax() + 0.5) * 2 * np.pi / n_bins
+    return AngleDecoding(error, _median_error(blind, a[n:]), found, a[n:], null, p)
+
+
+def _decoded(x: np.ndarray, a: np.ndarray, n: int, n_bins: int, prior: str) -> np.ndarray:
+    """Most probable angles of the samples from `n` on, with tuning curves of those before."""
     tuned = _curves(x[:n], a[:n], n_bins)
     # angles never visited have no curve: they are not named
     seen = tuned.occupancy > 0
@@ -120,9 +152,7 @@ def decode_angle(
     likelihood = x[n:] @ np.log(curves).T - curves.sum(1)
     if prior == "occupancy":
         likelihood = likelihood + np.log(tuned.occupancy[seen])
-    found = tuned.angles[seen][likelihood.argmax(1)]
-    blind = tuned.angles[tuned.occupancy.argmax()]
-    return AngleDecoding(_median_error(found, a[n:]), _median_error(blind, a[n:]), found, a[n:])
+    return tuned.angles[seen][likelihood.argmax(1)]
 
 
 def _samples(recording: Recording, angle: str) -> tuple[np.ndarray, np.ndarray]:
@@ -140,8 +170,12 @@ def _samples(recording: Recording, angle: str) -> tuple[np.ndarray, np.ndarray]:
     return recording.values[known], np.mod(values[known], 2 * np.pi)
 
 
+def _bins_of(a: np.ndarray, n_bins: int) -> np.ndarray:
+    return np.floor(a / (2 * np.pi) * n_bins).astype(int) % n_bins
+
+
 def _curves(x: np.ndarray, a: np.ndarray, n_bins: int) -> TuningCurves:
-    bins = np.floor(a / (2 * np.pi) * n_bins).astype(int) % n_bins
+    bins = _bins_of(a, n_bins)
     visits = np.bincount(bins, minlength=n_bins)
     sums = np.stack([np.bincount(bins, u, n_bins) for u in x.T], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
