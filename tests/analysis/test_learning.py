@@ -132,6 +132,7 @@ def test_matched_points_are_those_of_the_fresh_searches(kept):
     assert births._SUBSTEPS >= 8
 
 
+@pytest.mark.slow
 def test_the_end_computes_the_same_as_itself_and_what_has_not_learned_is_not_judged(kept):
     found = cj.verdicts_through_learning(kept, steps=[0, 12], n_trials=40, stop=False, progress=False)
     assert list(found.pairs) == [12, 0]

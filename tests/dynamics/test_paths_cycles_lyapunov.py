@@ -57,6 +57,7 @@ def test_linear_response_of_a_point_is_the_predicted_one():
     np.testing.assert_allclose((b.x[0] - a.x[0]) / 1e-5, predicted, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_published_network_loses_points_in_pairs_under_a_held_input(published):
     path = input_path(published.cell, [0, 0, 0], [0.4, 0, 0], 2, n_inits=512, n_bisections=6, progress=False)
     assert path.counts[0] == {0: 8, 1: 12, 2: 6, 3: 1} and path.points[1].index_sum == 1

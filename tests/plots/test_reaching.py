@@ -82,6 +82,7 @@ def test_files_that_cannot_be_written_are_refused_before_anything_is_drawn(analy
         plots.animate_arm(analysis, path=tmp_path / "arm.mp4")
 
 
+@pytest.mark.slow
 def test_rest_points_are_drawn_beside_their_targets(analysis):
     rest = analysis.rest_points([[0.1, 0.4], [-0.1, 0.3]], n_inits=6, progress=False)
     fig = plots.rest_map(rest)
