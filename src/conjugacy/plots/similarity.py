@@ -229,7 +229,8 @@ def known_answers(table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
         raise ValueError(f"`table`: expected the columns of check_measures, got none called {', '.join(missing)}.")
     wide = verdicts(table)
     n, m = wide.shape
-    figure, ax = _axes(ax, (5.6 + 0.36 * m, 2.4 + 0.24 * n))
+    # names of relations take half of the height
+    figure, ax = _axes(ax, (5.6 + 0.36 * m, 4.0 + 0.24 * n))
     kinds = list(_VERDICTS)
     codes = wide.map(kinds.index).to_numpy()
     ax.imshow(codes, cmap=ListedColormap(list(_VERDICTS.values())), vmin=-0.5, vmax=len(kinds) - 0.5, aspect="auto")
