@@ -100,4 +100,4 @@ def test_the_blocks_of_the_readme(tmp_path):
     )
     found = played([short, *blocks], tmp_path)
     assert [errors(outputs) for outputs in found] == [[]] * len(found)
-    assert len(pictures(found[1])) >= 4  # trials, variances, trajectories and the overlay
+    assert len(pictures(found[2])) >= 4  # trials, variances, trajectories and the overlay

@@ -397,7 +397,7 @@ def check_that_it_goes_on(file, out, **options):
     assert (table["status"] == "finished").all()
     events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     begun_again = {e["run"] for e in events[n_lines:] if e["event"] == "begun"}
-    assert begun_again == set(table["run"]) - set(before)  # what had finished was not begun again
+    assert not begun_again & set(before)  # a worker that outlived the kill may have ended one more since
     finished = [e["run"] for e in events if e["event"] == "finished"]
     assert len(finished) == len(set(finished))
     folders = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("runs/[!.]*/config.json")}
