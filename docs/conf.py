@@ -58,7 +58,6 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 html_show_sourcelink = False
-templates_path = ["_templates"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjugacy._check import check_choice, check_int
-from conjugacy.analysis.prepared_recordings import MATCHES, Bench, Setting, animals_of, chosen_measure, half
+from conjugacy._check import check_int
+from conjugacy.analysis.prepared_recordings import Bench, Setting, animals_of, check_match, chosen_measure, half
 from conjugacy.recordings.recording import Recording
 from conjugacy.runs.trial_sets import derive_seed
 from conjugacy.similarity.measure import Measure
@@ -65,8 +65,7 @@ def animal_ceilings(
     """
     check_int("n_splits", n_splits, 2)
     check_int("seed", seed, 0)
-    if match is not None:
-        check_choice("match", match, MATCHES)
+    check_match(match)
     chosen = chosen_measure(measure)
     beasts = animals_of(animals, 1)
     bench = Bench.of(beasts, [], chosen, match)

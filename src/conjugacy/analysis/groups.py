@@ -9,7 +9,6 @@ order of networks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -19,6 +18,7 @@ import numpy as np
 
 from conjugacy._check import check_flag, check_instance, check_int, check_number
 from conjugacy.analysis.comparison import compare, distinct_names
+from conjugacy.analysis.divisions import divisions, p_value_of
 from conjugacy.similarity.many_comparisons import holm
 from conjugacy.similarity.measure import Measure, measure_list
 from conjugacy.similarity.samples import as_system, kind_of
@@ -276,20 +276,10 @@ def _permuted(
 ) -> tuple[float, float, bool]:
     """p-value of the observed division, the lowest possible one, and whether all divisions were gone through."""
     n, k = len(d), int(first.sum())
-    exact = math.comb(n, k) <= n_permutations
-    if exact:
-        ways = np.zeros((math.comb(n, k), n), dtype=bool)
-        for row, at in enumerate(combinations(range(n), k)):
-            ways[row, list(at)] = True
-    else:
-        ways = np.argsort(rng.random((n_permutations, n)), axis=1) < k
+    ways, exact = divisions(n, k, n_permutations, rng)
     values, observed = _statistics(d, ways), _statistics(d, first[None])[0]
     slack = 1e-12 * max(float(np.abs(d).max()), 1e-300)
-    reached = int((values >= observed - slack).sum())
-    if exact:
-        # with groups of one size, a division and its mirror image are the same
-        return reached / len(ways), (2 if 2 * k == n else 1) / len(ways), True
-    return (reached + 1) / (n_permutations + 1), 1 / (n_permutations + 1), False
+    return *p_value_of(values >= observed - slack, n, k, exact), exact
 
 
 def _statistics(d: np.ndarray, ways: np.ndarray) -> np.ndarray:

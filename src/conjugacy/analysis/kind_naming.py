@@ -17,7 +17,6 @@ seen through units like the animal's. A kind is named only if all of this holds,
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,20 +24,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjugacy._check import check_choice, check_instance, check_int, check_number, check_optional
+from conjugacy._check import check_instance, check_number
+from conjugacy.analysis.divisions import divisions, p_value_of
 from conjugacy.analysis.prepared_recordings import (
-    ENOUGH_HALVES,
-    MATCHES,
     Bench,
     Prepared,
     Setting,
     animals_of,
     candidate_of,
+    check_asked,
     chosen_measure,
     counts_for,
     distinct,
     settings_grid,
 )
+from conjugacy.analysis.summed_variances import interval_of_sum, variance_of_halves, variance_of_mean
 from conjugacy.recordings.crossed_cka import CrossedCKA
 from conjugacy.recordings.recording import Recording
 from conjugacy.runs.trial_sets import derive_seed
@@ -222,16 +222,8 @@ def nearest_kind(
     check_instance("kinds", kinds, Mapping, "A dict of name to runs.")
     if len(kinds) < 2:
         raise ValueError(f"`kinds`: expected at least 2 kinds, got {len(kinds)}. One kind is always the nearest.")
-    check_number("level", level, 0, 1, open_low=True)
-    if level >= 1:
-        raise ValueError(f"`level`: expected less than 1, got {level:g}.")
     check_number("stability", stability, 0, 1)
-    check_int("n_resamples", n_resamples, 10)
-    check_int("n_noise", n_noise, math.ceil(1 / (1 - level) - 1e-9) - 1, hint="Fewer reach no p-value that low.")
-    check_int("seed", seed, 0)
-    check_optional("trials", trials, Trials)
-    if match is not None:
-        check_choice("match", match, MATCHES)
+    check_asked(level, n_resamples, n_noise, seed, trials, match)
     chosen = chosen_measure(measure)
     beasts = animals_of(animals, 1)
     like = beasts[0].recording
@@ -345,30 +337,16 @@ def _difference(
     level: float,
     seed: int,
 ) -> KindDifference:
-    from scipy.stats import t as student  # slow to import
-
     per = distances.mean(0)
     a, b = per[label == nearest], per[label == other]
     difference = float(b.mean() - a.mean())
-    halves = half_other - half_nearest
-    defined = np.isfinite(halves)
-    halves = halves[defined]
-    from_data = float(halves.std(ddof=1)) if defined.mean() >= ENOUGH_HALVES else math.inf
+    of_data = variance_of_halves(half_other - half_nearest)
     single = len(a) == 1 and len(b) == 1
-    parts = [(from_data**2, max(len(halves) - 1, 1))]
-    if not single:
-        parts += [(float(x.var(ddof=1)) / len(x) if len(x) > 1 else math.inf, max(len(x) - 1, 1)) for x in (a, b)]
-    variance = sum(v for v, _ in parts)
-    from_networks = math.sqrt(sum(v for v, _ in parts[1:]))
-    if not math.isfinite(variance) or not math.isfinite(difference):
-        low, high = -math.inf, math.inf
-    else:
-        # Welch and Satterthwaite's degrees of freedom of a sum of estimated variances
-        df = variance**2 / max(sum(v**2 / n for v, n in parts), 1e-300) if variance > 0 else 1.0
-        reach = float(student.ppf((1 + level) / 2, df)) * math.sqrt(variance)
-        low, high = difference - reach, difference + reach
+    of_networks = [] if single else [variance_of_mean(x) for x in (a, b)]
+    low, high = interval_of_sum(difference, [of_data, *of_networks], level)
     p, floor = (math.nan, math.nan) if single else _permuted(np.concatenate([a, b]), len(a), seed)
-    return KindDifference(other, difference, low, high, from_data, from_networks, p, floor)
+    from_networks = math.sqrt(sum(v for v, _ in of_networks))
+    return KindDifference(other, difference, low, high, math.sqrt(of_data[0]), from_networks, p, floor)
 
 
 def _permuted(values: np.ndarray, k: int, seed: int) -> tuple[float, float]:
@@ -376,21 +354,11 @@ def _permuted(values: np.ndarray, k: int, seed: int) -> tuple[float, float]:
     n = len(values)
     if not np.isfinite(values).all():
         return 1.0, 1.0
-    if math.comb(n, k) <= _MOST_WAYS:
-        ways = np.zeros((math.comb(n, k), n), dtype=bool)
-        for row, at in enumerate(itertools.combinations(range(n), k)):
-            ways[row, list(at)] = True
-    else:
-        rng = np.random.default_rng(derive_seed(seed, "labels"))
-        ways = np.argsort(rng.random((_MOST_WAYS, n)), axis=1) < k
-        ways[0] = np.arange(n) < k
-    total = values.sum()
+    ways, exact = divisions(n, k, _MOST_WAYS, np.random.default_rng(derive_seed(seed, "labels")))
     in_first = ways @ values
-    gaps = np.abs(in_first / k - (total - in_first) / (n - k))
+    gaps = np.abs(in_first / k - (values.sum() - in_first) / (n - k))
     observed = abs(values[:k].mean() - values[k:].mean())
-    reached = gaps >= observed - 1e-12 * max(np.abs(values).max(), 1e-300)
-    # with kinds of one size, a division and its mirror image are the same
-    return float(reached.mean()), (2 if 2 * k == n else 1) / len(ways)
+    return p_value_of(gaps >= observed - 1e-12 * max(np.abs(values).max(), 1e-300), n, k, exact)
 
 
 def _reasons(

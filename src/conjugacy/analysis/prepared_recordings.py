@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from conjugacy._check import check_instance, check_int, check_list, check_number
+from conjugacy._check import check_choice, check_instance, check_int, check_list, check_number, check_optional
 from conjugacy._threads import one_blas_thread
 from conjugacy.recordings import averages
 from conjugacy.recordings.anchors import noise_anchors
@@ -30,7 +31,6 @@ from conjugacy.trials import Trials
 
 MATCHES = ("condition", "index")
 _FEW_TRIALS = 16
-ENOUGH_HALVES = 0.8  # share of the half-samples in which a measure has to be defined, for an interval
 
 
 @dataclass(frozen=True, order=True)
@@ -195,6 +195,26 @@ def _texts(recording: Recording) -> np.ndarray:
     """Labels (trial,) of conditions as text."""
     assert recording.conditions is not None
     return np.array([str(label) for label in recording.conditions])
+
+
+def check_asked(
+    level: float, n_resamples: int, n_noise: int, seed: int, trials: Trials | None, match: str | None
+) -> None:
+    """Check what questions about animals take alike; ValueError, TypeError name what is wrong."""
+    check_number("level", level, 0, 1, open_low=True)
+    if level >= 1:
+        raise ValueError(f"`level`: expected less than 1, got {level:g}.")
+    check_int("n_resamples", n_resamples, 10)
+    check_int("n_noise", n_noise, math.ceil(1 / (1 - level) - 1e-9) - 1, hint="Fewer reach no p-value that low.")
+    check_int("seed", seed, 0)
+    check_optional("trials", trials, Trials)
+    check_match(match)
+
+
+def check_match(match: str | None) -> None:
+    """Check how trials are to be paired."""
+    if match is not None:
+        check_choice("match", match, MATCHES)
 
 
 def chosen_measure(measure: str | Measure | None) -> Measure:

@@ -23,19 +23,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conjugacy._check import check_choice, check_int, check_number, check_optional, shown
+from conjugacy._check import check_number, shown
 from conjugacy.analysis.prepared_recordings import (
-    ENOUGH_HALVES,
-    MATCHES,
     Bench,
     Prepared,
     Setting,
     animals_of,
     candidate_of,
+    check_asked,
     chosen_measure,
     counts_for,
     distinct,
 )
+from conjugacy.analysis.summed_variances import interval_of_sum, jackknife_variance, variance_of_halves
 from conjugacy.recordings.recording import Recording
 from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
@@ -182,16 +182,8 @@ def turing_test(
     TypeError, ValueError
         If there are fewer than two animals, no candidate, or trials cannot be paired.
     """
-    check_number("level", level, 0, 1, open_low=True)
-    if level >= 1:
-        raise ValueError(f"`level`: expected less than 1, got {level:g}.")
     check_number("margin", margin, 0, 1, open_low=True)
-    check_int("n_resamples", n_resamples, 10)
-    check_int("n_noise", n_noise, math.ceil(1 / (1 - level) - 1e-9) - 1, hint="Fewer reach no p-value that low.")
-    check_int("seed", seed, 0)
-    check_optional("trials", trials, Trials)
-    if match is not None:
-        check_choice("match", match, MATCHES)
+    check_asked(level, n_resamples, n_noise, seed, trials, match)
     chosen = chosen_measure(measure)
     if isinstance(animals, Recording):
         raise ValueError("`animals`: expected at least 2 recordings, got one. An animal has no distance from itself.")
@@ -262,22 +254,10 @@ def _excess(to_models: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 
 def _interval(value: float, halves: np.ndarray, left_out: np.ndarray | None, level: float) -> tuple[float, float]:
-    from scipy.stats import t as student  # slow to import
-
-    defined = np.isfinite(halves)
-    halves = halves[defined]
-    if defined.mean() < ENOUGH_HALVES or not np.isfinite(value):
-        return -math.inf, math.inf
-    parts = [(float(halves.var(ddof=1)), len(halves) - 1)]
+    parts = [variance_of_halves(halves)]
     if left_out is not None:
-        n = len(left_out)
-        if not np.isfinite(left_out).all():
-            return -math.inf, math.inf
-        parts.append((float((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()), n - 1))
-    variance = sum(v for v, _ in parts)
-    df = variance**2 / max(sum(v**2 / k for v, k in parts), 1e-300) if variance > 0 else 1.0
-    reach = float(student.ppf((1 + level) / 2, df)) * math.sqrt(variance)
-    return value - reach, value + reach
+        parts.append(jackknife_variance(left_out))
+    return interval_of_sum(value, parts, level)
 
 
 def _doubt(among: float, p_noise: np.ndarray, error: float, animals: Sequence[Prepared]) -> str:
