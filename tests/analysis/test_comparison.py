@@ -111,3 +111,24 @@ def test_errors_come_at_the_call(options, message):
     systems = [cj.System.from_arrays(name, x) for name in "xy"]
     with pytest.raises((TypeError, ValueError), match="^" + re.escape(message)):
         cj.compare(systems, **options)
+
+
+def test_intervals_of_a_comparison_generalise_to_units_and_to_the_conditions_of_the_trials():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(8), 6)
+    x = rng.normal(size=(8, 20, 9))[labels] + 0.2 * rng.normal(size=(48, 20, 9))
+    a, b = cj.System.from_arrays("a", x), cj.System.from_arrays("b", x @ rng.normal(size=(9, 12)))
+    options = {"measures": ["cka"], "n_resamples": 20, "progress": False}
+    found = {
+        "units": cj.compare([a, b], resample="units", **options),
+        "conditions": cj.compare([a, b], resample="conditions", conditions=labels, **options),
+    }
+    for over, comparison in found.items():
+        (score,) = comparison.scores
+        assert score.interval is not None and score.interval.method == f"half-samples of {over}"
+        assert score.interval.low < score.value < score.interval.high
+
+
+def test_conditions_are_those_of_the_task_where_none_are_given(small_runs):
+    with pytest.raises(ValueError, match="`resample`: expected at least 6 conditions that both have.* got 1"):
+        cj.compare(small_runs, ["cka"], n_trials=12, resample="conditions", progress=False).table()

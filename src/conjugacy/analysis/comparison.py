@@ -89,6 +89,9 @@ class Comparison:
         provenance: Mapping[str, str] | None = None,
         runs: Mapping[str, Run] | None = None,
         seed: int = 0,
+        resample: str | Sequence[str] = "trials",
+        conditions: Any = None,
+        block: int | None = None,
         progress: bool = False,
     ):
         systems = system_list("systems", systems, 2)
@@ -113,7 +116,7 @@ class Comparison:
         self.untrained, self.task_scores = untrained, task_scores
         self.matched, self.anchors, self.provenance = matched, dict(anchors or {}), dict(provenance or {})
         self.runs, self._maps = dict(runs or {}), {}
-        self._resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
+        self._resampling = Resampling(interval, n_resamples, null, n_surrogates, seed, resample, conditions, block)
         self._progress = progress
         # errors come here, not when the table is asked for
         for measure in self.measures:
@@ -349,6 +352,9 @@ def compare(
     n_surrogates: int = 20,
     match: Any = None,
     probe: Any = None,
+    resample: str | Sequence[str] = "trials",
+    conditions: Any = None,
+    block: int | None = None,
     progress: bool = True,
 ) -> Comparison:
     """Compare networks with each other, or with recordings.
@@ -390,6 +396,13 @@ def compare(
         Inputs that are fed to all runs where they are of different tasks, for measures that pair trials; the column
         "matched" of the table says which. The channels of a task go to the inputs of the same label, see
         `conjugacy.analysis.across_tasks`.
+    resample : str or sequence of str
+        Over what intervals are: "trials"; "units" or "conditions", to which they then generalise; "blocks" of a long
+        recording. See `conjugacy.similarity.Resampling`.
+    conditions : labels (trial,), or mapping of name to labels, or None
+        Condition of each trial, for ``resample="conditions"``. Default: those of the task's trials, or of recordings.
+    block : int or None
+        Steps of a block, for ``resample="blocks"``.
     progress : bool
         Show a bar while values are computed, if that takes longer than two seconds.
 
@@ -404,7 +417,9 @@ def compare(
         without a probe, names are not all different, or a measure cannot take the systems.
     """
     check_int("n_trials", n_trials, 2)
-    resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
+    if conditions is None and "conditions" in ((resample,) if isinstance(resample, str) else resample or ()):
+        conditions = _known_conditions(things, names, n_trials, seed)
+    resampling = Resampling(interval, n_resamples, null, n_surrogates, seed, resample, conditions, block)
     chosen = measure_list(measures)
     if isinstance(things, (str, bytes, type, Run, Analysis, Recording, System)) or _is_single(things):
         path = isinstance(things, (str, bytes)) or hasattr(things, "__fspath__")
@@ -474,6 +489,17 @@ def compare(
     if text:
         warnings.warn(text, stacklevel=2)
     return comparison
+
+
+def _known_conditions(things: Any, names: Any, n_trials: int, seed: int) -> Any:
+    """Labels (trial,) of the new trials of runs of one task, or of each recording by its name; None for others."""
+    things = [t.run if isinstance(t, Analysis) else t for t in things] if hasattr(things, "__iter__") else []
+    if things and all(isinstance(t, Recording) and t.conditions is not None for t in things):
+        called = distinct_names([t.name for t in things]) if names is None else names
+        return {name: t.conditions for name, t in zip(called, things)}
+    if things and all(isinstance(t, Run) for t in things):
+        return things[0].task.trials(n_trials, derive_seed(seed, "compare")).conditions.tolist()
+    return None
 
 
 def _is_single(things: Any) -> bool:

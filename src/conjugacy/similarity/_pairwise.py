@@ -144,6 +144,9 @@ def pairwise(
     null: Any = None,
     n_surrogates: int = 50,
     seed: int = 0,
+    resample: str | Sequence[str] = "trials",
+    conditions: Any = None,
+    block: int | None = None,
     n_threads: int | None = None,
     progress: bool = True,
 ) -> Pairwise:
@@ -156,7 +159,7 @@ def pairwise(
     measures : name, Measure, or sequence of them
     train : sequence of systems, optional
         Trials for measures that fit, one for each system; see `Measure.__call__`.
-    interval, n_resamples, null, n_surrogates, seed
+    interval, n_resamples, null, n_surrogates, seed, resample, conditions, block
         Settings of intervals and nulls, for every pair; see `Resampling`. Measures that do not depend on trials have
         no interval, and with ``null="auto"`` measures without surrogates have no null.
     n_threads : int, optional
@@ -175,7 +178,7 @@ def pairwise(
     TypeError, ValueError
         If an argument is of another kind or out of range, or a measure cannot take a system.
     """
-    resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
+    resampling = Resampling(interval, n_resamples, null, n_surrogates, seed, resample, conditions, block)
     rows = _Group(named(system_list("systems", systems, 2), "systems"))
     rows = rows if train is None else rows.with_train("train", train)
     return compare_all(rows, rows, measure_list(measures), resampling, n_threads, progress)
@@ -192,6 +195,9 @@ def cross(
     null: Any = None,
     n_surrogates: int = 50,
     seed: int = 0,
+    resample: str | Sequence[str] = "trials",
+    conditions: Any = None,
+    block: int | None = None,
     n_threads: int | None = None,
     progress: bool = True,
 ) -> Pairwise:
@@ -199,7 +205,7 @@ def cross(
 
     Arguments as in `pairwise`; `train` is a pair of sequences, for `systems` and for `others`.
     """
-    resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
+    resampling = Resampling(interval, n_resamples, null, n_surrogates, seed, resample, conditions, block)
     rows = _Group(named(system_list("systems", systems, 1), "systems"))
     columns = _Group(named(system_list("others", others, 1), "others"))
     if train is not None:

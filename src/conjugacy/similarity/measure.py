@@ -22,6 +22,7 @@ import numpy as np
 from conjugacy._check import check_choice, did_you_mean, shown
 from conjugacy._threads import one_blas_thread
 from conjugacy.similarity.bootstrap import bootstrap_interval
+from conjugacy.similarity.half_samples import generalising_interval
 from conjugacy.similarity.nulls import Side, null_summary, value_or_nan
 from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import as_system, kind_of, steps_differ
@@ -147,6 +148,9 @@ class Measure(ABC):
         null: Any = None,
         n_surrogates: int = 50,
         seed: int = 0,
+        resample: str | Sequence[str] = "trials",
+        conditions: Any = None,
+        block: int | None = None,
     ) -> Score:
         """Compare two systems.
 
@@ -160,6 +164,9 @@ class Measure(ABC):
         interval, n_resamples, null, n_surrogates, seed
             Settings of the interval over trials ("portrait": the range over searches) and of the null; see
             `Resampling`. Systems given as `null` are put in the place of `b`: retrained or untrained copies, say.
+        resample, conditions, block
+            Over what the interval is, where not over trials: "units", "conditions" (with the label of each trial),
+            both ways at once, or "blocks" of a long recording; see `Resampling`.
 
         Returns
         -------
@@ -172,7 +179,7 @@ class Measure(ABC):
             If an argument is of another kind or out of range, the systems do not fit each other, or the measure is
             undefined for them.
         """
-        resampling = Resampling(interval, n_resamples, null, n_surrogates, seed)
+        resampling = Resampling(interval, n_resamples, null, n_surrogates, seed, resample, conditions, block)
         a, b = as_system("a", a), as_system("b", b)
         train_a, train_b = _train_pair(train)
         # with more threads, the last digits would depend on their number
@@ -190,7 +197,10 @@ class Measure(ABC):
         """The `Score` of a value that was computed from both sides, with the interval and null of `resampling`."""
         bounds = summary = None
         if resampling.interval is not None:
-            bounds = self.interval(a.features, b.features, value, resampling)
+            if resampling.resample == ("trials",):
+                bounds = self.interval(a.features, b.features, value, resampling)
+            else:
+                bounds = generalising_interval(self, a, b, value, resampling)
         if resampling.null_of(b.system.name) is not None:
             summary = null_summary(self, a, b, value, resampling)
         score = self.make_score(a.system.name, b.system.name, value, diagnostics, bounds, summary)

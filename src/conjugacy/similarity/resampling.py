@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from conjugacy._check import check_choice, check_int, check_number
+from conjugacy._check import check_choice, check_int, check_number, shown
 from conjugacy.similarity.samples import as_system, kind_of
 
+RESAMPLED = ("trials", "units", "conditions", "blocks")
 NULLS = ("matched_systems", "shuffled_trials", "shuffled_time", "phase_randomised", "independent_phases")
 
 
@@ -30,6 +31,13 @@ class Resampling:
         Surrogates, at least 1, where `null` is a kind; for "matched_systems" the most that are drawn, see `kinship`.
     seed : int
         Seed of resamples and surrogates, at least 0.
+    resample : str, or sequence of str
+        Over what the interval is: "trials", as each measure does it best; or what it is to generalise to: "units",
+        "conditions", or several ("trials" and "units"), see `half_samples`; or "blocks" of a long recording.
+    conditions : sequence of labels (trial,), or mapping of str to such, or None
+        Condition of each trial, for all systems or by their names; for "conditions".
+    block : int or None
+        Steps of a block, at least 2; None: five times what the leading components take to forget themselves.
 
     Raises
     ------
@@ -42,8 +50,32 @@ class Resampling:
     null: Any = None
     n_surrogates: int = 50
     seed: int = 0
+    resample: Any = "trials"
+    conditions: Any = None
+    block: int | None = None
 
     def __post_init__(self):
+        object.__setattr__(self, "resample", _check_resample(self.resample))
+        if self.conditions is not None and "conditions" not in self.resample:
+            raise ValueError(
+                f"`conditions`: expected None unless they are resampled, got {shown(self.conditions)} with "
+                f"resample={'+'.join(self.resample)!r}. Add resample='conditions'."
+            )
+        if "conditions" in self.resample and (
+            self.conditions is None
+            or isinstance(self.conditions, (str, bytes))
+            or not hasattr(self.conditions, "__len__")
+        ):
+            raise TypeError(
+                "`conditions`: expected one label a trial, or a dict of name of a system to labels, got "
+                f"{kind_of(self.conditions)}."
+            )
+        if self.block is not None:
+            check_int("block", self.block, 2)
+            if self.resample != ("blocks",):
+                raise ValueError(
+                    f"`block`: expected None unless blocks are resampled, got {self.block}. Add resample='blocks'."
+                )
         if self.interval is not None:
             check_number(
                 "interval", self.interval, 0.0, 1.0, open_low=True, hint="It is a level such as 0.95, or None."
@@ -60,6 +92,23 @@ class Resampling:
     def null_of(self, name: str) -> Any:
         """The null of the second system called `name`: a kind, a sequence of systems, or None."""
         return self.null.get(name, "auto") if isinstance(self.null, Mapping) else self.null
+
+
+def _check_resample(given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not len(names):
+        raise TypeError(
+            f"`resample`: expected one or several of {', '.join(map(repr, RESAMPLED))}, got {kind_of(given)}."
+        )
+    for name in names:
+        check_choice("resample", name, RESAMPLED)
+    names = tuple(dict.fromkeys(names))
+    if len(names) > 1 and ("blocks" in names or {"trials", "conditions"} <= set(names)):
+        raise ValueError(
+            "`resample`: expected blocks alone, and conditions without trials, which they bring along, got "
+            f"{list(names)}."
+        )
+    return names
 
 
 def _check_null(argument: str, null: Any) -> None:
