@@ -170,6 +170,23 @@ def test_cut_and_missing_and_mixed_up_pickles_are_named(home, analyses):
         Analysis_TT(run_name="x", filepath=folder)
 
 
+def test_a_pickle_whose_network_does_not_fit_its_task_is_named(env, tmp_path):
+    from ctd.comparison.analysis.tt.unpickle import read_pickle
+    from ctd.task_modeling.model.rnn import GRU_RNN
+    from ctd.task_modeling.task_wrapper.task_wrapper import TaskTrainedWrapper
+
+    wrapper, network = TaskTrainedWrapper(), GRU_RNN(latent_size=2)
+    wrapper.set_environment(env)
+    wrapper.set_model(network)
+    text = f'"n": {env.n}'.encode()
+    data = pickle.dumps(wrapper)
+    assert data.count(text) == 1
+    path = tmp_path / "model.pkl"
+    path.write_bytes(data.replace(text, text[:-1] + b"1"))
+    with pytest.raises(pickle.UnpicklingError, match=r"model\.pkl: not a whole pickle .*expected 1 inputs"):
+        read_pickle(path, TaskTrainedWrapper)
+
+
 def test_a_task_of_ones_own_is_read_when_its_class_is_named(home):
     from conjugacy.tasks import NBitFlipFlop
     from ctd.comparison.analysis.tt.unpickle import read_pickle

@@ -182,6 +182,8 @@ def rebuild_wrapper(config: str, weights: bytes, classes: tuple[type, ...] = ())
             model.init_model(*parts["sizes"])
             load_weights(model, weights, "the pickled weights")
         wrapper.model = model
+        if weights and wrapper.task_env is not None:
+            wrapper.parts()  # one changed byte makes another task, which the weights do not fit
     return wrapper
 
 
