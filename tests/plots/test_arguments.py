@@ -1,5 +1,6 @@
 """What figures and analyses do not take is refused at the call, in a line that names the argument and what it got."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,10 @@ def pairs():
 def test_wrong_values_of_the_options(small_runs, points, pairs):
     run, other = small_runs
     a = Analysis(run)
+    recording = cj.Recording.from_counts(np.random.default_rng(0).poisson(2, (4, 9, 3)), 0.02, name="M1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that no unit changes
+        silent = cj.Recording.from_counts(np.ones((4, 9, 3)), 0.02, name="still")
     wrong = [
         (lambda: plots.trial_io(run, 10**6), "`num_trials`: expected an integer in [1, "),
         (lambda: plots.trial_io(run, "3"), "`num_trials`: expected an integer"),
@@ -79,9 +84,13 @@ def test_wrong_values_of_the_options(small_runs, points, pairs):
         (lambda: plots.trial_io(run, phase="vall"), "`phase`: expected one of"),
         (lambda: plots.scree(run, 0), "`max_pcs`: expected an integer >= 1, got 0"),
         (lambda: a.plot_scree(2.5), "`max_pcs`: expected an integer >= 1, got 2.5"),
-        (lambda: plots.latents_3d("runs/gru"), "`analyses`: expected a list of Analyses or Runs, got str"),
+        (lambda: plots.latents_3d("runs/gru"), "`analyses`: expected a list of Analyses, Runs or Recordings, got str"),
         (lambda: plots.latents_3d([]), "`analyses`: expected at least one"),
         (lambda: plots.latents_3d([run, "x"]), "`analyses[1]`: expected a Run or an Analysis, got str 'x'"),
+        (lambda: plots.latents_3d([run, recording]), "`analyses`: expected networks or recordings, got both"),
+        (lambda: plots.latents_3d(silent), "`analyses`: expected units that change, got still, in which none does"),
+        (lambda: plots.latents_3d(recording, colour="target"), "`colour`: expected 'condition' or 'time', got"),
+        (lambda: plots.latents_3d(recording, colour="condition"), "`colour`: expected 'time', got 'condition'"),
         (lambda: a.fixed_points(coupled="False"), "`coupled`: expected True or False, got 'False'"),
         (lambda: a.fixed_points(coupled=True), "`coupled`: expected False"),
         (lambda: plots.fixed_points_3d(points, run), "`system`: expected 2 units"),
@@ -124,3 +133,13 @@ def test_numbers_agree_with_their_nouns(points):
     title = " ".join(plots.portrait_graph(points.portrait()).axes[0].get_title().split())
     assert title == "RNN (tanh): 9 fixed points: 4 stable, 4 saddles, 1 source"
     assert plots.fixed_points_3d(points[:1]).axes[0].get_title() == "1 fixed point: 1 stable"
+
+
+def test_a_recorded_trial_is_drawn_to_its_end_and_conditions_in_turn():
+    trials = [np.random.default_rng(k).poisson(3, (n, 4)) for k, n in enumerate((5, 9, 7, 6))]
+    recording = cj.Recording.from_counts(trials, 0.02, conditions=["a", "a", "b", "b"], name="M1")
+    fig = plots.latents_3d(recording, num_trials=2)
+    lines = [line for line in fig.axes[0].lines if line.get_marker() != "o"]
+    assert [len(line.get_data_3d()[0]) for line in lines] == [5, 7]  # the first of each condition
+    assert len({line.get_color() for line in lines}) == 2
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["start of a trial", "a", "b"]

@@ -273,6 +273,12 @@ def _epochs(n):
     return cj.Analysis(run).epochs("all")
 
 
+def recorded(seed, name, n_trials=12):
+    counts = rng(seed).poisson(2.0, (n_trials, 30, 5))
+    conditions = [f"condition {k % 6}" for k in range(n_trials)]
+    return cj.Recording.from_counts(counts, 0.02, conditions=conditions, name=name).smooth(0.06)
+
+
 def still(animation):
     animation._draw_was_started = True  # or it complains that nobody has played it
     return animation._fig
@@ -285,6 +291,8 @@ CASES = {
     ),
     "latents_3d of trials": lambda n, flip_flop: plots.latents_3d(flip_flop, n),
     "latents_3d by time": lambda n, flip_flop: plots.latents_3d([flip_flop] * 2, n, colour="time"),
+    "latents_3d of recordings": lambda n: plots.latents_3d([recorded(k, name) for k, name in enumerate(names(n))]),
+    "latents_3d of recorded trials": lambda n: plots.latents_3d(recorded(0, "M1", n_trials=n), n, colour="time"),
     "scree": lambda n, flip_flop: plots.scree(flip_flop, n),
     "trial_io": lambda n, flip_flop: plots.trial_io(flip_flop, n),
     "training_curves": lambda n, flip_flop: plots.training_curves(trained(flip_flop, n)),
@@ -367,6 +375,7 @@ LONG = {
     "trial_io",
     "muscle_commands",
     "latents_3d of networks",
+    "latents_3d of recordings",
     "trajectories_by_epoch",
     "curves.side_by_side",
     "shared_subspaces",

@@ -89,6 +89,21 @@ def colouring(trials: Trials, n: int, task: Any, wanted: str = "auto") -> Colour
     return Colouring("time", None, ())
 
 
+def recorded_colouring(conditions: np.ndarray | None, n_timesteps: int, wanted: str = "auto") -> Colouring:
+    """The colouring of recorded trials with these labels (trial,); "auto": condition, where few occur, else time."""
+    if wanted == "target":
+        raise ValueError("`colour`: expected 'condition' or 'time', got 'target'. Recordings have no targets.")
+    if conditions is None:
+        if wanted == "condition":
+            raise ValueError("`colour`: expected 'time', got 'condition'. The recording has no conditions=.")
+        return Colouring("time", None, ())
+    kinds, codes = np.unique(np.array([str(c) for c in conditions]), return_inverse=True)
+    if wanted == "condition" or (wanted == "auto" and 1 < len(kinds) <= _MOST):
+        names = tuple(k if not k.lstrip("-").replace(".", "").isdigit() else f"condition {k}" for k in kinds.tolist())
+        return Colouring("condition", codes[:, None] % _MOST + np.zeros(n_timesteps, dtype=int), names[:_MOST])
+    return Colouring("time", None, ())
+
+
 def _named(row: Sequence[float]) -> str:
     if all(float(v).is_integer() and 0 <= v <= 9 for v in row):
         return "target " + "".join(str(int(v)) for v in row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,15 @@ from conjugacy._check import check_choice, check_int
 from conjugacy.analysis._given import counted, items_of
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.plots import palette
-from conjugacy.plots._coloured_paths import MEANINGS, Colouring, colouring
+from conjugacy.plots._coloured_paths import MEANINGS, Colouring, colouring, recorded_colouring
 from conjugacy.plots._given import PHASE_NAMES, as_analysis, check_num_trials
 from conjugacy.plots._labels import legend_below, legend_beside, over_all, short, title
 from conjugacy.plots._style import points as text_size
 from conjugacy.plots._view import separating_view
 from conjugacy.plots.figure import label_dims, new_figure, small_panel, space_axes
+from conjugacy.recordings.recording import Recording
 from conjugacy.runs.run import Run
+from conjugacy.similarity.principal_components import principal_axes
 
 
 def scree(analysis: Analysis | Run, max_pcs: int = 10) -> Figure:
@@ -50,62 +53,125 @@ def scree(analysis: Analysis | Run, max_pcs: int = 10) -> Figure:
 
 
 def latents_3d(
-    analyses: Sequence[Analysis | Run] | Analysis | Run,
+    analyses: Sequence[Analysis | Run | Recording] | Analysis | Run | Recording,
     num_trials: int = 10,
     phase: str = "val",
     *,
     colour: str = "auto",
 ) -> Figure:
-    """Trajectories in the first three principal components of each network, a panel each.
+    """Trajectories in the first three principal components of each network, or of each recording, a panel each.
 
     Each panel is seen from where its colours lie apart best.
 
     Parameters
     ----------
-    analyses : Analysis, Run, or sequence of them
+    analyses : Analysis, Run or Recording, or sequence of them
+        Networks or recordings; not both in one figure. Components of a recording are those of its own values: smooth
+        it first, or average it over conditions.
     num_trials : int
-        Trials to draw.
+        Trials to draw; of a recording that has fewer, all.
     phase : str
-        "train", "val", "all" or "test".
+        "train", "val", "all" or "test"; recordings have none.
     colour : {"auto", "condition", "target", "time"}
         What colours mean: the condition of a trial, the target at a step, or the time since a trial began. "auto" takes
         the first that has two to eight values.
     """
     check_choice("colour", colour, MEANINGS)
-    if isinstance(analyses, Analysis | Run):
+    if isinstance(analyses, Analysis | Run | Recording):
         analyses = [analyses]
-    shown = [as_analysis(f"analyses[{k}]", a) for k, a in enumerate(items_of("analyses", analyses, "Analyses or Runs"))]
-    if not shown:
-        raise ValueError("`analyses`: expected at least one Analysis or Run, got an empty list.")
-    n = len(shown)
+    given = items_of("analyses", analyses, "Analyses, Runs or Recordings")
+    if not given:
+        raise ValueError("`analyses`: expected at least one Analysis, Run or Recording, got an empty list.")
+    recorded = [isinstance(a, Recording) for a in given]
+    if any(recorded) and not all(recorded):
+        raise ValueError(
+            "`analyses`: expected networks or recordings, got both. Draw a figure of each: colours mean other things."
+        )
+    if all(recorded):
+        panels = [_of_recording(a, check_int("num_trials", num_trials, 1), colour) for a in given]
+    else:
+        panels = [_of_run(as_analysis(f"analyses[{k}]", a), num_trials, phase, colour) for k, a in enumerate(given)]
+    n = len(panels)
     columns = n if n <= 3 else min(8, math.ceil(math.sqrt(n)))
     rows = -(-n // columns)
     side = 4.6 if n <= 3 else max(1.5, 11.0 / columns)
     fig = new_figure(side * columns + 1.4, (0.92 * side + 0.1) * rows + 0.6)
-    means, drawn = None, None
-    for i, analysis in enumerate(shown):
-        trials, pcs = analysis.trials(phase), analysis.pcs(phase, 3)
-        check_num_trials(num_trials, pcs, phase)
-        means = colouring(trials, num_trials, analysis.run.task, colour)
-        drawn = _panel(space_axes(fig, rows, columns, i + 1, pcs.shape[-1]), analysis, pcs[:num_trials], means, n <= 9)
-    assert means is not None
+    drawn = None
+    for i, panel in enumerate(panels):
+        bar = _panel(space_axes(fig, rows, columns, i + 1, panel.pcs.shape[-1]), panel, n <= 9)
+        drawn = bar if bar is not None else drawn
+    means = panels[-1].means
     if drawn is not None:
         fig.colorbar(drawn, ax=fig.axes, label="time in the trial (s)", shrink=0.6, aspect=30)
     dots = [Line2D([], [], color="black", marker="o", ms=4, linestyle="none")]
     handles, labels = means.handles()
     legend_below(fig, [*dots, *handles], ["start of a trial", *labels])
-    trials_drawn = counted(num_trials, PHASE_NAMES[phase] + " trial")
-    over_all(fig, f"States in {trials_drawn}, {means.in_words}")
+    if all(recorded):
+        averaged = all(a.n_averaged is not None for a in given)
+        what = "averages" if averaged else counted(max(len(p.pcs) for p in panels), "trial")
+        over_all(fig, f"States of the recorded units, {what}, {means.in_words}")
+    else:
+        over_all(fig, f"States in {counted(num_trials, PHASE_NAMES[phase] + ' trial')}, {means.in_words}")
     return fig
 
 
-def _panel(ax: Any, analysis: Analysis, pcs: np.ndarray, means: Colouring, large: bool) -> Any:
-    """Draw one network; small panels have no ticks. Returns what a bar of colours needs, or None."""
-    dims = pcs.shape[-1]
-    time = np.arange(pcs.shape[1]) * analysis.run.task.dt
+@dataclass(frozen=True)
+class _Drawn:
+    """What a panel shows: paths (trial, time, component), the steps of each, and what colours mean."""
+
+    name: str
+    pcs: np.ndarray
+    lengths: np.ndarray
+    dt: float
+    share: np.ndarray
+    means: Colouring
+
+
+def _of_run(analysis: Analysis, num_trials: int, phase: str, colour: str) -> _Drawn:
+    trials, pcs = analysis.trials(phase), analysis.pcs(phase, 3)
+    check_num_trials(num_trials, pcs, phase)
+    task = analysis.run.task
+    means = colouring(trials, num_trials, task, colour)
+    pcs = np.asarray(pcs[:num_trials])
+    lengths = np.full(len(pcs), pcs.shape[1])
+    return _Drawn(analysis.name, pcs, lengths, task.dt, analysis.explained_variance(pcs.shape[-1]), means)
+
+
+def _of_recording(recording: Recording, num_trials: int, colour: str) -> _Drawn:
+    x, lengths = recording.values, recording.lengths
+    inside = np.arange(x.shape[1]) < lengths[:, None]
+    mean, deviations, axes = principal_axes(x[inside])
+    if not len(deviations):
+        raise ValueError(f"`analyses`: expected units that change, got {recording.name}, in which none does.")
+    n_dims = min(3, len(deviations))
+    chosen = _spread_over(recording.conditions, num_trials, len(x))
+    # past its end a trial stays where it is, so that it has one colour and no way back
+    last = np.minimum(np.arange(x.shape[1]), lengths[chosen, None] - 1)
+    pcs = (x[chosen[:, None], last] - mean) @ axes[:, :n_dims]
+    labels = None if recording.conditions is None else recording.conditions[chosen]
+    share = deviations[:n_dims] ** 2 / float((deviations**2).sum())
+    means = recorded_colouring(labels, x.shape[1], colour)
+    return _Drawn(recording.name, pcs, lengths[chosen], recording.bin_size, share, means)
+
+
+def _spread_over(conditions: np.ndarray | None, most: int, n_trials: int) -> np.ndarray:
+    """Indices of at most so many trials, as even over the conditions as they go."""
+    if conditions is None or n_trials <= most:
+        return np.arange(min(n_trials, most))
+    _, code = np.unique(np.array([str(c) for c in conditions]), return_inverse=True)
+    turn = np.zeros(n_trials, dtype=int)
+    for k in np.unique(code):
+        turn[code == k] = np.arange((code == k).sum())
+    return np.sort(np.lexsort((code, turn))[:most])
+
+
+def _panel(ax: Any, panel: _Drawn, large: bool) -> Any:
+    """Draw one network or recording; small panels have no ticks. Returns what a bar of colours needs, or None."""
+    pcs, means, dims = panel.pcs, panel.means, panel.pcs.shape[-1]
+    time = np.arange(pcs.shape[1]) * panel.dt
     drawn = None
-    for k, path in enumerate(pcs):
-        drawn = means.draw(ax, path, k, time, lw=0.8, alpha=0.8)
+    for k, (path, n) in enumerate(zip(pcs, panel.lengths)):
+        drawn = means.draw(ax, path[:n], k, time[:n], lw=0.8, alpha=0.8)
         if dims > 1:
             ax.plot(*path[:1].T, "o", color="black", ms=4 if large else 2)
     # a collection does not widen the axes by itself
@@ -113,13 +179,12 @@ def _panel(ax: Any, analysis: Analysis, pcs: np.ndarray, means: Colouring, large
     for axis, low, high in zip("xyz", line.min(0), line.max(0)):
         edge = 0.04 * (high - low) or 1.0
         getattr(ax, f"set_{axis}lim")(low - edge, high + edge)
-    share = 100 * analysis.explained_variance(dims)
     if large:
-        label_dims(ax, [f"PC {j + 1} ({s:.0f} %)" for j, s in enumerate(share)])
+        label_dims(ax, [f"PC {j + 1} ({100 * s:.0f} %)" for j, s in enumerate(panel.share)])
     else:
         label_dims(ax, [f"PC {j + 1}" for j in range(dims)])
         small_panel(ax, dims)
     if dims == 3:
         ax.view_init(*separating_view(ax, means.nodes(pcs)))
-    ax.set_title(short(analysis.name, 24 if large else 16), fontsize="medium" if large else text_size(7.0), pad=2)
+    ax.set_title(short(panel.name, 24 if large else 16), fontsize="medium" if large else text_size(7.0), pad=2)
     return drawn
