@@ -27,7 +27,7 @@ def main(folder: Path) -> None:
         legend = ax.get_legend()
         if legend is not None:
             entries = {text.get_text(): handle for text, handle in zip(legend.get_texts(), legend.legend_handles)}
-            named = {**entries, **named}
+            named = named or entries  # those of the first one, which the second has too
             legend.remove()
         ax.set_title(points.summary().split(";")[0] + f" ({run.name})", fontsize=9)
         ax.tick_params(labelsize=6)
