@@ -60,6 +60,7 @@ html_theme_options = {
 html_show_sourcelink = False
 
 sphinx_gallery_conf = {
+    "write_computation_times": False,  # its page of times asks other hosts for scripts
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
