@@ -19,21 +19,19 @@ def main(folder: Path) -> None:
     networks = {"gru": cj.networks.GRU(64), "node": cj.networks.NODE(3, num_layers=3, layer_hidden_size=64)}
     runs = [cj.train(task, network, seed=0, out=folder / name) for name, network in networks.items()]
     found = cj.find_conjugacy(*runs, seed=0)
-    figure, named = Figure(figsize=(9.0, 4.6)), {}
+    figure = Figure(figsize=(9.0, 4.6))
     for k, run in enumerate(runs):
         points = cj.fixed_points(run, inputs=[0, 0, 0], seed=0)
         ax = figure.add_subplot(1, 2, k + 1, projection="3d")
         cj.plots.fixed_points_3d(points, run.system(task.trials(20, seed=1)), n_trials=12, ax=ax)
         legend = ax.get_legend()
-        if legend is not None:
-            entries = {text.get_text(): handle for text, handle in zip(legend.get_texts(), legend.legend_handles)}
-            named = named or entries  # those of the first one, which the second has too
-            legend.remove()
+        legend.remove()
+        if k == 0:  # the second has the same marks
+            names = [text.get_text() for text in legend.get_texts()]
+            figure.legend(legend.legend_handles, names, loc="lower center", ncols=len(names), fontsize=7, frameon=False)
         ax.set_title(points.summary().split(";")[0] + f" ({run.name})", fontsize=9)
         ax.tick_params(labelsize=6)
     figure.suptitle(str(found).split("\n")[0], fontsize=11)
-    if named:
-        figure.legend(named.values(), named.keys(), loc="lower center", ncols=len(named), fontsize=7, frameon=False)
     figure.subplots_adjust(left=0.0, right=0.97, bottom=0.1, top=0.86, wspace=0.05)
     figure.savefig(PICTURE, dpi=110)
 

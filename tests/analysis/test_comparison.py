@@ -130,5 +130,10 @@ def test_intervals_of_a_comparison_generalise_to_units_and_to_the_conditions_of_
 
 
 def test_conditions_are_those_of_the_task_where_none_are_given(small_runs):
-    with pytest.raises(ValueError, match="`resample`: expected at least 6 conditions that both have.* got 1"):
-        cj.compare(small_runs, ["cka"], n_trials=12, resample="conditions", progress=False).table()
+    with pytest.raises(ValueError, match="`resample`: expected at least 6 conditions that all have.* got 1 in"):
+        cj.compare(small_runs, ["cka"], n_trials=12, resample="conditions", progress=False)
+
+
+def test_what_is_resampled_is_checked_first(small_runs):
+    with pytest.raises(TypeError, match="`resample`: expected one or several of 'trials', .* got int 3"):
+        cj.compare(small_runs, resample=3)

@@ -143,3 +143,20 @@ def test_a_recorded_trial_is_drawn_to_its_end_and_conditions_in_turn():
     assert [len(line.get_data_3d()[0]) for line in lines] == [5, 7]  # the first of each condition
     assert len({line.get_color() for line in lines}) == 2
     assert [text.get_text() for text in fig.legends[0].get_texts()] == ["start of a trial", "a", "b"]
+
+
+def test_a_colour_is_one_condition_in_all_recordings_of_a_figure():
+    counts = np.random.default_rng(0).poisson(3, (4, 9, 4))
+    a, b = (
+        cj.Recording.from_counts(counts, 0.02, conditions=labels, name=name)
+        for name, labels in (("A", ["left", "right"] * 2), ("B", ["right", "up"] * 2))
+    )
+    fig = plots.latents_3d([a, b])
+    first, second = (ax for ax in fig.axes if ax.name == "3d")
+    drawn = [[line.get_color() for line in ax.lines if line.get_marker() != "o"] for ax in (first, second)]
+    assert drawn[0][1] == drawn[1][0]  # right
+    assert len({drawn[0][0], drawn[0][1], drawn[1][1]}) == 3
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["start of a trial", "left", "right", "up"]
+    many = cj.Recording.from_counts(np.repeat(counts, 3, axis=0), 0.02, conditions=list(range(12)), name="many")
+    with pytest.raises(ValueError, match="`colour`: expected 'time', got 'condition' for 12 of them"):
+        plots.latents_3d(many, colour="condition")

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binom
 
 import conjugacy as cj
@@ -126,7 +127,7 @@ def test_tables_say_over_what():
         ({"resample": "conditions", "conditions": {"z": [1]}}, r"`conditions`: expected labels .* for 'a', got 'z'"),
         (
             {"resample": "conditions", "conditions": [0, 1] * 12},
-            r"`resample`: expected at least 6 conditions .*, got 2",
+            r"`resample`: expected at least 6 conditions that all have, .*, got 2",
         ),
         ({"conditions": [0] * 24}, r"`conditions`: expected None unless they are resampled"),
         ({"block": 5}, r"`block`: expected None unless blocks are resampled, got 5"),
@@ -142,5 +143,18 @@ def test_wrong_requests_are_told(options, text):
 
 def test_few_units_and_whole_networks_are_told():
     a, b = (x[..., ::150] for x in _areas())
-    with pytest.raises(ValueError, match=r"`resample`: expected at least 6 units, .* got 4"):
+    with pytest.raises(ValueError, match=r"`resample`: expected at least 6 units, .* got 4 in "):
         get_measure("cka")(a, b, interval=0.95, resample="units")
+
+
+def test_tables_are_refused_before_anything_is_computed_and_networks_need_all_their_units():
+    a, b = (x[..., ::150] for x in _areas())
+    with pytest.raises(ValueError, match=r"`resample`: expected at least 6 units, .* got 4 in "):
+        cj.compare([cj.System.from_arrays("a", a), cj.System.from_arrays("b", b)], ["cka"], resample="units")
+    with torch.random.fork_rng(devices=[]):
+        model = torch.nn.GRU(2, 8, batch_first=True)
+    inputs = torch.randn(8, 15, 2, generator=torch.Generator().manual_seed(0))
+    network = cj.System.from_arrays("network", model(inputs)[0].detach(), inputs, step=model)
+    with pytest.warns(UserWarning, match="no interval: some units of a network have no step"):
+        score = get_measure("lyapunov")(network, network, interval=0.95, resample="units")
+    assert score.interval is not None and math.isnan(score.interval.low)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conjugacy._check import check_int
-from conjugacy.analysis.prepared_recordings import Bench, Setting, animals_of, check_match, chosen_measure, half
+from conjugacy.analysis.prepared_recordings import Bench, Setting, animals_of, check_match, chosen_measure
 from conjugacy.recordings.recording import Recording
 from conjugacy.runs.trial_sets import derive_seed
+from conjugacy.similarity.half_samples import half
 from conjugacy.similarity.measure import Measure
 from conjugacy.similarity.score import Undefined
 

@@ -34,7 +34,7 @@ from conjugacy.similarity.conjugacy_maps import fit_conjugacy
 from conjugacy.similarity.conjugacy_result import Conjugacy
 from conjugacy.similarity.many_comparisons import add_corrected
 from conjugacy.similarity.measure import Measure, measure_list
-from conjugacy.similarity.resampling import Resampling
+from conjugacy.similarity.resampling import Resampling, check_resample
 from conjugacy.similarity.samples import kind_of, system_list
 from conjugacy.similarity.score import Score
 from conjugacy.system import System
@@ -417,9 +417,7 @@ def compare(
         without a probe, names are not all different, or a measure cannot take the systems.
     """
     check_int("n_trials", n_trials, 2)
-    if conditions is None and "conditions" in ((resample,) if isinstance(resample, str) else resample or ()):
-        conditions = _known_conditions(things, names, n_trials, seed)
-    resampling = Resampling(interval, n_resamples, null, n_surrogates, seed, resample, conditions, block)
+    over = check_resample(resample)
     chosen = measure_list(measures)
     if isinstance(things, (str, bytes, type, Run, Analysis, Recording, System)) or _is_single(things):
         path = isinstance(things, (str, bytes)) or hasattr(things, "__fspath__")
@@ -444,6 +442,9 @@ def compare(
     if names is not None and len(names) != len(runs):
         raise ValueError(f"`names`: expected {len(runs)} names, one for each, got {len(names)}.")
     names = list(names) if names is not None else distinct_names([t.name for t in runs])
+    if conditions is None and "conditions" in over:
+        conditions = _known_conditions(runs, names, n_trials, seed)
+    resampling = Resampling(interval, n_resamples, null, n_surrogates, seed, over, conditions, block)
     options: dict[str, Any] = {f.name: getattr(resampling, f.name) for f in fields(resampling)}
     options |= {"reference": reference, "progress": progress}
     trained = [t for t in runs if isinstance(t, Run)]
@@ -491,13 +492,11 @@ def compare(
     return comparison
 
 
-def _known_conditions(things: Any, names: Any, n_trials: int, seed: int) -> Any:
+def _known_conditions(things: Sequence[Any], names: Sequence[str], n_trials: int, seed: int) -> Any:
     """Labels (trial,) of the new trials of runs of one task, or of each recording by its name; None for others."""
-    things = [t.run if isinstance(t, Analysis) else t for t in things] if hasattr(things, "__iter__") else []
-    if things and all(isinstance(t, Recording) and t.conditions is not None for t in things):
-        called = distinct_names([t.name for t in things]) if names is None else names
-        return {name: t.conditions for name, t in zip(called, things)}
-    if things and all(isinstance(t, Run) for t in things):
+    if all(isinstance(t, Recording) and t.conditions is not None for t in things):
+        return {name: t.conditions for name, t in zip(names, things)}
+    if all(isinstance(t, Run) for t in things):
         return things[0].task.trials(n_trials, derive_seed(seed, "compare")).conditions.tolist()
     return None
 

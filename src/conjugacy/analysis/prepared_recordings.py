@@ -22,6 +22,7 @@ from conjugacy.recordings.recording import Recording
 from conjugacy.recordings.system_as_recorded import as_recorded
 from conjugacy.runs.run import Run
 from conjugacy.runs.trial_sets import derive_seed
+from conjugacy.similarity.half_samples import half
 from conjugacy.similarity.measure import Measure, get_measure
 from conjugacy.similarity.principal_components import principal_axes
 from conjugacy.similarity.samples import kind_of
@@ -165,14 +166,6 @@ class Prepared:
         elif match is None:
             trials = half(np.arange(n), rng, share)
         return trials, None if self.exact else half(np.arange(d), rng, share)
-
-
-def half(rows: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> np.ndarray:
-    """Half of the rows, or another share, drawn without replacement, in order; at least one."""
-    wanted = len(rows) * share
-    # what is left over of a whole number is a chance of one more
-    n = int(wanted) + int(rng.random() < wanted - int(wanted))
-    return np.sort(rng.choice(rows, min(max(n, 1), len(rows)), replace=False))
 
 
 def _by_label(recording: Recording) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-ENOUGH_HALVES = 0.8  # share of the half-samples in which a value has to be defined
+from conjugacy.similarity.half_samples import ENOUGH_HALVES
 
 
 def variance_of_halves(halves: np.ndarray) -> tuple[float, int]:

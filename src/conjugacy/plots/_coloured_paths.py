@@ -89,19 +89,32 @@ def colouring(trials: Trials, n: int, task: Any, wanted: str = "auto") -> Colour
     return Colouring("time", None, ())
 
 
-def recorded_colouring(conditions: np.ndarray | None, n_timesteps: int, wanted: str = "auto") -> Colouring:
-    """The colouring of recorded trials with these labels (trial,); "auto": condition, where few occur, else time."""
+def recorded_kinds(conditions: Sequence[np.ndarray | None], wanted: str = "auto") -> tuple[str, ...]:
+    """Conditions that colours stand for in all recordings with these labels (trial,); none where colour is time.
+
+    "auto": condition, where all have labels and two to eight of them occur.
+    """
     if wanted == "target":
         raise ValueError("`colour`: expected 'condition' or 'time', got 'target'. Recordings have no targets.")
-    if conditions is None:
-        if wanted == "condition":
-            raise ValueError("`colour`: expected 'time', got 'condition'. The recording has no conditions=.")
+    missing = any(labels is None for labels in conditions)
+    kinds = sorted({str(c) for labels in conditions if labels is not None for c in labels})
+    if wanted == "condition" and missing:
+        raise ValueError("`colour`: expected 'time', got 'condition' for recordings without. Give conditions=.")
+    if wanted == "condition" and len(kinds) > _MOST:
+        raise ValueError(
+            f"`colour`: expected 'time', got 'condition' for {len(kinds)} of them. It takes up to {_MOST}."
+        )
+    few = 1 < len(kinds) <= _MOST and not missing
+    return tuple(kinds) if wanted == "condition" or (wanted == "auto" and few) else ()
+
+
+def recorded_colouring(conditions: np.ndarray | None, n_timesteps: int, kinds: tuple[str, ...]) -> Colouring:
+    """The colouring of recorded trials with these labels (trial,), by `recorded_kinds`."""
+    if not kinds or conditions is None:
         return Colouring("time", None, ())
-    kinds, codes = np.unique(np.array([str(c) for c in conditions]), return_inverse=True)
-    if wanted == "condition" or (wanted == "auto" and 1 < len(kinds) <= _MOST):
-        names = tuple(k if not k.lstrip("-").replace(".", "").isdigit() else f"condition {k}" for k in kinds.tolist())
-        return Colouring("condition", codes[:, None] % _MOST + np.zeros(n_timesteps, dtype=int), names[:_MOST])
-    return Colouring("time", None, ())
+    codes = np.array([kinds.index(str(c)) for c in conditions])
+    names = tuple(f"condition {k}" if k.lstrip("-").replace(".", "").isdigit() else k for k in kinds)
+    return Colouring("condition", codes[:, None] + np.zeros(n_timesteps, dtype=int), names)
 
 
 def _named(row: Sequence[float]) -> str:

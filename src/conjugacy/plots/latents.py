@@ -15,7 +15,7 @@ from conjugacy._check import check_choice, check_int
 from conjugacy.analysis._given import counted, items_of
 from conjugacy.analysis.analysis import Analysis
 from conjugacy.plots import palette
-from conjugacy.plots._coloured_paths import MEANINGS, Colouring, colouring, recorded_colouring
+from conjugacy.plots._coloured_paths import MEANINGS, Colouring, colouring, recorded_colouring, recorded_kinds
 from conjugacy.plots._given import PHASE_NAMES, as_analysis, check_num_trials
 from conjugacy.plots._labels import legend_below, legend_beside, over_all, short, title
 from conjugacy.plots._style import points as text_size
@@ -88,7 +88,9 @@ def latents_3d(
             "`analyses`: expected networks or recordings, got both. Draw a figure of each: colours mean other things."
         )
     if all(recorded):
-        panels = [_of_recording(a, check_int("num_trials", num_trials, 1), colour) for a in given]
+        check_int("num_trials", num_trials, 1)
+        kinds = recorded_kinds([a.conditions for a in given], colour)
+        panels = [_of_recording(a, num_trials, kinds) for a in given]
     else:
         panels = [_of_run(as_analysis(f"analyses[{k}]", a), num_trials, phase, colour) for k, a in enumerate(given)]
     n = len(panels)
@@ -101,11 +103,13 @@ def latents_3d(
         bar = _panel(space_axes(fig, rows, columns, i + 1, panel.pcs.shape[-1]), panel, n <= 9)
         drawn = bar if bar is not None else drawn
     means = panels[-1].means
+    handles: dict[str, Any] = {}
+    for panel in panels:
+        handles |= {name: handle for handle, name in zip(*panel.means.handles())}
     if drawn is not None:
         fig.colorbar(drawn, ax=fig.axes, label="time in the trial (s)", shrink=0.6, aspect=30)
     dots = [Line2D([], [], color="black", marker="o", ms=4, linestyle="none")]
-    handles, labels = means.handles()
-    legend_below(fig, [*dots, *handles], ["start of a trial", *labels])
+    legend_below(fig, [*dots, *handles.values()], ["start of a trial", *handles])
     if all(recorded):
         averaged = all(a.n_averaged is not None for a in given)
         what = "averages" if averaged else counted(max(len(p.pcs) for p in panels), "trial")
@@ -137,10 +141,9 @@ def _of_run(analysis: Analysis, num_trials: int, phase: str, colour: str) -> _Dr
     return _Drawn(analysis.name, pcs, lengths, task.dt, analysis.explained_variance(pcs.shape[-1]), means)
 
 
-def _of_recording(recording: Recording, num_trials: int, colour: str) -> _Drawn:
+def _of_recording(recording: Recording, num_trials: int, kinds: tuple[str, ...]) -> _Drawn:
     x, lengths = recording.values, recording.lengths
-    inside = np.arange(x.shape[1]) < lengths[:, None]
-    mean, deviations, axes = principal_axes(x[inside])
+    mean, deviations, axes = principal_axes(x[recording.valid])
     if not len(deviations):
         raise ValueError(f"`analyses`: expected units that change, got {recording.name}, in which none does.")
     n_dims = min(3, len(deviations))
@@ -150,7 +153,7 @@ def _of_recording(recording: Recording, num_trials: int, colour: str) -> _Drawn:
     pcs = (x[chosen[:, None], last] - mean) @ axes[:, :n_dims]
     labels = None if recording.conditions is None else recording.conditions[chosen]
     share = deviations[:n_dims] ** 2 / float((deviations**2).sum())
-    means = recorded_colouring(labels, x.shape[1], colour)
+    means = recorded_colouring(labels, x.shape[1], kinds)
     return _Drawn(recording.name, pcs, lengths[chosen], recording.bin_size, share, means)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from conjugacy._check import check_choice, check_flag, check_int
 from conjugacy._progress import counting, progress_bar
 from conjugacy._threads import at_most_threads, map_threads, one_blas_thread
+from conjugacy.similarity.half_samples import check_resampled
 from conjugacy.similarity.many_comparisons import add_corrected
 from conjugacy.similarity.measure import Measure, measure_list, measure_names
 from conjugacy.similarity.nulls import Side, default_null, null_kind
@@ -239,6 +240,7 @@ def check_pairs(systems: Sequence[System], measure: Measure, resampling: Resampl
             check_paired(layout_of(systems[0]), layout_of(system), name)
         if measure.traits.per_step:
             check_same_steps(systems[0], system, name, "'spectrum_w2_continuous'")
+    check_resampled(systems, resampling)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ against that dependence; they take the place of trials, and the interval is the 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,22 +42,51 @@ if TYPE_CHECKING:
 FEWEST = 6  # units or conditions of which a share is drawn
 FEWEST_BLOCKS = 10
 _MOST_DRAWS = 100
-_DEFINED = 0.8  # share of draws in which the measure must have a value
+ENOUGH_HALVES = 0.8  # share of half-samples in which a value has to be defined
 _FORGOTTEN, _BLOCK_TIMES, _SHORTEST = math.exp(-1), 5, 10
 
 
+def check_resampled(systems: Sequence[System], resampling: Resampling) -> None:
+    """Raise ValueError where systems have too few units, conditions or blocks to draw from, or labels do not fit."""
+    over = resampling.resample
+    if resampling.interval is None or over == ("trials",):
+        return
+    labels = [_labels(system, resampling.conditions) for system in systems] if "conditions" in over else []
+    for k, system in enumerate(systems):
+        counts = {"units": system.n_units, "trials": system.n_trials}
+        if labels:
+            fewest = min(len(np.intersect1d(labels[k], other)) for other in labels)
+            counts["conditions that all have"] = fewest
+        for what, n in counts.items():
+            if what.split()[0] in over and n < FEWEST:
+                raise ValueError(
+                    f"`resample`: expected at least {FEWEST} {what}, of which halves are drawn, got {n} in "
+                    f"{system.name!r}. Drop {what.split()[0]!r} from resample=."
+                )
+        if over == ("blocks",):
+            n = block_length(system) if resampling.block is None else resampling.block
+            count = int((system.lengths // n).sum())
+            if count < FEWEST_BLOCKS:
+                raise ValueError(
+                    f"`block`: expected at least {FEWEST_BLOCKS} blocks in {system.name!r}, got {count} of {n} steps. "
+                    "Give a longer recording, or block= if its states forget themselves sooner."
+                )
+
+
 def generalising_interval(measure: Measure, a: Side, b: Side, value: float, resampling: Resampling) -> Interval | None:
-    """The interval over what `resampling.resample` names, for two prepared systems.
+    """The interval over what `resampling.resample` names, for two prepared systems that passed `check_resampled`.
 
-    Undefined (NaN, with the reason as its method) where the measure has no value in many draws.
-
-    Raises
-    ------
-    ValueError
-        If there are too few units, conditions or blocks, or a measure needs a step function and units are left out.
+    None where the value does not depend on trials. Undefined (NaN, with the reason as its method) where the measure has
+    no value in many draws, or needs the step of whole networks and units are drawn.
     """
+    if not (measure.n_trials(a.features) and measure.n_trials(b.features)):
+        return None
     if resampling.resample == ("blocks",):
         return _over_blocks(measure, a, b, resampling)
+    if "units" in resampling.resample and measure.traits.needs == "step":
+        assert resampling.interval is not None
+        reason = "some units of a network have no step of their own. Compare retrained networks: compare_groups()"
+        return Interval(math.nan, math.nan, resampling.interval, reason, math.nan, 0)
     return _over_shares(measure, a, b, value, resampling)
 
 
@@ -66,11 +95,6 @@ def _over_shares(measure: Measure, a: Side, b: Side, value: float, resampling: R
 
     level, over = resampling.interval, resampling.resample
     assert level is not None
-    if "units" in over and measure.traits.needs == "step":
-        raise ValueError(
-            f"`resample`: {measure.name!r} needs the step of whole networks, which some of their units do not have, "
-            "got 'units'. Compare retrained networks instead: compare_groups()."
-        )
     halves = _Halves(a.system, b.system, over, resampling.conditions, measure.traits.needs == "paired trajectories")
     rng = np.random.default_rng(resampling.seed)
     values = []
@@ -80,7 +104,7 @@ def _over_shares(measure: Measure, a: Side, b: Side, value: float, resampling: R
     found = np.array(values)
     defined = found[np.isfinite(found)]
     what = " and ".join(over)
-    if len(defined) < _DEFINED * len(found) or not math.isfinite(value):
+    if len(defined) < ENOUGH_HALVES * len(found) or not math.isfinite(value):
         reason = f"half-samples of {what}: {len(defined)} of {len(found)} have a value"
         return Interval(math.nan, math.nan, level, reason, math.nan, len(defined))
     change = float(defined.mean() - value)
@@ -101,43 +125,35 @@ class _Halves:
 
     def __init__(self, a: System, b: System, over: tuple[str, ...], conditions: Any, paired: bool):
         self.systems, self.over, self.paired = (a, b), over, paired
-        counts: dict[str, int] = {}
-        if "units" in over:
-            counts["units"] = min(a.n_units, b.n_units)
-        if "trials" in over:
-            counts["trials"] = min(a.n_trials, b.n_trials)
+        counts = {"units": min(a.n_units, b.n_units), "trials": min(a.n_trials, b.n_trials)}
         if "conditions" in over:
             self.labels = [_labels(system, conditions) for system in self.systems]
             self.shared = np.intersect1d(self.labels[0], self.labels[1])
             counts["conditions"] = len(self.shared)
-        for what, n in counts.items():
-            if n < FEWEST:
-                raise ValueError(
-                    f"`resample`: expected at least {FEWEST} {what}{' that both have' * (what == 'conditions')}, of "
-                    f"which halves are drawn, got {n} ({a.name}, {b.name}). Drop {what!r} from resample=."
-                )
-        self.fewest = min(counts.values())
+        self.fewest = min(counts[what] for what in over)
 
     def draw(self, rng: np.random.Generator) -> list[tuple[np.ndarray | None, np.ndarray | None]]:
         """Trials and units of both systems, None where all are taken."""
         drawn: list[tuple[np.ndarray | None, np.ndarray | None]] = []
-        kept = _half(self.shared, rng) if "conditions" in self.over else None
+        kept = half(self.shared, rng) if "conditions" in self.over else None
         for k, system in enumerate(self.systems):
             trials = units = None
             if kept is not None:
                 trials = np.flatnonzero(np.isin(self.labels[k], kept))
             elif "trials" in self.over:
-                trials = drawn[0][0] if k and self.paired else _half(np.arange(system.n_trials), rng)
+                trials = drawn[0][0] if k and self.paired else half(np.arange(system.n_trials), rng)
             if "units" in self.over:
-                units = _half(np.arange(system.n_units), rng)
+                units = half(np.arange(system.n_units), rng)
             drawn.append((trials, units))
         return drawn
 
 
-def _half(things: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Half of the things, in order; of an odd number as often one more as one less."""
-    n = (len(things) + int(rng.integers(2))) // 2
-    return np.sort(rng.choice(things, n, replace=False))
+def half(rows: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> np.ndarray:
+    """Half of the rows, or another share, drawn without replacement, in order; at least one."""
+    wanted = len(rows) * share
+    # what is left over of a whole number is a chance of one more
+    n = int(wanted) + int(rng.random() < wanted - int(wanted))
+    return np.sort(rng.choice(rows, min(max(n, 1), len(rows)), replace=False))
 
 
 def _features(measure: Measure, side: Side, trials: np.ndarray | None, units: np.ndarray | None) -> Any:
@@ -176,13 +192,6 @@ def _over_blocks(measure: Measure, a: Side, b: Side, resampling: Resampling) -> 
     lengths = [block_length(side.system) if resampling.block is None else resampling.block for side in (a, b)]
     if paired:
         lengths = [max(lengths)] * 2
-    for side, n in zip((a, b), lengths):
-        count = int((side.system.lengths // n).sum())
-        if count < FEWEST_BLOCKS:
-            raise ValueError(
-                f"`block`: expected at least {FEWEST_BLOCKS} blocks in {side.system.name!r}, got {count} of {n} steps. "
-                "Give a longer recording, or block= if its states forget themselves sooner."
-            )
     features = [measure.prepare(in_blocks(side.system, n), side.train) for side, n in zip((a, b), lengths)]
     value, _ = measure.compare_or_nan(features[0], features[1])
     as_trials = replace(resampling, resample="trials", block=None)

@@ -22,7 +22,7 @@ import numpy as np
 from conjugacy._check import check_choice, did_you_mean, shown
 from conjugacy._threads import one_blas_thread
 from conjugacy.similarity.bootstrap import bootstrap_interval
-from conjugacy.similarity.half_samples import generalising_interval
+from conjugacy.similarity.half_samples import check_resampled, generalising_interval
 from conjugacy.similarity.nulls import Side, null_summary, value_or_nan
 from conjugacy.similarity.resampling import Resampling
 from conjugacy.similarity.samples import as_system, kind_of, steps_differ
@@ -181,6 +181,7 @@ class Measure(ABC):
         """
         resampling = Resampling(interval, n_resamples, null, n_surrogates, seed, resample, conditions, block)
         a, b = as_system("a", a), as_system("b", b)
+        check_resampled([a, b], resampling)
         train_a, train_b = _train_pair(train)
         # with more threads, the last digits would depend on their number
         with one_blas_thread():

@@ -55,7 +55,7 @@ class Resampling:
     block: int | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "resample", _check_resample(self.resample))
+        object.__setattr__(self, "resample", check_resample(self.resample))
         if self.conditions is not None and "conditions" not in self.resample:
             raise ValueError(
                 f"`conditions`: expected None unless they are resampled, got {shown(self.conditions)} with "
@@ -94,7 +94,8 @@ class Resampling:
         return self.null.get(name, "auto") if isinstance(self.null, Mapping) else self.null
 
 
-def _check_resample(given: Any) -> tuple[str, ...]:
+def check_resample(given: Any) -> tuple[str, ...]:
+    """What is resampled, one name or several, as a tuple; TypeError or ValueError says what is taken."""
     names = (given,) if isinstance(given, str) else given
     if not isinstance(names, Sequence) or not len(names):
         raise TypeError(
